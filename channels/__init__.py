@@ -1,0 +1,1 @@
+"""How it leaves: providers, templates, limits. Knows no tables and no topics."""

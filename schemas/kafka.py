@@ -1,0 +1,38 @@
+"""Records as they come from and go to Kafka, without any client library."""
+
+from typing import NamedTuple
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+class TopicPartition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+
+class InboundRecord(NamedTuple):
+    """A record as it was read; `timestamp_ms` is the broker's append time on ingress topics."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+    def header(self, name: str) -> bytes | None:
+        """The last value of a header, since a forwarding hop appends."""
+        return next((value for key, value in reversed(self.headers) if key == name), None)
+
+
+class Record(NamedTuple):
+    """A record to be written. It names its partition; only public topics carry a key."""
+
+    topic: str
+    partition: int
+    value: bytes | None
+    key: bytes | None = None
+    headers: Headers = ()

@@ -1,0 +1,1 @@
+"""What a partition remembers: one store class and one small typed view a table."""
