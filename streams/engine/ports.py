@@ -1,0 +1,94 @@
+"""What the engine needs of the outside, one protocol each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from schemas.kafka import Record, TopicPartition
+from tables.state import Kind
+
+RowList = list[tuple[bytes, bytes | None]]
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What becomes durable together. `rows[kind]` holds the last write of each key, once."""
+
+    rows: tuple[RowList, RowList] = field(default_factory=lambda: ([], []))
+    records: list[Record] = field(default_factory=list)
+    """Logical topic names, in staging order."""
+
+
+class Committed(NamedTuple):
+    """Where the rows of a transaction ended in their changelogs, by kind; None where it had none."""
+
+    offsets: tuple[int | None, int | None]
+
+
+class TransactionLog(Protocol):
+    """The one transactional producer of a role-partition (R1)."""
+
+    async def start(self) -> None:
+        """Fence every earlier owner and abort what it left open."""
+        ...
+
+    async def commit(self, transaction: Transaction) -> Committed:
+        """Make it durable. Whatever this raises, the process must end: memory may be ahead."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class RestoreReport(NamedTuple):
+    """How a store reached the end of its changelog."""
+
+    rows: int
+    seconds: float
+
+
+class PartitionStore(Protocol):
+    """The two local stores of a role-partition: a prefix of the committed changelogs."""
+
+    def get(self, kind: Kind, key: bytes) -> bytes | None: ...
+
+    def get_many(self, kind: Kind, keys: Sequence[bytes]) -> list[bytes | None]: ...
+
+    def scan(
+        self, kind: Kind, start: bytes, end: bytes, limit: int
+    ) -> list[tuple[bytes, bytes]]: ...
+
+    def apply(self, kind: Kind, rows: RowList, offset: int) -> None:
+        """Rows and changelog offset in one atomic write; refuses an offset not newer (`StaleApply`)."""
+        ...
+
+    async def restore(self) -> RestoreReport:
+        """Read both changelogs to their committed ends."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class StaleApply(RuntimeError):
+    """Rows older than what the store holds were about to be applied: this process must end."""
+
+
+class Lease(Protocol):
+    """R5: no provider call starts unless the last good group heartbeat is young enough."""
+
+    def is_good(self) -> bool: ...
+
+    async def wait_until_good(self) -> None: ...
+
+
+class IntakeControl(Protocol):
+    """Stops and resumes the fetching of one topic-partition."""
+
+    def pause(self, source: TopicPartition) -> None: ...
+
+    def resume(self, source: TopicPartition) -> None: ...
+
+
+class Clock(Protocol):
+    """The only source of the instant that a batch is decided at."""
+
+    def now_ms(self) -> int: ...
