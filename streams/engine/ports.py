@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from schemas.kafka import Record, TopicPartition
+from schemas.kafka import InboundRecord, Record, TopicPartition
 from tables.state import Kind
 
 RowList = list[tuple[bytes, bytes | None]]
@@ -92,3 +92,31 @@ class Clock(Protocol):
     """The only source of the instant that a batch is decided at."""
 
     def now_ms(self) -> int: ...
+
+
+class Observer(Protocol):
+    """What the engine tells metrics and logs. Every method returns at once and never raises."""
+
+    def record_in(self, record: InboundRecord) -> None: ...
+
+    def forwarded(self, topic: str) -> None: ...
+
+    def dead_lettered(self, stage: str, cause: str) -> None: ...
+
+    def stage_raised(self, stage: str, error: Exception) -> None: ...
+
+    def run_abandoned(self, stage: str, items: int) -> None:
+        """A generator outlived the drain of its partition; its items will be read again."""
+        ...
+
+    def committed(self, partition: int, transaction: Transaction) -> None: ...
+
+    def restored(self, partition: int, report: RestoreReport) -> None: ...
+
+    def source_recreated(self, source: TopicPartition, position: int, end: int) -> None:
+        """The topic ends before our position: it is another topic now, read from its beginning."""
+        ...
+
+    def records_lost(self, source: TopicPartition, position: int, begin: int) -> None:
+        """Retention has removed records that were not done: the loss alarm."""
+        ...

@@ -1,0 +1,149 @@
+"""Provider calls: started only under the lease, bounded for the role, ended by a drain.
+
+The runner owns them, not the stage: a generator that is thrown away leaves no call behind
+that nobody counts, and a drain knows what is still open (R4, R5).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from agents.stage import Call
+from schemas.outcome import NotProcessed, Outcome, Unknown
+from streams.engine.ports import Lease
+
+CallT = TypeVar("CallT", bound=Call)
+Send = Callable[[CallT], Awaitable[Sequence[Outcome]]]
+
+
+class CallGate:
+    """How many calls of the role may be open, and whether another may start at all."""
+
+    def __init__(self, *, limit: int, lease: Lease) -> None:
+        self._lease = lease
+        self._free = limit
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._draining = asyncio.Event()
+        self._open: set[asyncio.Task[object]] = set()
+        self.is_cut = False
+
+    @property
+    def open_calls(self) -> int:
+        return len(self._open)
+
+    async def enter(self) -> bool:
+        """True when the caller may call now, at once; False when the role is draining."""
+        while not self._draining.is_set():
+            if not self._lease.is_good():
+                await self._either(self._lease.wait_until_good())
+            elif self._free:
+                self._free -= 1
+                task = asyncio.current_task()
+                assert task is not None  # enter is awaited inside a task by construction
+                self._open.add(task)
+                return True
+            else:
+                await self._wait_for_a_place()
+        return False
+
+    def leave(self) -> None:
+        self._free += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.discard(task)
+        if self._waiters:
+            _wake(self._waiters.popleft())
+
+    def drain(self) -> None:
+        """No call starts from now on; those waiting for a place come back as not processed."""
+        self._draining.set()
+        while self._waiters:
+            _wake(self._waiters.popleft())
+
+    def cut(self) -> None:
+        """The drain's bound has passed: end the open calls, whose answers nobody will know."""
+        self.is_cut = True
+        for task in self._open:
+            task.cancel()
+
+    def reopen(self) -> None:
+        """Partitions were taken over: calls may start again."""
+        self._draining.clear()
+        self.is_cut = False
+
+    async def _wait_for_a_place(self) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and self._waiters:  # our place must not be lost with us
+                _wake(self._waiters.popleft())
+            raise
+
+    async def _either(self, condition: Awaitable[None]) -> None:
+        tasks = (asyncio.ensure_future(condition), asyncio.create_task(self._draining.wait()))
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+class BatchCalls:
+    """The calls of one batch; `end` is for a generator that stopped listening."""
+
+    def __init__(self, gate: CallGate) -> None:
+        self._gate = gate
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(
+        self, calls: Sequence[CallT], send: Send[CallT]
+    ) -> AsyncIterator[list[tuple[CallT, Sequence[Outcome]]]]:
+        """Each call once, with its outcomes, in groups as they finish; then the first bug, if any."""
+        finished: list[tuple[CallT, Sequence[Outcome]]] = []
+        bugs: list[Exception] = []
+        progress = asyncio.Event()
+
+        async def make(call: CallT) -> None:
+            try:
+                finished.append((call, await self._make(call, send)))
+            except Exception as bug:
+                bugs.append(bug)
+            progress.set()
+
+        tasks = [asyncio.create_task(make(call)) for call in calls]
+        self._tasks.update(tasks)
+        while finished or not all(task.done() for task in tasks):
+            await progress.wait()
+            progress.clear()
+            if finished:
+                group, finished[:] = list(finished), []
+                yield group
+        self._tasks.difference_update(tasks)
+        if bugs:
+            raise bugs[0]
+
+    async def end(self) -> None:
+        """Wait for calls whose answers nobody reads any more: they must not outlive the batch."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+            self._tasks.clear()
+
+    async def _make(self, call: CallT, send: Send[CallT]) -> Sequence[Outcome]:
+        if not await self._gate.enter():
+            return [NotProcessed(reason="draining")] * call.size
+        try:
+            return await send(call)
+        except asyncio.CancelledError:
+            if not self._gate.is_cut:
+                raise
+            return [Unknown(reason="cut_off")] * call.size
+        finally:
+            self._gate.leave()
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

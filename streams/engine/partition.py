@@ -1,0 +1,245 @@
+"""One partition of a role: what it has taken over, what it runs, and how it is given up.
+
+`pump` is the heart: whenever something may have changed (a record, a committed yield, a
+timer) it starts the batches that may start, most urgent source first.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agents.stage import Effects
+from schemas.kafka import InboundRecord, TopicPartition
+from streams.engine.batch import EngineBatch
+from streams.engine.calls import BatchCalls, CallGate
+from streams.engine.committer import Committer
+from streams.engine.items import Taken
+from streams.engine.overlay import Overlay
+from streams.engine.ports import (
+    Clock,
+    IntakeControl,
+    Observer,
+    PartitionStore,
+    Transaction,
+    TransactionLog,
+)
+from streams.engine.positions import SourcePosition, position_key
+from streams.engine.queues import SourceQueue
+from streams.engine.routes import Source, Timer, Topology
+from streams.engine.running import BulkTurns, StageRun
+from tables.state import Kind
+
+
+class Partition:
+    """Call `take_over`, then `open`, then `push` and `tick`; `drain` and `close` give it up."""
+
+    def __init__(
+        self,
+        number: int,
+        *,
+        topology: Topology,
+        log: TransactionLog,
+        store: PartitionStore,
+        gate: CallGate,
+        turns: BulkTurns,
+        clock: Clock,
+        control: IntakeControl,
+        observer: Observer,
+        queue_bytes: int,
+        die: Callable[[BaseException], None],
+    ) -> None:
+        self.number = number
+        self.state = Overlay(number, store)
+        self._topology = topology
+        self._log = log
+        self._store = store
+        self._gate = gate
+        self._turns = turns
+        self._clock = clock
+        self._control = control
+        self._observer = observer
+        self._queue_bytes = queue_bytes
+        self._die = die
+        self.positions: dict[TopicPartition, SourcePosition] = {}
+        self._queues: dict[TopicPartition, SourceQueue] = {}
+        self._claimed: set[bytes] = set()
+        self._running: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_open = False
+        self._routes: list[Source | Timer] = sorted(
+            (*topology.sources, *topology.timers), key=lambda route: route.priority
+        )
+
+    async def take_over(self) -> None:
+        """R3: fence the earlier owner, then restore to the committed end, then read positions."""
+        await self._log.start()
+        report = await self._store.restore()
+        self._observer.restored(self.number, report)
+        for source in self._topology.sources:
+            place = TopicPartition(source.topic, self.number)
+            position = SourcePosition(place, self._store.get(Kind.DURABLE, position_key(place)))
+            self.positions[place] = position
+            self._queues[place] = SourceQueue(
+                source=source,
+                position=position,
+                control=self._control,
+                max_bytes=self._queue_bytes,
+            )
+        # Only now: a committer of a partition that was not taken over must not exist.
+        self._committer = Committer(
+            log=self._log,
+            store=self._store,
+            overlay=self.state,
+            positions=self.positions,
+            on_committed=self._committed,
+            die=self._die,
+        )
+
+    def correct_positions(self, bounds: Mapping[TopicPartition, tuple[int, int]]) -> None:
+        """Compare positions with what the broker holds (first offset, end) of each source."""
+        for place, position in self.positions.items():
+            begin, end = bounds[place]
+            if position.next_offset is None:
+                continue
+            if end < position.next_offset:
+                self._observer.source_recreated(place, position.next_offset, end)
+                position.restart()
+            elif begin > position.next_offset:
+                self._observer.records_lost(place, position.next_offset, begin)
+
+    def open(self) -> None:
+        self._is_open = True
+        self.pump()
+
+    def push(self, record: InboundRecord) -> None:
+        """Take one record in; ignored while draining, since it will be read again."""
+        queue = self._queues.get(TopicPartition(record.topic, record.partition))
+        if self._is_open and queue is not None and queue.push(record):
+            self._observer.record_in(record)
+            self.pump_source(queue.source)
+
+    def pump(self) -> None:
+        """Start whatever may start; also called a few times a second, for rows that come due."""
+        try:
+            for route in self._routes:
+                if isinstance(route, Source):
+                    self.pump_source(route)
+                else:
+                    self._pump_timer(route)
+        except Exception as error:  # a row of ours that we cannot read: never go on without it
+            self._die(error)
+
+    def pump_source(self, source: Source) -> None:
+        queue = self._queues[TopicPartition(source.topic, self.number)]
+        while queue and self._may_start(source.topic, source):
+            records = queue.pop(source.take)
+            items, refused = self._decode(source, records)
+            self._start(source.topic, source, items, refused)
+        queue.resume_if_drained()
+
+    def _pump_timer(self, timer: Timer) -> None:
+        while self._may_start(timer.name, timer):
+            now_ms = self._clock.now_ms()
+            wanted = timer.take + len(self._claimed)
+            rows = [
+                row for row in timer.due(self.state, now_ms, wanted) if row[0] not in self._claimed
+            ][: timer.take]
+            if not rows:
+                return
+            self._claimed.update(key for key, _ in rows)
+            items: list[Taken[Any]] = [
+                Taken(timer.decode(value), row_key=key, row_value=value) for key, value in rows
+            ]
+            self._start(timer.name, timer, items, [])
+
+    def _may_start(self, name: str, route: Source | Timer) -> bool:
+        return (
+            self._is_open
+            and self._running.get(name, 0) < route.width
+            and not (route.is_bulk and self._committer.has_full_group)
+        )
+
+    def _decode(
+        self, source: Source, records: list[InboundRecord]
+    ) -> tuple[list[Taken[Any]], list[tuple[Taken[Any], str, str]]]:
+        items: list[Taken[Any]] = []
+        refused: list[tuple[Taken[Any], str, str]] = []
+        for record in records:
+            item = self._topology.envelopes.item(record, is_forwarded=source.is_forwarded)
+            try:
+                item.value = source.decode(record)
+            except ValueError as error:
+                cause, detail = self._topology.envelopes.explain(error)
+                refused.append((item, cause, detail))
+                continue
+            items.append(item)
+        return items, refused
+
+    def _start(
+        self,
+        name: str,
+        route: Source | Timer,
+        items: list[Taken[Any]],
+        refused: list[tuple[Taken[Any], str, str]],
+    ) -> None:
+        run = StageRun(
+            route=route,
+            partition=self,
+            envelopes=self._topology.envelopes,
+            observer=self._observer,
+            turns=self._turns if route.is_bulk else None,
+        )
+        self._running[name] = self._running.get(name, 0) + 1
+        task = asyncio.create_task(run.run(items, refused))
+        self._tasks.add(task)
+        task.add_done_callback(lambda task: self._ended(name, items, task))
+
+    def _ended(self, name: str, items: list[Taken[Any]], task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._running[name] -= 1
+        self._claimed.difference_update(item.row_key for item in items if item.row_key is not None)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            self._die(error)
+        else:
+            self.pump()
+
+    def batch(self, items: list[Taken[Any]]) -> EngineBatch:
+        return EngineBatch(
+            items=items,
+            state=self.state,
+            now_ms=self._clock.now_ms(),
+            calls=BatchCalls(self._gate),
+        )
+
+    def stage(self, effects: Effects) -> asyncio.Future[None]:
+        """Queue a yield for the next transaction; see `Committer.stage`."""
+        return self._committer.stage(effects)
+
+    def _committed(self, transaction: Transaction) -> None:
+        self._observer.committed(self.number, transaction)
+
+    async def drain(self) -> None:
+        """R4: no new batch starts; returns when every running one has reached its end."""
+        self._is_open = False
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def close(self) -> None:
+        """Whoever yields from now on is refused; what was staged before is committed."""
+        self._is_open = False
+        await self._committer.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._log.close()
+        self._store.close()
+
+    def kill(self) -> None:
+        """End at once without a commit, as a crash does; for a process that is about to exit."""
+        self._is_open = False
+        self._committer.kill()
+        for task in self._tasks:
+            task.cancel()

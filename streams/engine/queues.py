@@ -1,0 +1,72 @@
+"""Intake of one source topic-partition: a bounded queue that stops the fetching when it is full."""
+
+from collections import deque
+
+from schemas.kafka import InboundRecord
+from streams.engine.ports import IntakeControl
+from streams.engine.positions import SourcePosition
+from streams.engine.routes import Source
+
+MAX_OPEN_RECORDS = 2000
+"""Records taken and not finished; their offsets may all stand in the position row."""
+
+
+class SourceQueue:
+    """Records of one source that wait for a batch. Only this topic-partition is paused when full:
+    one that waits for a provider must not hold up another."""
+
+    def __init__(
+        self, *, source: Source, position: SourcePosition, control: IntakeControl, max_bytes: int
+    ) -> None:
+        self.source = source
+        self.position = position
+        self._control = control
+        self._max_bytes = max_bytes
+        self._records: deque[InboundRecord] = deque()
+        self._bytes = 0
+        self._is_paused = False
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """Append time of the record that has waited longest."""
+        return self._records[0].timestamp_ms if self._records else None
+
+    def push(self, record: InboundRecord) -> bool:
+        """Take a record unless it is done or was taken before; what a paused fetcher had in hand
+        already is still taken, since it would not come again."""
+        if not self.position.take(record.offset):
+            return False
+        self._records.append(record)
+        self._bytes += _size(record)
+        if self._is_over():
+            self._pause()
+        return True
+
+    def pop(self, limit: int) -> list[InboundRecord]:
+        records = [self._records.popleft() for _ in range(min(limit, len(self._records)))]
+        self._bytes -= sum(map(_size, records))
+        return records
+
+    def resume_if_drained(self) -> None:
+        """Half-empty again: let the fetcher go on."""
+        if self._is_paused and not self._is_over(share=0.5):
+            self._is_paused = False
+            self._control.resume(self.position.source)
+
+    def _is_over(self, share: float = 1.0) -> bool:
+        return (
+            self._bytes > self._max_bytes * share
+            or self.position.waiting > MAX_OPEN_RECORDS * share
+        )
+
+    def _pause(self) -> None:
+        if not self._is_paused:
+            self._is_paused = True
+            self._control.pause(self.position.source)
+
+
+def _size(record: InboundRecord) -> int:
+    return len(record.value or b"") + len(record.key or b"")

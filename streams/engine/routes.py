@@ -1,0 +1,79 @@
+"""What a role is made of: its sources, its timers, and the stage each one feeds."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agents.stage import Stage
+from schemas.kafka import InboundRecord, Record
+from streams.engine.items import Taken
+from tables.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A topic and the stage that reads it."""
+
+    topic: str
+    stage: Stage[Any]
+    decode: Callable[[InboundRecord], Any]
+    """Bytes to the stage's value; raises `ValueError` (`Undecodable`): a dead letter."""
+    priority: int = 1
+    """Served in this order when several wait."""
+    take: int = 500
+    """Records a batch at the most."""
+    width: int = 1
+    """Batches in flight a partition: one for a stage that decides, many for one that sends."""
+    is_bulk: bool = False
+    """Works in turns: one at a time in the process, and none while a full group commit waits."""
+    user_of: Callable[[Any], str] | None = None
+    """The user whose partition the record must be in; None where any partition will do."""
+    is_forwarded: bool = False
+    """Its records carry the coordinates of their origin, and are never forwarded again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """Rows that come due, and the stage that is handed them."""
+
+    name: str
+    stage: Stage[Any]
+    due: Callable[[State, int, int], Sequence[tuple[bytes, bytes]]]
+    """(state, now_ms, limit) to rows (key, value) whose time has come."""
+    decode: Callable[[bytes], Any]
+    prefix: bytes
+    """Rows written under it make the timer look again at once."""
+    priority: int = 1
+    take: int = 200
+    width: int = 1
+    is_bulk: bool = False
+
+
+class Envelopes(Protocol):
+    """How the engine writes what a stage never sees: dead letters and forwarded records."""
+
+    def item(self, record: InboundRecord, *, is_forwarded: bool) -> Taken[Any]:
+        """The item of a record, its value not decoded yet; a forwarded one speaks for its origin."""
+        ...
+
+    def explain(self, error: ValueError) -> tuple[str, str]:
+        """Cause and detail of a record that did not decode."""
+        ...
+
+    def dead_letter(
+        self, item: Taken[Any], *, stage: str, cause: str, detail: str, now_ms: int
+    ) -> Record: ...
+
+    def forward(self, item: Taken[Any], user_id: str) -> Record | None:
+        """The record for the user's own partition; None when it is in that partition already."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """A whole role, top to bottom."""
+
+    role: str
+    sources: tuple[Source, ...]
+    timers: tuple[Timer, ...]
+    envelopes: Envelopes

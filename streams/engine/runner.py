@@ -1,0 +1,166 @@
+"""`Runner`: all partitions of a role in one process; takes over (R3), drains and gives up (R4)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from schemas.kafka import InboundRecord, TopicPartition
+from streams.engine.calls import CallGate
+from streams.engine.partition import Partition
+from streams.engine.ports import (
+    Clock,
+    IntakeControl,
+    Lease,
+    Observer,
+    PartitionStore,
+    TransactionLog,
+)
+from streams.engine.routes import Topology
+from streams.engine.running import BulkTurns
+
+Bounds = Mapping[TopicPartition, tuple[int, int]]
+"""First offset held and end (high watermark) of each source."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerSettings:
+    """Bounds of a worker; `faust.yaml` sets them."""
+
+    max_open_calls: int = 512
+    """Provider calls in flight, over all partitions of the role."""
+    queue_bytes: int = 4 * 1024 * 1024
+    """Waiting records of one topic-partition; beyond it the partition alone is paused."""
+    drain_seconds: float = 11.0
+    """The longest provider timeout and a second: shorter leaves deliveries in doubt."""
+    cut_grace_seconds: float = 5.0
+    """How long the generators of cut-off calls may take to record them as `Unknown`."""
+    tick_seconds: float = 0.25
+
+
+class Runner:
+    """What the Faust app drives in a worker, and the simulator in memory."""
+
+    def __init__(
+        self,
+        *,
+        topology: Topology,
+        log_for: Callable[[int], TransactionLog],
+        store_for: Callable[[int], PartitionStore],
+        bounds_of: Callable[[Collection[TopicPartition]], Awaitable[Bounds]],
+        before_open: Callable[[], Awaitable[None]],
+        lease: Lease,
+        clock: Clock,
+        control: IntakeControl,
+        observer: Observer,
+        settings: RunnerSettings,
+        die: Callable[[BaseException], None],
+    ) -> None:
+        self._topology = topology
+        self._log_for = log_for
+        self._store_for = store_for
+        self._bounds_of = bounds_of
+        self._before_open = before_open
+        self._clock = clock
+        self._control = control
+        self._observer = observer
+        self._settings = settings
+        self._die = die
+        self.gate = CallGate(limit=settings.max_open_calls, lease=lease)
+        self._turns = BulkTurns()
+        self._partitions: dict[int, Partition] = {}
+        self._ticking: asyncio.Task[None] | None = None
+
+    @property
+    def partitions(self) -> Collection[Partition]:
+        return self._partitions.values()
+
+    async def partitions_assigned(
+        self, numbers: Collection[int]
+    ) -> dict[TopicPartition, int | None]:
+        """R3. Returns where each source must be read from, None for its beginning.
+
+        Nothing is kept across a rebalance: every partition is taken over, and one that comes
+        back finds nothing to restore. `before_open` returns once every tail is at its end.
+        """
+        assert not self._partitions, "the partitions of the last assignment were not given up"
+        taken = {number: self._new_partition(number) for number in sorted(numbers)}
+        await asyncio.gather(*(partition.take_over() for partition in taken.values()))
+        sources = [place for partition in taken.values() for place in partition.positions]
+        bounds = await self._bounds_of(sources)
+        for partition in taken.values():
+            partition.correct_positions(bounds)
+        await self._before_open()
+        self._partitions = taken
+        self.gate.reopen()
+        for partition in taken.values():
+            partition.open()
+        self._ticking = asyncio.create_task(self._tick())
+        return {
+            place: position.next_offset
+            for partition in taken.values()
+            for place, position in partition.positions.items()
+        }
+
+    def push(self, record: InboundRecord) -> None:
+        """One record of a source, in offset order for its topic-partition; others are ignored."""
+        partition = self._partitions.get(record.partition)
+        if partition is not None:
+            partition.push(record)
+
+    async def give_up(self) -> None:
+        """R4. Drain, bounded, and close every partition: on revocation and on SIGTERM.
+
+        Calls open at the bound are cut off and recorded as `Unknown`; nothing else is in
+        doubt. Afterwards a later yield raises.
+        """
+        if self._ticking is not None:
+            self._ticking.cancel()
+            self._ticking = None
+        self.gate.drain()
+        draining = [asyncio.create_task(each.drain()) for each in self._partitions.values()]
+        if draining:
+            _, late = await asyncio.wait(draining, timeout=self._settings.drain_seconds)
+            if late:
+                self.gate.cut()
+                await asyncio.wait(late, timeout=self._settings.cut_grace_seconds)
+        await asyncio.gather(*(partition.close() for partition in self._partitions.values()))
+        for task in draining:
+            task.cancel()
+        self._partitions = {}
+
+    def positions(self) -> dict[TopicPartition, int]:
+        """Offsets up to which everything is done, for the group's lag."""
+        return {
+            place: position.next_offset
+            for partition in self._partitions.values()
+            for place, position in partition.positions.items()
+            if position.next_offset is not None
+        }
+
+    def kill(self) -> None:
+        """End at once, as a crash does; for a process that is about to exit."""
+        if self._ticking is not None:
+            self._ticking.cancel()
+        for partition in self._partitions.values():
+            partition.kill()
+
+    def _new_partition(self, number: int) -> Partition:
+        return Partition(
+            number,
+            topology=self._topology,
+            log=self._log_for(number),
+            store=self._store_for(number),
+            gate=self.gate,
+            turns=self._turns,
+            clock=self._clock,
+            control=self._control,
+            observer=self._observer,
+            queue_bytes=self._settings.queue_bytes,
+            die=self._die,
+        )
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.tick_seconds)
+            for partition in self._partitions.values():
+                partition.pump()

@@ -1,0 +1,145 @@
+"""`StageRun`: one generator from its first read to its last yield, and what happens when it raises."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from agents.stage import Effects
+from streams.engine.batch import EngineBatch
+from streams.engine.committer import PartitionClosed
+from streams.engine.items import Taken
+from streams.engine.ports import Observer
+from streams.engine.routes import Envelopes, Source, Timer
+
+Refused = tuple[Taken[Any], str, str]
+
+
+class BulkTurns:
+    """One bulk turn at a time in the process, so that nothing urgent waits behind several."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        async with self._lock:
+            await asyncio.sleep(0)  # whatever became ready meanwhile goes first
+            yield
+
+
+class Host(Protocol):
+    """What a run needs of its partition."""
+
+    def batch(self, items: list[Taken[Any]]) -> EngineBatch: ...
+
+    def stage(self, effects: Effects) -> asyncio.Future[None]: ...
+
+
+class Unfinished(RuntimeError):
+    """Raised when a generator ended without finishing an item: its author forgot one."""
+
+
+class StageRun:
+    """Runs one batch; after an exception runs its items one by one and gives up the culprit."""
+
+    def __init__(
+        self,
+        *,
+        route: Source | Timer,
+        partition: Host,
+        envelopes: Envelopes,
+        observer: Observer,
+        turns: BulkTurns | None,
+    ) -> None:
+        self._route = route
+        self._partition = partition
+        self._envelopes = envelopes
+        self._observer = observer
+        self._turns = turns
+
+    async def run(self, items: list[Taken[Any]], refused: Sequence[Refused]) -> None:
+        """Finish every item; raises only what must end the process."""
+        try:
+            batch = self._partition.batch(items)
+            mine = await self._send_home(batch, refused)
+            if mine:
+                await self._run_together(mine)
+        except PartitionClosed:
+            self._observer.run_abandoned(self._route.stage.name, len(items))
+
+    async def _send_home(self, batch: EngineBatch, refused: Sequence[Refused]) -> list[Taken[Any]]:
+        """Settle what the stage never sees: undecodable records, and those of another partition."""
+        records, done, mine = [], [], []
+        for item, cause, detail in refused:
+            records.append(self._dead_letter(item, cause, detail, batch.now_ms))
+            done.append(item)
+        user_of = self._route.user_of if isinstance(self._route, Source) else None
+        for item in batch.items:
+            forwarded = self._envelopes.forward(item, user_of(item.value)) if user_of else None
+            if forwarded is None:
+                mine.append(item)
+            else:
+                self._observer.forwarded(item.topic)
+                records.append(forwarded)
+                done.append(item)
+        if done:
+            await self._partition.stage(Effects(records=records, done=done))
+        return mine
+
+    async def _run_together(self, items: list[Taken[Any]]) -> None:
+        batch = self._partition.batch(items)
+        error = await self._drive(batch)
+        if error is None:
+            return
+        self._observer.stage_raised(self._route.stage.name, error)
+        unfinished = batch.unfinished()
+        for item in unfinished:
+            again = self._partition.batch([item])
+            # The only item of a batch has just shown what it does: running it again would call a
+            # provider again, where it got that far.
+            cause = error if len(items) == 1 else await self._drive(again)
+            if cause is not None and again.unfinished():
+                await self._give_up(again, item, cause)
+
+    async def _drive(self, batch: EngineBatch) -> Exception | None:
+        """Run the generator to its end; the exception it raised, if it did."""
+        generator = self._route.stage.handle(batch)
+        try:
+            while True:
+                effects = await self._next(generator)
+                committed = self._partition.stage(effects)
+                batch.note_finished(effects)
+                await committed
+        except StopAsyncIteration:
+            left = len(batch.unfinished())
+            return Unfinished(f"{left} items were not finished") if left else None
+        except (PartitionClosed, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            return error
+        finally:
+            if isinstance(generator, AsyncGenerator):
+                await generator.aclose()
+            await batch.end_calls()
+
+    async def _next(self, generator: AsyncIterator[Effects]) -> Effects:
+        if self._turns is None:
+            return await anext(generator)
+        async with self._turns.turn():
+            return await anext(generator)
+
+    async def _give_up(self, batch: EngineBatch, item: Taken[Any], error: Exception) -> None:
+        cause = type(error).__name__
+        owed = self._route.stage.give_up(batch, item, cause)
+        letter = self._dead_letter(item, "stage_raised", f"{cause}: {error}", batch.now_ms)
+        await self._partition.stage(
+            Effects(rows=owed.rows, records=[*owed.records, letter], done=[item])
+        )
+
+    def _dead_letter(self, item: Taken[Any], cause: str, detail: str, now_ms: int) -> Any:
+        stage = self._route.stage.name
+        self._observer.dead_lettered(stage, cause)
+        return self._envelopes.dead_letter(
+            item, stage=stage, cause=cause, detail=detail, now_ms=now_ms
+        )
