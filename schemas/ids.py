@@ -1,0 +1,193 @@
+"""Identity: Kafka's partitioner, and ids that follow from what they name.
+
+Nothing here is random: whoever computes an id again, after a crash or in another process,
+gets the same one. Ids are 16 bytes inside and canonical UUID text outside.
+
+A routable id (of a notification, a broadcast, an address) begins with 32 bits that decide
+its partition, so that an id alone is enough to find who keeps its state:
+
+    bytes 0-3   Kafka's hash of the user id (of a broadcast: of its key; of an address: of itself)
+    bytes 4-15  digest of what the id stands for, with the version and variant bits of UUIDv8
+"""
+
+import hashlib
+import struct
+from functools import lru_cache
+
+_MASK = 0xFFFFFFFF
+_M = 0x5BD1E995
+_SEED = 0x9747B28C
+
+_V8 = 8 << 76 | 2 << 62
+_V5 = 5 << 76 | 2 << 62
+"""The version and variant bits of a UUID, as a number of 128 bits."""
+_FREE_BITS = ((1 << 128) - 1) & ~(0xF << 76 | 3 << 62)
+_FREE_BITS_ROUTABLE = _FREE_BITS & ((1 << 96) - 1)
+
+_FIRST_32_BITS = struct.Struct(">I").unpack_from
+
+_HOT_USERS = 16_384
+"""One request asks for its user's hash several times; this bound keeps the cache near 3 MB."""
+
+_NOTIFICATION = b"notification"
+_ORIGIN = b"notif-origin"
+_BROADCAST = b"broadcast"
+_BROADCAST_ORIGIN = b"broadc-origin"
+_SLICE = b"slice"
+_ADDRESS = b"address"
+
+
+def murmur2(data: bytes) -> int:
+    """Kafka's MurmurHash2 as an unsigned 32-bit number, the same bits as the Java client's."""
+    length = len(data)
+    h = _SEED ^ length
+    for k in struct.unpack_from(f"<{length >> 2}I", data):
+        k = k * _M & _MASK
+        h = (h * _M ^ (k ^ k >> 24) * _M) & _MASK
+    if tail := length & 3:
+        h = (h ^ int.from_bytes(data[-tail:], "little")) * _M & _MASK
+    h = (h ^ h >> 13) * _M & _MASK
+    return h ^ h >> 15
+
+
+def to_positive(hash32: int) -> int:
+    """Kafka's `toPositive`: drops the sign bit, so it is not the absolute value."""
+    return hash32 & 0x7FFFFFFF
+
+
+@lru_cache(maxsize=_HOT_USERS)
+def user_hash(user_id: str) -> int:
+    """The 32 bits that decide a user's partition and open the ids of their notifications."""
+    return murmur2(user_id.encode())
+
+
+def partition_of(user_id: str, partitions: int) -> int:
+    """Where Kafka's default partitioner puts a record with this key (also: an SMS sender's name)."""
+    return (user_hash(user_id) & 0x7FFFFFFF) % partitions
+
+
+def partition_of_id(routable_id: bytes, partitions: int) -> int:
+    """The partition of a notification's user, or a broadcast's home, from the id alone."""
+    hash32: int = _FIRST_32_BITS(routable_id)[0]
+    return (hash32 & 0x7FFFFFFF) % partitions
+
+
+def partition_of_hash(address_hash: bytes, partitions: int) -> int:
+    """Where `keep_addresses` keeps what it knows of an address."""
+    return partition_of_id(address_hash, partitions)
+
+
+def notification_id(tenant: str, user_id: str, idempotency_key: str) -> bytes:
+    """Of a request with a key, whose scope is its tenant and user."""
+    # The lengths keep two different scopes from reading the same when joined.
+    scope = f"{len(tenant)}:{tenant}{len(user_id)}:{user_id}{idempotency_key}".encode()
+    return _routable(user_hash(user_id), scope, _NOTIFICATION)
+
+
+def notification_id_from_origin(
+    topic: str, partition: int, offset: int, appended_ms: int, user_id: str
+) -> bytes:
+    """Of a request without a key: the record itself is its identity, wherever it was forwarded.
+
+    The append time tells apart the records of a topic that was deleted and created again.
+    """
+    return _routable(user_hash(user_id), _origin(topic, partition, offset, appended_ms), _ORIGIN)
+
+
+def broadcast_id(tenant: str, idempotency_key: str) -> bytes:
+    """Of a broadcast with a key, whose scope is its tenant."""
+    scope = f"{len(tenant)}:{tenant}{idempotency_key}".encode()
+    return _routable(murmur2(scope), scope, _BROADCAST)
+
+
+def broadcast_id_from_origin(topic: str, partition: int, offset: int, appended_ms: int) -> bytes:
+    """Of a broadcast without a key."""
+    origin = _origin(topic, partition, offset, appended_ms)
+    return _routable(murmur2(origin), origin, _BROADCAST_ORIGIN)
+
+
+def member_notification_id(broadcast_id: bytes, user_id: str, user_hash: int) -> bytes:
+    """Of the notification that a broadcast is for one member; `user_hash` is `user_hash(user_id)`.
+
+    A million are made a turn, hence the plain SHA-1 of a fixed-length id and the user's.
+    """
+    number = _sha1(broadcast_id + user_id.encode())
+    return (number & _FREE_BITS_ROUTABLE | user_hash << 96 | _V8).to_bytes(16, "big")
+
+
+def delivery_id(notification_id: bytes, channel: str, first_seen_ms: int) -> bytes:
+    """UUIDv5 in the notification's namespace.
+
+    The append time of the first request is part of it: a key that is used again after the
+    window makes new deliveries.
+    """
+    number = _sha1(notification_id + f"{channel}:{first_seen_ms}".encode())
+    return (number & _FREE_BITS | _V5).to_bytes(16, "big")
+
+
+def slice_id(broadcast_id: bytes, channel: str, partition: int, first: bytes) -> bytes:
+    """Of one ledger unit of a broadcast.
+
+    `first` names what only this slice begins with, such as the fan-out cursor or the first
+    target's delivery and device.
+    """
+    name = broadcast_id + f"{channel}:{partition}:".encode() + first
+    return (_digest(name, _SLICE) & _FREE_BITS | _V8).to_bytes(16, "big")
+
+
+def receipt_fact(
+    status: str, *, round_number: int = 0, attempt: int = 0, reason: str = "", detail: str = ""
+) -> bytes:
+    """What a receipt says besides of whom; made once for all deliveries of a batch.
+
+    `detail` tells apart facts alike in everything else: a device, a provider's event id.
+    """
+    return f"{status}\0{round_number}\0{attempt}\0{reason}\0{detail}".encode()
+
+
+def receipt_id(unit_id: bytes, fact: bytes) -> bytes:
+    """The same fact about the same delivery (or request) has the same id however often it is told."""
+    return (_sha1(unit_id + fact) & _FREE_BITS | _V8).to_bytes(16, "big")
+
+
+def address_hash(key: bytes, channel: str, address: str) -> bytes:
+    """Keyed hash of a normalised address, so that topics and logs need not hold the address.
+
+    Letter case of a mailbox never distinguishes two people in practice, while a suppression
+    that misses for a capital letter would mail someone who said stop: it is ignored here.
+    `key` is at most 64 bytes.
+    """
+    text = address.lower() if channel == "email" else address
+    value = f"{channel}\0{text}".encode()
+    return hashlib.blake2b(value, digest_size=16, key=key, person=_ADDRESS).digest()
+
+
+def to_text(id_bytes: bytes) -> str:
+    """Canonical UUID text."""
+    h = id_bytes.hex()
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+
+
+def from_text(text: str) -> bytes:
+    """The id that `to_text` wrote, in either letter case; ValueError for any other text."""
+    if len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-":
+        id_bytes = bytes.fromhex(text.replace("-", ""))
+        if len(id_bytes) == 16:
+            return id_bytes
+    raise ValueError("not an id: expected 8-4-4-4-12 hexadecimal digits")
+
+
+def _origin(topic: str, partition: int, offset: int, appended_ms: int) -> bytes:
+    return f"{topic}\0{partition}\0{offset}\0{appended_ms}".encode()
+
+
+def _sha1(data: bytes) -> int:
+    return int.from_bytes(hashlib.sha1(data, usedforsecurity=False).digest()[:16], "big")
+
+
+def _digest(data: bytes, kind: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(data, digest_size=16, person=kind).digest(), "big")
+
+
+def _routable(hash32: int, data: bytes, kind: bytes) -> bytes:
+    return (_digest(data, kind) & _FREE_BITS_ROUTABLE | hash32 << 96 | _V8).to_bytes(16, "big")
