@@ -33,6 +33,8 @@ class Body(msgspec.Struct, array_like=True, frozen=True):
     traceparent: str = ""
     fallback: tuple[Channel, ...] = ()
     """Channels still to be tried, in order, when this delivery fails for good."""
+    accepted_ms: int = 0
+    """When the broker appended the request's first record: part of every delivery id of it."""
 
 
 class Target(msgspec.Struct, array_like=True, frozen=True, gc=False):

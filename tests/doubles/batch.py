@@ -56,9 +56,9 @@ class Driven:
 
 
 def apply(state: MemoryState, effects: Effects) -> None:
-    """One transaction: the rows, and the deletion of the due rows that it finishes."""
-    state.apply(effects.rows)
+    """One transaction: finished due rows are deleted first, since a turn may put its row back."""
     state.apply(Row(Kind.DURABLE, item.row_key, None) for item in effects.done if item.row_key)
+    state.apply(effects.rows)
 
 
 async def drive(stage: Stage[T], batch: BatchOf[T], *, stop_after: int | None = None) -> Driven:

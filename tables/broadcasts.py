@@ -1,0 +1,35 @@
+"""How far each broadcast has come in this partition: a row that comes due for its next turn."""
+
+import msgspec
+
+from schemas.delivery import Channel, Lane
+from tables.schedule import DueTable
+from tables.state import Row
+
+PROGRESS = DueTable(b"b")
+
+
+class Progress(msgspec.Struct, array_like=True, frozen=True):
+    """What is left of one command; the body is in `tables/bodies.py`."""
+
+    broadcast_id: bytes
+    part: int
+    """Which of the commands for this partition; a long list of users comes in several."""
+    lane: Lane
+    channels: tuple[Channel, ...]
+    audience: str = ""
+    cursor: bytes = b""
+    """Where the next scan of the audience begins."""
+    user_ids: list[str] = []
+    """Instead of an audience: who is left."""
+    per_second: float = 0.0
+    """This partition's share of `max_per_second`; 0 means as fast as it goes."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+decode_progress = msgspec.msgpack.Decoder(Progress).decode
+
+
+def put(due_ms: int, progress: Progress) -> Row:
+    row_id = progress.broadcast_id + progress.part.to_bytes(2, "big")
+    return PROGRESS.put(due_ms, row_id, _encode(progress))

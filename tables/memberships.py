@@ -1,0 +1,59 @@
+"""Who belongs to an audience: `audience ‖ NUL ‖ user_id`, in the member's own partition.
+
+Somebody who left keeps a row, so that an older or less entitled join does not bring them back.
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from schemas.profile import Choice, Source
+from tables.state import Kind, Row, State
+
+PREFIX = b"m"
+_VALUE = struct.Struct(">BBQ")
+_SOURCES: tuple[Source, ...] = ("user", "producer", "import", "provider")
+
+
+class Member(NamedTuple):
+    """One member, and since when."""
+
+    user_id: str
+    joined_ms: int
+
+
+class Page(NamedTuple):
+    """Some members in order, and where the next scan begins; None after the last."""
+
+    members: list[Member]
+    cursor: bytes | None
+
+
+def key_of(audience: str, user_id: str) -> bytes:
+    return b"%b%b\0%b" % (PREFIX, audience.encode(), user_id.encode())
+
+
+def put(audience: str, user_id: str, choice: Choice) -> Row:
+    value = _VALUE.pack(choice.enabled, _SOURCES.index(choice.source), choice.occurred_ms)
+    return Row(Kind.DURABLE, key_of(audience, user_id), value)
+
+
+def get_many(state: State, keys: Sequence[bytes]) -> list[Choice | None]:
+    """Memberships by `key_of`; enabled means a member."""
+    return [None if row is None else _decode(row) for row in state.get_many(Kind.DURABLE, keys)]
+
+
+def page(state: State, audience: str, cursor: bytes, limit: int) -> Page:
+    """Up to `limit` rows from `cursor` on (b"" at first), those who left passed over."""
+    head = b"%b%b\0" % (PREFIX, audience.encode())
+    rows = state.scan(Kind.DURABLE, cursor or head, head[:-1] + b"\x01", limit)
+    skip = len(head)
+    members = [
+        Member(key[skip:].decode(), _VALUE.unpack(value)[2]) for key, value in rows if value[0]
+    ]
+    return Page(members, rows[-1][0] + b"\0" if len(rows) == limit else None)
+
+
+def _decode(row: bytes) -> Choice:
+    is_member, source, occurred_ms = _VALUE.unpack(row)
+    return Choice(bool(is_member), _SOURCES[source], occurred_ms)

@@ -1,0 +1,49 @@
+"""The decide side's schedule: deliveries that wait for an instant, and bodies to be forgotten."""
+
+import msgspec
+
+from schemas.delivery import Body, Channel, Lane
+from schemas.profile import Profile
+from tables.schedule import DueTable
+from tables.state import Row
+
+SCHEDULE = DueTable(b"s")
+
+
+class Waiter(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Whose delivery waits."""
+
+    user_id: str
+    notification_id: bytes
+
+
+class Waiting(msgspec.Struct, array_like=True, frozen=True, tag="waiting"):
+    """Recipients of one body who wait for the same instant: one row, however many they are."""
+
+    lane: Lane
+    channels: tuple[Channel, ...]
+    """One after a deferral; all of the request when it is `send_at` that they wait for."""
+    waiters: list[Waiter]
+    is_decided: bool
+    """A deferral, decided and counted before: only what may have changed is looked at again."""
+    body: Body | None = None
+    broadcast_id: bytes = b""
+    """Where the body is kept instead, when it is a broadcast's."""
+    inline: Profile | None = None
+    """Addresses that came with the request."""
+
+
+class ForgetBody(msgspec.Struct, array_like=True, frozen=True, tag="forget_body"):
+    """Nothing of this broadcast can be alive any more."""
+
+    broadcast_id: bytes
+
+
+Due = Waiting | ForgetBody
+
+_encode = msgspec.msgpack.Encoder().encode
+decode_due = msgspec.msgpack.Decoder(Due).decode
+
+
+def put(due_ms: int, row_id: bytes, due: Due) -> Row:
+    return SCHEDULE.put(due_ms, row_id, _encode(due))
