@@ -1,0 +1,150 @@
+"""The simulator's `TransactionLog` and `PartitionStore`: the ports of the engine in memory."""
+
+import bisect
+import itertools
+from collections.abc import Sequence
+
+import msgspec
+
+from schemas.kafka import Record, TopicPartition
+from streams.engine.ports import Committed, RestoreReport, RowList, StaleApply, Transaction
+from tables.state import Kind
+from tests.simulation.broker import Broker
+
+encode = msgspec.msgpack.Encoder().encode
+_decode_packed = msgspec.msgpack.Decoder(list[tuple[bytes, bytes | None]]).decode
+
+
+class Files:
+    """What one slot has on its disk for one partition; outlives a process, not a wipe."""
+
+    def __init__(self) -> None:
+        self.rows: tuple[dict[bytes, bytes], dict[bytes, bytes]] = ({}, {})
+        self.keys: tuple[list[bytes], list[bytes]] = ([], [])
+        self.offsets: list[int] = [-1, -1]
+
+    def copy(self) -> "Files":
+        other = Files()
+        other.rows = (dict(self.rows[0]), dict(self.rows[1]))
+        other.keys = (list(self.keys[0]), list(self.keys[1]))
+        other.offsets = list(self.offsets)
+        return other
+
+    def write(self, kind: Kind, rows: RowList, offset: int) -> None:
+        for key, value in rows:
+            if value is None:
+                if self.rows[kind].pop(key, None) is not None:
+                    del self.keys[kind][bisect.bisect_left(self.keys[kind], key)]
+            else:
+                if key not in self.rows[kind]:
+                    bisect.insort(self.keys[kind], key)
+                self.rows[kind][key] = value
+        self.offsets[kind] = offset
+
+
+def changelog(role: str, kind: Kind, partition: int) -> TopicPartition:
+    return TopicPartition(f"{role}-{kind.name.lower()}-changelog", partition)
+
+
+class MemoryStore:
+    """A `PartitionStore` over `Files`, restored from the changelogs on the simulated broker."""
+
+    def __init__(self, *, role: str, partition: int, files: Files, broker: Broker) -> None:
+        self._role = role
+        self._partition = partition
+        self._files = files
+        self.broker = broker
+
+    def get(self, kind: Kind, key: bytes) -> bytes | None:
+        return self._files.rows[kind].get(key)
+
+    def get_many(self, kind: Kind, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [self._files.rows[kind].get(key) for key in keys]
+
+    def scan(self, kind: Kind, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        keys, rows = self._files.keys[kind], self._files.rows[kind]
+        low = bisect.bisect_left(keys, start)
+        high = bisect.bisect_left(keys, end, lo=low)
+        return [(key, rows[key]) for key in itertools.islice(keys, low, min(high, low + limit))]
+
+    def apply(self, kind: Kind, rows: RowList, offset: int) -> None:
+        if offset <= self._files.offsets[kind]:
+            raise StaleApply(f"{kind.name} offset {offset} after {self._files.offsets[kind]}")
+        self._files.write(kind, rows, offset)
+
+    async def restore(self) -> RestoreReport:
+        read = 0
+        for kind in Kind:
+            place = changelog(self._role, kind, self._partition)
+            await self.broker.round_trip()
+            end = self.broker.log(place).stable_end()
+            records, _ = self.broker.read_committed(place, self._files.offsets[kind] + 1, 1 << 60)
+            for record in records:
+                rows = _rows_of(kind, record.key, record.value)
+                self._files.write(kind, rows, record.offset)
+                read += len(rows)
+            self._files.offsets[kind] = max(self._files.offsets[kind], end - 1)
+        return RestoreReport(rows=read, seconds=0.0)
+
+    def close(self) -> None:
+        """Nothing to let go of: the files stay on the simulated disk."""
+
+
+def _rows_of(kind: Kind, key: bytes | None, value: bytes | None) -> RowList:
+    if kind is Kind.TRANSIENT:
+        assert value is not None
+        return list(_decode_packed(value))
+    assert key is not None
+    return [(key, value)]
+
+
+class MemoryLog:
+    """A `TransactionLog` that takes several round trips, each of which may be the last."""
+
+    def __init__(self, *, role: str, partition: int, broker: Broker) -> None:
+        self._role = role
+        self._partition = partition
+        self.broker = broker
+        self.transactional_id = f"{role}-{partition}"
+        self.epoch = 0
+
+    async def start(self) -> None:
+        await self.broker.round_trip()
+        self.epoch = self.broker.init_producer(self.transactional_id)
+        await self.broker.round_trip()
+
+    async def commit(self, transaction: Transaction) -> Committed:
+        offsets: list[int | None] = [None, None]
+        for kind in Kind:
+            if rows := transaction.rows[kind]:
+                await self.broker.round_trip()
+                offsets[kind] = self._write(self._changelog_records(kind, rows))[-1]
+        for _, records in _by_place(transaction.records):
+            await self.broker.round_trip()
+            self._write(records)
+        await self.broker.round_trip()
+        self._end()
+        await self.broker.round_trip()
+        return Committed((offsets[0], offsets[1]))
+
+    async def close(self) -> None:
+        """A producer that is closed leaves nothing open: every transaction has ended."""
+
+    def _write(self, records: list[Record]) -> list[int]:
+        return self.broker.transact(self.transactional_id, self.epoch, records)
+
+    def _end(self) -> None:
+        self.broker.commit(self.transactional_id, self.epoch)
+
+    def _changelog_records(self, kind: Kind, rows: RowList) -> list[Record]:
+        place = changelog(self._role, kind, self._partition)
+        if kind is Kind.TRANSIENT:
+            return [Record(place.topic, place.partition, encode(rows))]
+        return [Record(place.topic, place.partition, value, key=key) for key, value in rows]
+
+
+def _by_place(records: list[Record]) -> list[tuple[TopicPartition, list[Record]]]:
+    places: dict[TopicPartition, list[Record]] = {}
+    for record in records:
+        places.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
+    return list(places.items())

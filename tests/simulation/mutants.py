@@ -1,0 +1,102 @@
+"""Processes that break one rule each. A simulator that has not failed proves nothing."""
+
+from schemas.kafka import InboundRecord, Record, TopicPartition
+from streams.engine.ports import Committed, Transaction
+from streams.engine.positions import position_key
+from streams.engine.runner import Runner
+from tables.state import Kind
+from tests.simulation.disk import Files, MemoryLog, MemoryStore, encode
+from tests.simulation.process import MemoryLease, Process
+
+
+class _EagerLog(MemoryLog):
+    files: Files
+
+    async def commit(self, transaction: Transaction) -> Committed:
+        for kind in Kind:
+            self.files.write(kind, transaction.rows[kind], self.files.offsets[kind])
+        return await super().commit(transaction)
+
+
+class RowsAppliedBeforeTheCommit(Process):
+    """R1: the local store runs ahead of Kafka, so a crash leaves a decision without its effects."""
+
+    def make_log(self, partition: int) -> MemoryLog:
+        log = _EagerLog(role=self.role, partition=partition, broker=self.broker)
+        log.files = self.disk.setdefault(partition, Files())
+        return log
+
+
+class _PlainLog(MemoryLog):
+    def _write(self, records: list[Record]) -> list[int]:
+        self.broker.check(self.transactional_id, self.epoch)
+        return [self.broker.append(record) for record in records]
+
+
+class RowsAndRecordsOutsideATransaction(Process):
+    """R1: a crash between two appends leaves one without the other."""
+
+    log_class = _PlainLog
+
+
+class _OffsetsStore(MemoryStore):
+    group_offsets: dict[bytes, int]
+
+    def get(self, kind: Kind, key: bytes) -> bytes | None:
+        if key in self.group_offsets:
+            return encode([self.group_offsets[key], []])
+        return super().get(kind, key)
+
+
+class PositionsAheadOfTheWork(Process):
+    """R2: offsets are committed as they are fetched, as a consumer's auto-commit does."""
+
+    def make_store(self, partition: int) -> MemoryStore:
+        files = self.disk.setdefault(partition, Files())
+        store = _OffsetsStore(role=self.role, partition=partition, files=files, broker=self.broker)
+        kept = {place: end for place, end in self._kept().items() if place.partition == partition}
+        store.group_offsets = {position_key(place): end for place, end in kept.items()}
+        return store
+
+    def push(self, records: list[InboundRecord], place: TopicPartition, position: int) -> None:
+        self._kept()[place] = position
+        super().push(records, place, position)
+
+    def _kept(self) -> dict[TopicPartition, int]:
+        kept: dict[TopicPartition, int] = self.broker.__dict__.setdefault(self.role, {})
+        return kept
+
+
+class _UnfencedLog(MemoryLog):
+    async def start(self) -> None:
+        await self.broker.round_trip()
+        self.epoch = self.broker.newest_epoch(self.transactional_id)
+
+
+class NoFencingAtTakeOver(Process):
+    """R3: an earlier owner may still write, and what it left open is never aborted."""
+
+    log_class = _UnfencedLog
+
+
+class _HastyRunner(Runner):
+    async def give_up(self) -> None:
+        self.kill()
+        self._partitions = {}
+
+
+class GivingUpWithoutADrain(Process):
+    """R4: a clean restart throws away generators whose calls are open."""
+
+    runner_class = _HastyRunner
+
+
+class _EternalLease(MemoryLease):
+    def is_good(self) -> bool:
+        return True
+
+
+class NoLease(Process):
+    """R5: a process that slept through its session goes on calling the provider."""
+
+    lease_class = _EternalLease

@@ -1,0 +1,159 @@
+"""The smallest pipeline that needs all five rules: a deciding role, a sending role, receipts.
+
+Where the rules themselves are tested it is better than the real stages: there is nothing
+else in it that could hide a broken rule, or break by itself.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from agents.stage import Batch, Effects, Item
+from schemas.kafka import InboundRecord, Record, TopicPartition
+from schemas.outcome import Accepted, NotProcessed, Outcome
+from streams.engine.items import Taken
+from streams.engine.routes import Source, Timer, Topology
+from tables.schedule import DueTable
+from tables.state import Kind, Row
+from tests.simulation.world import Role, World
+
+REQUESTS, DELIVERIES, RECEIPTS = "requests", "deliveries", "receipts"
+_encode = msgspec.msgpack.Encoder().encode
+_decode_counter = msgspec.msgpack.Decoder(int).decode
+_SCHEDULE = DueTable(b"t")
+
+
+class SmallEnvelopes:
+    """No record of this pipeline is refused, so only `item` is ever asked for."""
+
+    def item(self, record: InboundRecord, *, is_forwarded: bool) -> Taken[Any]:
+        return Taken(
+            None,
+            topic=record.topic,
+            source=TopicPartition(record.topic, record.partition),
+            source_offset=record.offset,
+            record=record,
+        )
+
+    def explain(self, error: ValueError) -> tuple[str, str]:
+        raise AssertionError(error)
+
+    def dead_letter(self, item: Taken[Any], **_: Any) -> Record:
+        return Record("dead-letters", 0, b"")
+
+    def forward(self, item: Taken[Any], user_id: str) -> Record | None:
+        return None
+
+
+class SmallDecide:
+    """reads requests, writes deliveries, remembers which ids it has seen and how many."""
+
+    name = "decide"
+
+    async def handle(self, batch: Batch[bytes]) -> AsyncIterator[Effects]:
+        ids = [item.value for item in batch.items]
+        seen = batch.state.get_many(Kind.TRANSIENT, [b"d" + each for each in ids])
+        new = list(dict.fromkeys(i for i, row in zip(ids, seen, strict=True) if row is None))
+        stored = batch.state.get(Kind.DURABLE, b"count")
+        count = (_decode_counter(stored) if stored else 0) + len(new)
+        yield Effects(
+            rows=[
+                *(Row(Kind.TRANSIENT, b"d" + each, b"1") for each in new),
+                Row(Kind.DURABLE, b"count", _encode(count)),
+            ],
+            records=[Record(DELIVERIES, batch.partition, each) for each in new],
+            done=batch.items,
+        )
+
+    def give_up(self, batch: Batch[bytes], item: Item[bytes], cause: str) -> Effects:
+        raise AssertionError(cause)
+
+
+@dataclass(frozen=True, slots=True)
+class SmallCall:
+    """One delivery handed to the provider."""
+
+    item: Item[bytes]
+    size: int = 1
+
+
+class SmallSend:
+    """reads deliveries and due retries, calls the provider, remembers intents and outcomes."""
+
+    name = "send"
+
+    def __init__(self, world: World) -> None:
+        self._provider = world.provider
+
+    async def handle(self, batch: Batch[bytes]) -> AsyncIterator[Effects]:
+        ledger = batch.state.get_many(Kind.TRANSIENT, [b"a" + item.value for item in batch.items])
+        calls: list[SmallCall] = []
+        settled: list[tuple[Item[bytes], str]] = []
+        again: list[Item[bytes]] = []
+        for item, row in zip(batch.items, ledger, strict=True):
+            if row is None or (row == b"retry" and item.row_key is not None):
+                calls.append(SmallCall(item))
+            elif row == b"intent":
+                settled.append((item, "in_doubt"))
+            else:
+                again.append(item)
+        yield Effects(
+            rows=[
+                *(_ledger(call.item, b"intent") for call in calls),
+                *(_ledger(item, status.encode()) for item, status in settled),
+            ],
+            records=[_receipt(batch, item, status) for item, status in settled],
+            done=[*again, *(item for item, _ in settled)],
+        )
+        async for finished in batch.calls(calls, self._send):
+            yield _outcomes(batch, finished)
+
+    async def _send(self, call: SmallCall) -> Sequence[Outcome]:
+        return await self._provider.request([call.item.value])
+
+    def give_up(self, batch: Batch[bytes], item: Item[bytes], cause: str) -> Effects:
+        raise AssertionError(cause)
+
+
+def _outcomes(batch: Batch[bytes], finished: list[tuple[SmallCall, Sequence[Outcome]]]) -> Effects:
+    rows: list[Row] = []
+    records: list[Record] = []
+    for call, (outcome,) in finished:
+        if isinstance(outcome, NotProcessed):
+            rows.append(_ledger(call.item, b"retry"))
+            rows.append(_SCHEDULE.put(batch.now_ms + 500, call.item.value, call.item.value))
+        else:
+            status = "sent" if isinstance(outcome, Accepted) else "in_doubt"
+            rows.append(_ledger(call.item, status.encode()))
+            records.append(_receipt(batch, call.item, status))
+    return Effects(rows=rows, records=records, done=[call.item for call, _ in finished])
+
+
+def _ledger(item: Item[bytes], state: bytes) -> Row:
+    return Row(Kind.TRANSIENT, b"a" + item.value, state)
+
+
+def _receipt(batch: Batch[bytes], item: Item[bytes], status: str) -> Record:
+    return Record(RECEIPTS, batch.partition, item.value + b" " + status.encode())
+
+
+def _value(record: InboundRecord) -> bytes:
+    assert record.value is not None
+    return record.value
+
+
+def _decide(world: World) -> Topology:
+    source = Source(REQUESTS, SmallDecide(), _value, take=20)
+    return Topology("decide", (source,), (), SmallEnvelopes())
+
+
+def _send(world: World) -> Topology:
+    stage = SmallSend(world)
+    source = Source(DELIVERIES, stage, _value, take=5, width=8)
+    timer = Timer("schedule", stage, _SCHEDULE.due, bytes, _SCHEDULE.prefix, take=5, width=2)
+    return Topology("send", (source,), (timer,), SmallEnvelopes())
+
+
+SMALL_ROLES = (Role("decide", 2, _decide), Role("send", 2, _send))
