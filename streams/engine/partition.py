@@ -148,7 +148,8 @@ class Partition:
                 return
             self._claimed.update(key for key, _ in rows)
             items: list[Taken[Any]] = [
-                Taken(timer.decode(value), row_key=key, row_value=value) for key, value in rows
+                Taken(timer.decode(value), partition=self.number, row_key=key, row_value=value)
+                for key, value in rows
             ]
             self._start(timer.name, timer, items, [])
 

@@ -1,8 +1,10 @@
 """`StageRun`: one generator from its first read to its last yield, and what happens when it raises."""
 
 import asyncio
+import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 from agents.stage import Effects
@@ -132,7 +134,7 @@ class StageRun:
     async def _give_up(self, batch: EngineBatch, item: Taken[Any], error: Exception) -> None:
         cause = type(error).__name__
         owed = self._route.stage.give_up(batch, item, cause)
-        letter = self._dead_letter(item, "stage_raised", f"{cause}: {error}", batch.now_ms)
+        letter = self._dead_letter(item, "stage_raised", _where(error), batch.now_ms)
         await self._partition.stage(
             Effects(rows=owed.rows, records=[*owed.records, letter], done=[item])
         )
@@ -143,3 +145,10 @@ class StageRun:
         return self._envelopes.dead_letter(
             item, stage=stage, cause=cause, detail=detail, now_ms=now_ms
         )
+
+
+def _where(error: Exception) -> str:
+    """Type and place of an exception; its text may hold what a producer wrote, and stays out."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"

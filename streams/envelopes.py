@@ -1,0 +1,80 @@
+"""What the engine writes for a stage that never sees the record: dead letters and forwarding."""
+
+from typing import Any
+
+from schemas import topics
+from schemas.dead_letter import encode_dead_letter, letter_of_deliveries, letter_of_record
+from schemas.decode import explain
+from schemas.delivery import DeliveryBatch
+from schemas.forwarding import forward, origin_of
+from schemas.ids import partition_of
+from schemas.kafka import InboundRecord, Record, TopicPartition
+from streams.engine.items import Taken
+
+_REPLAYABLE = frozenset({"stage_raised"})
+"""Causes after which a replay may succeed, once the code is mended; the others never can."""
+
+
+class RecordEnvelopes:
+    """`Envelopes` of the real topics, for a role of so many partitions."""
+
+    def __init__(self, *, partitions: int) -> None:
+        self._partitions = partitions
+
+    def item(self, record: InboundRecord, *, is_forwarded: bool) -> Taken[Any]:
+        origin = origin_of(record) if is_forwarded else None
+        return Taken(
+            None,
+            topic=origin.topic if origin else record.topic,
+            partition=origin.partition if origin else record.partition,
+            offset=origin.offset if origin else record.offset,
+            appended_ms=origin.appended_ms if origin else record.timestamp_ms,
+            headers=record.headers,
+            source=TopicPartition(record.topic, record.partition),
+            source_offset=record.offset,
+            record=record,
+        )
+
+    def explain(self, error: ValueError) -> tuple[str, str]:
+        return explain(error)
+
+    def forward(self, item: Taken[Any], user_id: str) -> Record | None:
+        """Never for one that was forwarded before: its partition is what we computed."""
+        record = item.record
+        assert record is not None  # only records of a source name a user
+        partition = partition_of(user_id, self._partitions)
+        if partition == record.partition:
+            return None
+        return forward(record, partition)
+
+    def dead_letter(
+        self, item: Taken[Any], *, stage: str, cause: str, detail: str, now_ms: int
+    ) -> Record:
+        """In the partition the item was read from, so that one transaction has few destinations."""
+        if isinstance(item.value, DeliveryBatch):
+            place = item.source or TopicPartition("", item.partition)
+            letter = letter_of_deliveries(
+                item.value,
+                topic=place.topic,
+                partition=place.partition,
+                stage=stage,
+                cause=cause,
+                detail=detail,
+                now_ms=now_ms,
+            )
+        else:
+            letter = letter_of_record(
+                item.record or _record_of_row(item),
+                stage=stage,
+                cause=cause,
+                detail=detail,
+                now_ms=now_ms,
+                replayable=cause in _REPLAYABLE,
+            )
+        partition = max(letter.partition, 0)
+        return Record(topics.DEAD_LETTERS, partition, encode_dead_letter(letter))
+
+
+def _record_of_row(item: Taken[Any]) -> InboundRecord:
+    """A due row has no record; its key and value are what there is to keep."""
+    return InboundRecord("", -1, -1, item.appended_ms, item.row_key, item.row_value)

@@ -1,0 +1,91 @@
+"""R2: whatever order work ends in, a position row never skips what is not done."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.kafka import TopicPartition
+from streams.engine.positions import SourcePosition
+
+PLACE = TopicPartition("requests", 0)
+
+
+def position(row: bytes | None = None) -> SourcePosition:
+    return SourcePosition(PLACE, row)
+
+
+def row_of(source: SourcePosition) -> bytes:
+    value = source.row().value
+    assert value is not None
+    return value
+
+
+def test_a_record_is_taken_once() -> None:
+    source = position()
+
+    assert source.take(5)
+    assert not source.take(5)
+    assert not source.take(4)
+
+
+def test_an_offset_finished_out_of_order_is_kept_beyond_the_position() -> None:
+    source = position()
+    for offset in (3, 4, 7):
+        source.take(offset)
+
+    source.finish(7)
+    again = position(row_of(source))
+
+    assert [again.take(offset) for offset in (3, 4, 7)] == [True, True, False]
+
+
+def test_the_position_passes_gaps_of_transaction_markers() -> None:
+    source = position()
+    for offset in (0, 9, 20):
+        source.take(offset)
+
+    for offset in (0, 9, 20):
+        source.finish(offset)
+
+    assert source.next_offset == 21
+
+
+def test_a_recreated_source_is_read_from_its_beginning() -> None:
+    source = position()
+    source.take(100)
+    source.finish(100)
+    again = position(row_of(source))
+
+    again.restart()
+
+    assert again.next_offset is None
+    assert again.take(0)
+
+
+def test_an_item_finished_twice_counts_once() -> None:
+    source = position()
+    source.take(1)
+    source.finish(1)
+    source.finish(1)
+
+    assert position(row_of(source)).row() == source.row()
+
+
+@given(
+    offsets=st.sets(st.integers(0, 60), min_size=1).map(sorted),
+    data=st.data(),
+)
+def test_after_a_crash_exactly_what_was_not_finished_is_taken_again(
+    offsets: list[int], data: st.DataObject
+) -> None:
+    source = position()
+    for offset in offsets:
+        assert source.take(offset)
+    finished = data.draw(st.lists(st.sampled_from(offsets), unique=True))
+    for offset in finished:
+        source.finish(offset)
+
+    after = position(row_of(source)) if finished else position()
+    from_where = after.next_offset or 0
+    taken = [offset for offset in offsets if offset >= from_where and after.take(offset)]
+
+    assert taken == [offset for offset in offsets if offset not in finished]
