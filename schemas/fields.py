@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 MAX_DEPTH = 16
@@ -16,7 +16,6 @@ MAX_DEPTH = 16
 MAX_METADATA_BYTES = 1024
 
 _LARGEST_INTEGER = 2**63
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Contract(BaseModel):
@@ -27,15 +26,17 @@ class Contract(BaseModel):
     )
 
 
-def to_ms(instant: datetime) -> int:
-    """Epoch milliseconds, in which everything inside counts."""
-    return round(instant.timestamp() * 1000)
-
-
 def _in_utc(instant: datetime) -> datetime:
     if not 1970 < instant.year < 9999:
         raise PydanticCustomError("instant_out_of_range", "Year should be from 1971 to 9998")
     return instant.astimezone(UTC)
+
+
+def _instant_form(value: Any) -> Any:
+    """A number, even as text, would be taken for seconds, or milliseconds, since 1970."""
+    if isinstance(value, datetime) or (isinstance(value, str) and value[4:5] == "-"):
+        return value
+    raise PydanticCustomError("instant_form", "Instants should be RFC 3339 text")
 
 
 def _plain(value: dict[str, Any]) -> dict[str, Any]:
@@ -87,7 +88,12 @@ CollapseKey = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
 Id = Annotated[str, Field(pattern="^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
 """UUID text, as receipts and `postrider send` show it."""
 
-Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Instant = Annotated[
+    AwareDatetime,
+    Field(strict=False),  # or text would be refused once a validator of ours has seen it
+    BeforeValidator(_instant_form),
+    AfterValidator(_in_utc),
+]
 """RFC 3339 with an offset; a naive time is refused, since nobody could say which hour it is."""
 Data = Annotated[dict[str, Any], AfterValidator(_plain)]
 Metadata = Annotated[dict[str, str | int | float | bool | None], AfterValidator(_small)]

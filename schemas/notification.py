@@ -21,8 +21,8 @@ from schemas.fields import (
     Metadata,
     Name,
     UserId,
-    to_ms,
 )
+from schemas.instants import to_ms
 
 MAX_BROADCAST_USERS = 10_000
 

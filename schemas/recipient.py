@@ -10,7 +10,8 @@ from pydantic import Field, TypeAdapter
 
 from schemas.addresses import Email, Locale, Phone, QuietHours, Timezone
 from schemas.delivery import Channel
-from schemas.fields import Contract, Instant, Label, Name, UserId, to_ms
+from schemas.fields import Contract, Instant, Label, Name, UserId
+from schemas.instants import to_ms
 from schemas.profile import Source
 
 Platform = Literal["ios", "android", "web"]
