@@ -19,6 +19,7 @@ class Holder(msgspec.Struct, array_like=True, frozen=True, gc=False):
     user_id: str
     occurred_ms: int
     offset: int
+    device_id: str = ""
 
 
 class Address(msgspec.Struct, array_like=True):

@@ -1,0 +1,269 @@
+"""Profiles and memberships of one transaction: read together, edited in order, written together."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import TypeVar, assert_never
+
+from policies.profile_changes import ProfileEdit, outranks
+from schemas.ids import partition_of_hash
+from schemas.instants import to_ms
+from schemas.kafka import Record
+from schemas.profile import Choice, Source
+from schemas.recipient import (
+    AddressReleased,
+    AddressSuppressed,
+    AudienceJoined,
+    AudienceLeft,
+    DeviceRegistered,
+    DeviceRemoved,
+    PreferencesUpdated,
+    RecipientChange,
+    RecipientDeleted,
+    RecipientUpdated,
+)
+from schemas.recipient_events import (
+    AddressBarred,
+    AddressClaimed,
+    AddressEvent,
+    AddressGivenUp,
+    AddressUnbarred,
+    DerivedChange,
+    DeviceLost,
+    HolderBarred,
+    HolderUnbarred,
+    ImportBatch,
+    ImportedOptOut,
+    ImportedRecipient,
+    encode_address_events,
+    encode_derived,
+)
+from schemas.topics import ADDRESSES_CHANGED, RECIPIENTS_DERIVED
+from tables import memberships, recipients
+from tables.state import Row, State
+
+EventT = TypeVar("EventT")
+
+EVENTS_A_RECORD = 2000
+"""Keeps a record below what a broker takes, with the longest ids that there may be."""
+
+
+class RecipientEdits:
+    """All edits of one yield in one partition."""
+
+    def __init__(self, state: State, *, hash_of: Callable[[str, str], bytes]) -> None:
+        self._state = state
+        self._hash_of = hash_of
+        self._edits: dict[str, ProfileEdit] = {}
+        self._members: dict[bytes, Choice | None] = {}
+        self._member_rows: dict[bytes, Row] = {}
+        self._address_events: list[AddressEvent] = []
+        self._derived: list[DerivedChange] = []
+
+    def load(self, news: Sequence[RecipientChange | ImportBatch | list[DerivedChange]]) -> None:
+        """Read what the news speak of, all at once."""
+        user_ids: dict[str, None] = {}
+        member_keys: dict[bytes, None] = {}
+        for each in news:
+            if isinstance(each, ImportBatch):
+                for line in each.items:
+                    user_ids[line.user_id] = None
+                    for audience in line.audiences:
+                        member_keys[memberships.key_of(audience, line.user_id)] = None
+            elif isinstance(each, list):
+                user_ids.update((fact.user_id, None) for fact in each)
+            else:
+                user_ids[each.user_id] = None
+                if isinstance(each, AudienceJoined | AudienceLeft):
+                    member_keys[memberships.key_of(each.audience, each.user_id)] = None
+        profiles = recipients.get_many(self._state, list(user_ids))
+        self._edits = dict(zip(user_ids, map(ProfileEdit, profiles), strict=True))
+        members = memberships.get_many(self._state, list(member_keys))
+        self._members = dict(zip(member_keys, members, strict=True))
+
+    def apply(self, news: RecipientChange | ImportBatch | list[DerivedChange], offset: int) -> None:
+        """`offset` is that of the record: it orders claims of one instant."""
+        if isinstance(news, ImportBatch):
+            for line in news.items:
+                edit = self._edits[line.user_id]
+                if edit.by("import", line.occurred_ms):
+                    self._import(edit, line)
+                    self._follow_up(line.user_id, edit, offset)
+        elif isinstance(news, list):
+            for fact in news:
+                edit = self._edits[fact.user_id]
+                if edit.by("provider", fact.occurred_ms):
+                    self._derive(edit, fact)
+                    self._follow_up(fact.user_id, edit, offset)
+        else:
+            edit = self._edits[news.user_id]
+            if edit.by(news.source, news.occurred_ms):
+                self._change(edit, news, offset)
+                self._follow_up(news.user_id, edit, offset)
+
+    def rows(self) -> list[Row]:
+        profiles = (
+            recipients.put(user_id, edit.profile)
+            for user_id, edit in self._edits.items()
+            if edit.is_changed
+        )
+        return [*profiles, *self._member_rows.values()]
+
+    def records(self, partitions: int) -> list[Record]:
+        """Events go to the partition of their address's hash, derived changes stay in this one."""
+        by_partition: defaultdict[int, list[AddressEvent]] = defaultdict(list)
+        for event in self._address_events:
+            by_partition[partition_of_hash(event.address_hash, partitions)].append(event)
+        of_addresses = (
+            Record(ADDRESSES_CHANGED, partition, encode_address_events(some))
+            for partition, events in by_partition.items()
+            for some in _runs(events)
+        )
+        of_users = (
+            Record(RECIPIENTS_DERIVED, self._state.partition, encode_derived(some))
+            for some in _runs(self._derived)
+        )
+        return list(chain(of_addresses, of_users))
+
+    def _change(self, edit: ProfileEdit, change: RecipientChange, offset: int) -> None:
+        match change:
+            case RecipientUpdated():
+                for field in change.model_fields_set & _UPDATES.keys():
+                    _UPDATES[field](edit, getattr(change, field) or "")
+            case RecipientDeleted():
+                edit.delete()
+            case PreferencesUpdated():
+                _prefer(edit, change)
+            case DeviceRegistered():
+                edit.register_device(change.device_id, change.token, change.platform)
+            case DeviceRemoved():
+                edit.remove_device(change.device_id)
+            case AudienceJoined() | AudienceLeft():
+                is_member = isinstance(change, AudienceJoined)
+                self._join(
+                    change.audience, change.user_id, is_member, change.source, change.occurred_ms
+                )
+            case AddressSuppressed():
+                until_ms = 0 if change.until is None else to_ms(change.until)
+                edit.suppress(change.channel, change.reason, until_ms)
+                if address_hash := self._present(edit, change.channel):
+                    self._address_events.append(
+                        AddressBarred(
+                            address_hash, change.channel, change.occurred_ms, offset,
+                            change.reason, until_ms,
+                        )
+                    )  # fmt: skip
+            case AddressReleased():
+                edit.release(change.channel)
+                if address_hash := self._present(edit, change.channel):
+                    self._address_events.append(
+                        AddressUnbarred(address_hash, change.channel, change.occurred_ms, offset)
+                    )
+            case _:
+                assert_never(change)
+
+    def _import(self, edit: ProfileEdit, line: ImportedRecipient) -> None:
+        if line.email:
+            edit.email(line.email)
+        if line.phone:
+            edit.phone(line.phone)
+        if line.name:
+            edit.name(line.name)
+        if line.locale:
+            edit.locale(line.locale)
+        if line.timezone:
+            edit.timezone(line.timezone)
+        for wish in line.wishes:
+            if wish.enabled is not None:
+                edit.channel_enabled(wish.channel, wish.enabled)
+            if wish.quiet_hours:
+                edit.quiet_hours(wish.channel, wish.quiet_hours)
+            if wish.daily_limit is not None:
+                edit.daily_limit(wish.channel, wish.daily_limit)
+        for name, enabled in line.types.items():
+            edit.type_enabled(name, enabled)
+        for device in line.devices:
+            edit.register_device(device.device_id, device.token, device.platform)
+        for audience in line.audiences:
+            self._join(audience, line.user_id, True, "import", line.occurred_ms)
+
+    def _derive(self, edit: ProfileEdit, fact: DerivedChange) -> None:
+        match fact:
+            case DeviceLost():
+                edit.lose_device(fact.device_id, fact.address_hash, self._hash_of)
+            case HolderBarred():
+                if self._present(edit, fact.channel) == fact.address_hash:
+                    edit.suppress(fact.channel, fact.reason, fact.until_ms)
+            case HolderUnbarred():
+                if self._present(edit, fact.channel) == fact.address_hash:
+                    edit.release(fact.channel)
+            case ImportedOptOut():
+                pass  # written here, for the senders
+            case _:
+                assert_never(fact)
+
+    def _join(
+        self, audience: str, user_id: str, is_member: bool, source: Source, occurred_ms: int
+    ) -> None:
+        key = memberships.key_of(audience, user_id)
+        old = self._members[key]
+        if not outranks(old, source, occurred_ms):
+            return
+        if old is not None and old.enabled == is_member and source == "import":
+            return  # known already
+        new = Choice(is_member, source, occurred_ms)
+        if new != old:
+            self._members[key] = new
+            self._member_rows[key] = memberships.put(audience, user_id, new)
+
+    def _present(self, edit: ProfileEdit, channel: str) -> bytes:
+        """The hash of the recipient's mailbox or number; b"" where a channel has no such thing."""
+        said = {"email": edit.profile.email, "sms": edit.profile.phone}.get(channel)
+        return self._hash_of(channel, said.value) if said is not None and said.value else b""
+
+    def _follow_up(self, user_id: str, edit: ProfileEdit, offset: int) -> None:
+        for held in edit.given_up:
+            address_hash = self._hash_of(held.channel, held.address)
+            self._address_events.append(
+                AddressGivenUp(
+                    address_hash, held.channel, held.occurred_ms, offset, user_id, held.device_id
+                )
+            )
+        for held in edit.claimed:
+            address_hash = self._hash_of(held.channel, held.address)
+            self._address_events.append(
+                AddressClaimed(
+                    address_hash, held.channel, held.occurred_ms, offset, user_id, held.device_id
+                )
+            )
+        for channel, type_name in edit.opted_out:
+            self._derived.append(ImportedOptOut(user_id, edit.occurred_ms, channel, type_name))
+        edit.forget_consequences()
+
+
+def _runs(events: list[EventT]) -> Iterator[list[EventT]]:
+    for start in range(0, len(events), EVENTS_A_RECORD):
+        yield events[start : start + EVENTS_A_RECORD]
+
+
+_UPDATES = {
+    "email": ProfileEdit.email,
+    "phone": ProfileEdit.phone,
+    "name": ProfileEdit.name,
+    "locale": ProfileEdit.locale,
+    "timezone": ProfileEdit.timezone,
+}
+
+
+def _prefer(edit: ProfileEdit, change: PreferencesUpdated) -> None:
+    """A member that is absent says nothing; None takes back what was said."""
+    for channel, wish in change.preferences.by_channel():
+        said = wish.model_fields_set
+        if "enabled" in said:
+            edit.channel_enabled(channel, wish.enabled)
+        if "quiet_hours" in said:
+            edit.quiet_hours(channel, wish.quiet_hours or "")
+        if "daily_limit" in said:
+            edit.daily_limit(channel, wish.daily_limit)
+    for name, enabled in change.preferences.types.items():
+        edit.type_enabled(name, enabled)
