@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from policies.legal import LegalWindows
 from schemas.delivery import Channel, Lane
 
 InDoubt = Literal["resend", "hold"]
@@ -68,3 +69,5 @@ class Rules:
     defaults: Defaults = Defaults()
     per_user: Mapping[Channel, RateLimit] = field(default_factory=dict)
     dedup_window_seconds: int = 86_400
+    legal_windows: LegalWindows = field(default_factory=LegalWindows)
+    """For categories with `legal_windows`: when the law lets their messages go out."""
