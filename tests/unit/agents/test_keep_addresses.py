@@ -1,0 +1,133 @@
+"""Whose an address is, and what bars it."""
+
+from itertools import permutations
+
+import pytest
+
+from agents.keep_addresses import KeepAddresses
+from agents.stage import Item
+from schemas.ids import partition_of
+from schemas.recipient_events import (
+    AddressBarred,
+    AddressClaimed,
+    AddressEvent,
+    AddressGivenUp,
+    AddressUnbarred,
+    DeviceLost,
+    HolderBarred,
+    HolderUnbarred,
+)
+from tables import addresses
+from tests.doubles import BatchOf, Driven, MemoryState, drive
+from tests.unit.agents.recipient_records import derived
+
+HASH = b"0123456789abcdef"
+
+
+async def keep(state: MemoryState, *events: AddressEvent) -> Driven:
+    items = [Item([event], offset=offset) for offset, event in enumerate(events)]
+    return await drive(KeepAddresses(partitions=4), BatchOf(items, 0, state))
+
+
+def claim(user_id: str, occurred_ms: int, channel: str = "push", offset: int = 0) -> AddressClaimed:
+    return AddressClaimed(HASH, channel, occurred_ms, offset, user_id, f"{user_id}'s")
+
+
+def holders(state: MemoryState) -> list[str]:
+    (address,) = addresses.get_many(state, [HASH])
+    return [holder.user_id for holder in address.holders]
+
+
+async def test_a_phone_that_is_sold_is_lost_by_its_former_holder() -> None:
+    state = MemoryState()
+
+    kept = await keep(state, claim("ann", 1), claim("bob", 2))
+
+    assert holders(state) == ["bob"]
+    assert derived(kept.records) == [DeviceLost("ann", 2, "ann's", HASH, "taken_over")]
+    assert [record.partition for record in kept.records] == [partition_of("ann", 4)]
+
+
+@pytest.mark.parametrize("order", list(permutations([("ann", 1), ("bob", 2), ("ann", 3)])))
+async def test_a_token_that_comes_back_has_one_holder_in_any_order(
+    order: tuple[tuple[str, int], ...],
+) -> None:
+    state = MemoryState()
+
+    kept = await keep(state, *(claim(user_id, at) for user_id, at in order))
+
+    assert holders(state) == ["ann"]
+    lost = derived(kept.records)
+    assert any(fact.user_id == "bob" and fact.occurred_ms == 3 for fact in lost)
+    # Ann's own registration at 3 is newer than whatever she was told to have lost.
+    assert all(fact.occurred_ms < 3 for fact in lost if fact.user_id == "ann")
+
+
+async def test_claims_of_one_instant_are_ordered_by_offset() -> None:
+    state = MemoryState()
+
+    await keep(state, claim("bob", 1, offset=8), claim("ann", 1, offset=7))
+
+    assert holders(state) == ["bob"]
+
+
+async def test_a_token_given_up_is_nobodys_and_needs_no_row() -> None:
+    state = MemoryState()
+
+    await keep(state, claim("ann", 1), AddressGivenUp(HASH, "push", 2, 0, "ann", "ann's"))
+
+    assert holders(state) == []
+    assert state.count(kind=addresses.put(HASH, addresses.Address()).kind) == 0
+
+
+async def test_giving_up_what_another_holds_by_now_changes_nothing() -> None:
+    state = MemoryState()
+
+    await keep(
+        state, claim("ann", 1), claim("bob", 2), AddressGivenUp(HASH, "push", 3, 0, "ann", "ann's")
+    )
+
+    assert holders(state) == ["bob"]
+
+
+async def test_a_number_has_many_holders_and_a_stop_bars_them_all() -> None:
+    state = MemoryState()
+
+    kept = await keep(
+        state,
+        claim("ann", 1, "sms"),
+        claim("bob", 2, "sms"),
+        AddressBarred(HASH, "sms", 5, 0, "stop"),
+    )
+
+    assert holders(state) == ["ann", "bob"]
+    assert sorted(fact.user_id for fact in derived(kept.records)) == ["ann", "bob"]
+    assert all(isinstance(fact, HolderBarred) for fact in derived(kept.records))
+
+
+async def test_a_bar_outlives_its_holders_and_meets_the_next_one() -> None:
+    state = MemoryState()
+    await keep(
+        state,
+        claim("ann", 1, "sms"),
+        AddressBarred(HASH, "sms", 5, 0, "stop"),
+        AddressGivenUp(HASH, "sms", 6, 0, "ann"),
+    )
+
+    kept = await keep(state, claim("cid", 9, "sms"))
+
+    assert derived(kept.records) == [HolderBarred("cid", 5, "sms", HASH, "stop")]
+
+
+async def test_a_release_older_than_the_bar_does_not_lift_it_and_a_newer_one_does() -> None:
+    state = MemoryState()
+    bar = AddressBarred(HASH, "sms", 5, 0, "stop")
+
+    kept = await keep(state, claim("ann", 1, "sms"), bar, AddressUnbarred(HASH, "sms", 4, 0))
+    assert not any(isinstance(fact, HolderUnbarred) for fact in derived(kept.records))
+
+    kept = await keep(state, AddressUnbarred(HASH, "sms", 7, 0))
+    assert derived(kept.records) == [HolderUnbarred("ann", 7, "sms", HASH)]
+
+    kept = await keep(state, AddressBarred(HASH, "sms", 6, 0, "stop"))
+    assert derived(kept.records) == []

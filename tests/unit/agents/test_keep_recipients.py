@@ -1,0 +1,340 @@
+"""What becomes of what is said about recipients."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from agents.keep_recipients import KeepRecipients, RecipientNews
+from agents.stage import Item
+from schemas.ids import address_hash
+from schemas.profile import Choice
+from schemas.recipient_events import (
+    AddressBarred,
+    AddressClaimed,
+    AddressGivenUp,
+    AddressUnbarred,
+    DeviceLost,
+    HolderBarred,
+    HolderUnbarred,
+    ImportBatch,
+    ImportedDevice,
+    ImportedOptOut,
+    ImportedRecipient,
+    ImportedWish,
+)
+from tables import memberships
+from tests.doubles import BatchOf, Driven, MemoryState, drive
+from tests.unit.agents.recipient_records import KEY, address_events, change, derived, profile_of
+
+NOON_MS = 1_772_366_400_000  # 2026-03-01T12:00:00Z
+
+
+async def keep(state: MemoryState, *items: Item[Any]) -> Driven:
+    stage = KeepRecipients(partitions=4, address_key=KEY)
+    values: Sequence[Item[RecipientNews]] = items
+    return await drive(stage, BatchOf(values, NOON_MS, state))
+
+
+def imported(user_id: str = "ann", at: int = 0, **fields: Any) -> Item[ImportBatch]:
+    line = ImportedRecipient(user_id, NOON_MS + at * 1000, **fields)
+    return Item(ImportBatch([line]), offset=at)
+
+
+async def test_a_new_address_is_remembered_and_claimed() -> None:
+    state = MemoryState()
+
+    kept = await keep(state, change("recipient_updated", email="Ann@Example.com", at=3))
+
+    said = profile_of(state).email
+    assert said is not None
+    assert (said.value, said.source) == ("Ann@example.com", "user")
+    assert address_events(kept.records) == [
+        AddressClaimed(
+            address_hash(KEY, "email", "Ann@example.com"), "email", NOON_MS + 3000, 3, "ann"
+        )
+    ]
+
+
+async def test_a_changed_address_is_given_up_and_its_suppression_forgotten() -> None:
+    state = MemoryState()
+    await keep(
+        state,
+        change("recipient_updated", phone="+15550100123"),
+        change("address_suppressed", channel="sms", reason="stop", source="provider", at=1),
+    )
+
+    kept = await keep(state, change("recipient_updated", phone="+15550100124", at=2))
+
+    assert [type(event) for event in address_events(kept.records)] == [
+        AddressGivenUp, AddressClaimed,
+    ]  # fmt: skip
+    assert profile_of(state).suppressions == {}
+
+
+async def test_a_member_set_to_null_is_taken_back() -> None:
+    state = MemoryState()
+    await keep(state, change("recipient_updated", email="ann@example.com", name="Ann"))
+
+    await keep(state, change("recipient_updated", email=None, at=1))
+
+    profile = profile_of(state)
+    assert profile.email is not None
+    assert profile.email.value == ""
+    assert profile.name is not None
+    assert profile.name.value == "Ann"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "enabled"),
+    [
+        # A person's own word yields only to a newer one of theirs.
+        (("user", 1, False), ("producer", 2, True), False),
+        (("user", 1, False), ("user", 2, True), True),
+        (("user", 2, False), ("user", 1, True), False),
+        # It counts even when it arrives after a newer word of somebody else.
+        (("producer", 2, True), ("user", 1, False), False),
+        # Between others the newer word counts.
+        (("producer", 1, False), ("producer", 2, True), True),
+        (("producer", 2, False), ("provider", 1, True), False),
+    ],
+)
+async def test_whose_word_counts(
+    first: tuple[str, int, bool], second: tuple[str, int, bool], enabled: bool
+) -> None:
+    state = MemoryState()
+
+    for source, at, wish in (first, second):
+        preferences = {"email": {"enabled": wish}, "types": {"promotion": wish}}
+        await keep(
+            state, change("preferences_updated", source=source, at=at, preferences=preferences)
+        )
+
+    profile = profile_of(state)
+    wish_kept = profile.channels["email"].enabled
+    assert wish_kept is not None
+    assert wish_kept.enabled is enabled
+    assert profile.types["promotion"].enabled is enabled
+
+
+async def test_an_import_never_undoes_a_persons_own_choice() -> None:
+    state = MemoryState()
+    await keep(
+        state,
+        change("preferences_updated", preferences={"sms": {"enabled": False}}),
+        change("audience_left", audience="news"),
+    )
+
+    await keep(state, imported(at=60, wishes=(ImportedWish("sms", True),), audiences=("news",)))
+
+    wish = profile_of(state).channels["sms"].enabled
+    assert wish == Choice(False, "user", NOON_MS)
+    assert memberships.page(state, "news", b"", 10).members == []
+
+
+async def test_a_second_import_changes_nothing() -> None:
+    state = MemoryState()
+    line: dict[str, Any] = {
+        "email": "ann@example.com", "phone": "+15550100123", "name": "Ann", "locale": "de",
+        "timezone": "Europe/Berlin", "audiences": ("news",), "types": {"promotion": False},
+        "wishes": (ImportedWish("email", False, "23:00-07:00", 3),),
+        "devices": (ImportedDevice("phone", "token", "ios"),),
+    }  # fmt: skip
+    await keep(state, imported(**line))
+
+    again = await keep(state, imported(at=60, **line))
+
+    assert again.rows == []
+    assert again.records == []
+
+
+async def test_opt_outs_found_in_an_import_are_told_to_the_senders() -> None:
+    state = MemoryState(partition=2)
+
+    kept = await keep(
+        state,
+        imported(
+            wishes=(ImportedWish("sms", False), ImportedWish("push", True)), types={"ad": False}
+        ),
+    )
+
+    assert derived(kept.records) == [
+        ImportedOptOut("ann", NOON_MS, "sms", ""),
+        ImportedOptOut("ann", NOON_MS, "", "ad"),
+    ]
+    assert {record.partition for record in kept.records} == {2}
+
+
+async def test_members_of_an_audience_are_found_in_order_and_those_who_left_are_not() -> None:
+    state = MemoryState()
+
+    await keep(
+        state,
+        change("audience_joined", "cid", audience="news"),
+        change("audience_joined", "ann", audience="news"),
+        change("audience_joined", "bob", audience="news"),
+        change("audience_joined", "dan", audience="newsletter"),
+        change("audience_left", "bob", audience="news", at=1),
+        change("audience_joined", "bob", audience="news", at=0),
+    )
+
+    members = memberships.page(state, "news", b"", 10).members
+    assert [member.user_id for member in members] == ["ann", "cid"]
+
+
+async def test_a_device_registered_again_is_claimed_again() -> None:
+    state = MemoryState()
+    device = {"device_id": "phone", "token": "t1", "platform": "ios"}
+    await keep(state, change("device_registered", **device))
+
+    kept = await keep(state, change("device_registered", at=5, **device))
+
+    assert [event.occurred_ms for event in address_events(kept.records)] == [NOON_MS + 5000]
+
+
+async def test_a_removal_older_than_the_registration_is_ignored_and_the_other_way_round() -> None:
+    state = MemoryState()
+    device = {"device_id": "phone", "token": "t1", "platform": "ios"}
+
+    await keep(
+        state,
+        change("device_registered", at=5, **device),
+        change("device_removed", device_id="phone", at=4),
+    )
+    assert [each.device_id for each in profile_of(state).devices] == ["phone"]
+
+    await keep(
+        state,
+        change("device_removed", device_id="phone", at=7),
+        change("device_registered", at=6, **device),
+    )
+    assert profile_of(state).devices == []
+
+
+async def test_the_same_token_under_a_new_device_id_replaces_the_old_one() -> None:
+    state = MemoryState()
+
+    await keep(
+        state,
+        change("device_registered", device_id="old", token="t1", platform="ios"),
+        change("device_registered", device_id="new", token="t1", platform="ios", at=1),
+    )
+
+    assert [each.device_id for each in profile_of(state).devices] == ["new"]
+
+
+async def test_a_token_that_went_to_another_holder_is_removed_unless_registered_since() -> None:
+    state = MemoryState()
+    device = {"device_id": "phone", "token": "t1", "platform": "ios"}
+    lost = address_hash(KEY, "push", "t1")
+    await keep(state, change("device_registered", at=5, **device))
+
+    await keep(state, Item([DeviceLost("ann", NOON_MS + 4000, "phone", lost, "taken_over")]))
+    assert len(profile_of(state).devices) == 1
+
+    await keep(state, Item([DeviceLost("ann", NOON_MS + 6000, "phone", lost, "taken_over")]))
+    assert profile_of(state).devices == []
+
+    await keep(state, change("device_registered", at=8, **device))
+    assert len(profile_of(state).devices) == 1
+
+
+async def test_a_dead_token_does_not_take_the_devices_new_token_with_it() -> None:
+    state = MemoryState()
+    await keep(
+        state, change("device_registered", device_id="phone", token="t2", platform="ios", at=1)
+    )
+
+    dead = address_hash(KEY, "push", "t1")
+    await keep(state, Item([DeviceLost("ann", NOON_MS + 9000, "phone", dead, "unregistered")]))
+
+    assert [each.token for each in profile_of(state).devices] == ["t2"]
+
+
+async def test_an_import_does_not_bring_back_a_token_that_went_to_another_holder() -> None:
+    state = MemoryState()
+    devices = (ImportedDevice("phone", "t1", "ios"),)
+    await keep(state, imported(devices=devices))
+    lost = address_hash(KEY, "push", "t1")
+    await keep(state, Item([DeviceLost("ann", NOON_MS + 1000, "phone", lost, "taken_over")]))
+
+    kept = await keep(state, imported(at=60, devices=devices))
+
+    assert profile_of(state).devices == []
+    assert address_events(kept.records) == []
+
+
+async def test_a_suppression_bars_the_address_wherever_it_is_held() -> None:
+    state = MemoryState()
+    await keep(state, change("recipient_updated", phone="+15550100123"))
+    number = address_hash(KEY, "sms", "+15550100123")
+
+    kept = await keep(
+        state,
+        change("address_suppressed", channel="sms", reason="stop", source="provider", at=1),
+        change("address_released", channel="sms", at=2),
+    )
+
+    assert address_events(kept.records) == [
+        AddressBarred(number, "sms", NOON_MS + 1000, 1, "stop"),
+        AddressUnbarred(number, "sms", NOON_MS + 2000, 2),
+    ]
+    assert profile_of(state).suppressions == {}
+
+
+async def test_a_bar_found_elsewhere_counts_for_the_present_address_only() -> None:
+    state = MemoryState()
+    await keep(state, change("recipient_updated", phone="+15550100123"))
+    present, former = (address_hash(KEY, "sms", f"+1555010012{digit}") for digit in (3, 9))
+
+    await keep(state, Item([HolderBarred("ann", NOON_MS + 1, "sms", former, "stop")]))
+    assert profile_of(state).suppressions == {}
+
+    await keep(state, Item([HolderBarred("ann", NOON_MS + 1, "sms", present, "stop")]))
+    assert profile_of(state).suppressions["sms"].reason == "stop"
+
+    await keep(state, Item([HolderUnbarred("ann", NOON_MS + 2, "sms", present)]))
+    assert profile_of(state).suppressions == {}
+
+
+async def test_a_deleted_recipient_is_forgotten_but_for_what_they_turned_off_themselves() -> None:
+    state = MemoryState()
+    await keep(
+        state,
+        change("recipient_updated", email="ann@example.com", phone="+15550100123", name="Ann"),
+        change("device_registered", device_id="phone", token="t1", platform="ios"),
+        change(
+            "preferences_updated",
+            preferences={"email": {"enabled": False}, "push": {"enabled": True}},
+        ),
+    )
+
+    kept = await keep(state, change("recipient_deleted", at=5))
+
+    profile = profile_of(state)
+    assert (profile.name, profile.email, profile.phone, profile.devices) == (None, None, None, [])
+    assert list(profile.channels) == ["email"]
+    events = address_events(kept.records)
+    assert [event.channel for event in events] == ["email", "sms", "push"]
+    assert all(isinstance(event, AddressGivenUp) for event in events)
+
+
+async def test_what_was_said_before_a_deletion_is_not_brought_back_by_arriving_late() -> None:
+    state = MemoryState()
+    await keep(state, change("recipient_deleted", at=5))
+
+    await keep(state, change("recipient_updated", name="Ann", at=4))
+    assert profile_of(state).name is None
+
+    await keep(state, change("recipient_updated", name="Ann", at=6))
+    assert profile_of(state).name is not None
+
+
+async def test_one_transaction_holds_about_a_thousand_recipients() -> None:
+    state = MemoryState()
+    lines = [ImportedRecipient(f"user-{n}", NOON_MS, name="N") for n in range(600)]
+    batches = [Item(ImportBatch(lines[:]), offset=n) for n in range(5)]
+
+    kept = await keep(state, *batches)
+
+    assert [len(effects.done) for effects in kept.effects] == [2, 2, 1]
