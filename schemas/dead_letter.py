@@ -69,7 +69,7 @@ def letter_of_record(
         kind="record",
         stage=stage,
         cause=cause,
-        detail=detail[:MAX_DETAIL_CHARACTERS],
+        detail=_bounded_text(detail),
         occurred_at=rfc3339(now_ms),
         replayable=replayable and not is_cut,
         topic=record.topic,
@@ -103,7 +103,7 @@ def letter_of_deliveries(
         kind="deliveries",
         stage=stage,
         cause=cause,
-        detail=detail[:MAX_DETAIL_CHARACTERS],
+        detail=_bounded_text(detail),
         occurred_at=rfc3339(now_ms),
         replayable=replayable,
         round=batch.round,
@@ -114,6 +114,11 @@ def letter_of_deliveries(
         value_bytes=len(value),
         value_sha256=hashlib.sha256(value).hexdigest(),
     )
+
+
+def _bounded_text(detail: str) -> str:
+    """An exception's text may hold what no JSON can; the letter must be written all the same."""
+    return detail[:MAX_DETAIL_CHARACTERS].encode(errors="replace").decode()
 
 
 def _bounded(

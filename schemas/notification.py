@@ -68,9 +68,11 @@ class Message(Contract):
     idempotency_key: Key | None = None
     """Two requests with the same key within the window are one."""
     tenant: Name | None = None
+    """On whose behalf; part of what an idempotency key is unique in."""
     requested_at: Instant | None = None
     """When it happened; the record's time when absent."""
     send_at: Instant | None = None
+    """Not before; at once when absent or past."""
     expires_at: Instant | None = None
     """After it the notification is worthless."""
     ttl_seconds: int | None = Field(default=None, gt=0, le=365 * 86_400)
@@ -114,16 +116,20 @@ class NotificationRequest(Message):
 
     user_id: UserId
     recipient: InlineRecipient | None = None
+    """Used instead of what is known of the user, member by member."""
 
 
 class BroadcastRequest(Message):
     """Tell everyone of an audience, or of a list of users."""
 
     audience: Name | None = None
+    """Whom recipients joined; instead of `user_ids`."""
     user_ids: Annotated[list[UserId], AfterValidator(_distinct)] | None = Field(
         default=None, min_length=1, max_length=MAX_BROADCAST_USERS
     )
+    """Named users, all different; instead of `audience`."""
     max_per_second: int | None = Field(default=None, gt=0, le=1_000_000)
+    """Of the whole broadcast; as fast as it goes when absent."""
 
     @model_validator(mode="after")
     def _one_audience(self) -> Self:
