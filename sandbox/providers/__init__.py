@@ -1,0 +1,1 @@
+"""One file a provider: its paths, credentials, limits and words of refusal."""
