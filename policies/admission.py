@@ -65,8 +65,8 @@ class _Plan:
     """What the rules say of one type and channel, looked up once instead of for each recipient."""
 
     __slots__ = (
-        "allows_first", "category", "daily_limit", "is_fallback", "is_legally_bound", "is_mandatory", "is_on",
-        "keeps_quiet_hours", "rate", "type_name",
+        "allows_first", "category", "daily_limit", "is_fallback", "is_legally_bound",
+        "is_mandatory", "is_on", "keeps_quiet_hours", "rate", "type_name",
     )  # fmt: skip
 
     def __init__(
