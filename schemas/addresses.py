@@ -17,6 +17,8 @@ _DOMAIN = re.compile(
     r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?=[a-z0-9-]*[a-z])[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 )
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_WRITTEN = re.compile(r"\+[0-9 ().-]{7,38}")
+"""How people write numbers; the library alone would also take letters, URIs and extensions."""
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 _QUIET_HOURS = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]")
 
@@ -48,12 +50,14 @@ def normal_phone(text: str) -> str:
     """E.164: `+`, country code, number; spaces, hyphens and brackets are dropped."""
     if _E164.fullmatch(text) is not None and _is_plainly_possible(text):
         return text
+    if _WRITTEN.fullmatch(text) is None:
+        raise ValueError("not a phone number in E.164 form, such as +15550100123")
     try:
         number = phonenumbers.parse(text)
     except phonenumbers.NumberParseException as error:
-        raise ValueError("not a phone number in E.164 form, such as +15550100123") from error
+        raise ValueError("not a phone number of any country") from error
     possible = phonenumbers.is_possible_number_with_reason(number)
-    if number.extension or possible != phonenumbers.ValidationResult.IS_POSSIBLE:
+    if possible != phonenumbers.ValidationResult.IS_POSSIBLE:
         raise ValueError("not a possible phone number of its country")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 

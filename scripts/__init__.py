@@ -1,0 +1,1 @@
+"""Generators of files in docs/; not part of the installed package."""
