@@ -50,11 +50,6 @@ def murmur2(data: bytes) -> int:
     return h ^ h >> 15
 
 
-def to_positive(hash32: int) -> int:
-    """Kafka's `toPositive`: drops the sign bit, so it is not the absolute value."""
-    return hash32 & 0x7FFFFFFF
-
-
 @lru_cache(maxsize=_HOT_USERS)
 def user_hash(user_id: str) -> int:
     """The 32 bits that decide a user's partition and open the ids of their notifications."""
@@ -62,7 +57,10 @@ def user_hash(user_id: str) -> int:
 
 
 def partition_of(user_id: str, partitions: int) -> int:
-    """Where Kafka's default partitioner puts a record with this key (also: an SMS sender's name)."""
+    """Where Kafka's default partitioner puts a record with this key (also: an SMS sender's name).
+
+    Kafka drops the hash's sign bit; it does not take the absolute value.
+    """
     return (user_hash(user_id) & 0x7FFFFFFF) % partitions
 
 
