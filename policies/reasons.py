@@ -11,6 +11,7 @@ Reason = Literal[
     "channel_not_in_type",
     "no_address",
     "idempotency_conflict",
+    "too_large",
     # suppressed: it may not be sent
     "opted_out_channel",
     "opted_out_type",
@@ -51,6 +52,7 @@ EXPLANATIONS: dict[Reason, str] = {
     "channel_not_in_type": "The request names a channel that its type does not have.",
     "no_address": "Nothing is known that this channel could reach the recipient by.",
     "idempotency_conflict": "The idempotency key was used for another content within the window.",
+    "too_large": "The data is larger than a batch of deliveries can carry.",
     "opted_out_channel": "The recipient does not want this channel.",
     "opted_out_type": "The recipient does not want notifications of this type.",
     "off_by_default": "The channel is off for this category until the recipient turns it on.",

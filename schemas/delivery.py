@@ -90,6 +90,7 @@ class Returned(msgspec.Struct, array_like=True, frozen=True):
     targets: list[Target]
 
 
+encode_body = msgspec.msgpack.Encoder().encode
 encode_batch = msgspec.msgpack.Encoder().encode
 decode_batch = msgspec.msgpack.Decoder(DeliveryBatch).decode
 encode_returned = msgspec.msgpack.Encoder().encode

@@ -4,17 +4,16 @@ from collections.abc import Iterable
 
 import msgspec
 
-from schemas.delivery import Body
+from schemas.delivery import Body, encode_body
 from tables.state import Kind, Row, State
 
 PREFIX = b"o"
 
-_encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Body).decode
 
 
 def put(body: Body) -> Row:
-    return Row(Kind.DURABLE, PREFIX + body.broadcast_id, _encode(body))
+    return Row(Kind.DURABLE, PREFIX + body.broadcast_id, encode_body(body))
 
 
 def delete(broadcast_id: bytes) -> Row:

@@ -24,6 +24,8 @@ class Progress(msgspec.Struct, array_like=True, frozen=True):
     """Instead of an audience: who is left."""
     per_second: float = 0.0
     """This partition's share of `max_per_second`; 0 means as fast as it goes."""
+    single_turns: int = 0
+    """So many turns take one member each: a turn of many raised, and one of them is the cause."""
 
 
 _encode = msgspec.msgpack.Encoder().encode

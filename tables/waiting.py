@@ -21,11 +21,10 @@ class Waiting(msgspec.Struct, array_like=True, frozen=True, tag="waiting"):
     """Recipients of one body who wait for the same instant: one row, however many they are."""
 
     lane: Lane
-    channels: tuple[Channel, ...]
-    """One after a deferral; all of the request when it is `send_at` that they wait for."""
+    channel: Channel
     waiters: list[Waiter]
-    is_decided: bool
-    """A deferral, decided and counted before: only what may have changed is looked at again."""
+    is_counted: bool
+    """Decided and counted before: only what may have changed is looked at again."""
     body: Body | None = None
     broadcast_id: bytes = b""
     """Where the body is kept instead, when it is a broadcast's."""

@@ -1,0 +1,125 @@
+"""Reads notifications.requested of one lane, writes deliveries.*, receipts; remembers decisions,
+caps and what waits."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import NamedTuple
+
+from agents.dedup import Asked, Dedup
+from agents.dispatch import Dispatch, DispatchTerms, Notice
+from agents.notices import body_of, channels_of, inline_profile, lane_of, with_inline
+from agents.outgoing import MAX_BODY_BYTES
+from agents.receipts import ReceiptsAt
+from agents.stage import Batch, Effects, Item
+from schemas import ids
+from schemas.delivery import Channel, Lane
+from schemas.kafka import Record
+from schemas.notification import NotificationRequest
+from schemas.topics import TRACEPARENT_HEADER
+from tables import recipients
+
+Request = Item[NotificationRequest]
+
+
+class _Accepted(NamedTuple):
+    """A request that is neither a repeat nor unknown."""
+
+    request: NotificationRequest
+    notification_id: bytes
+    notice: Notice
+    channels: tuple[Channel, ...]
+
+
+class Decide:
+    """One notification for one request: who is told now, later or not at all, and why."""
+
+    name = "decide"
+
+    def __init__(self, *, terms: DispatchTerms, lanes: Mapping[str, Lane]) -> None:
+        """`lanes`: the ingress topics, each with the fastest lane it may use."""
+        self._terms = terms
+        self._lanes = lanes
+
+    async def handle(self, batch: Batch[NotificationRequest]) -> AsyncIterator[Effects]:
+        dispatch = Dispatch(self._terms, batch.state, batch.now_ms)
+        dedup = Dedup(batch.state, self._terms.window_ms)
+        accepted = self._accept(batch, dedup, dispatch)
+        profiles = recipients.get_many(batch.state, [each.request.user_id for each in accepted])
+        dispatch.load_caps(
+            (each.notice.body.type, channel, each.request.user_id)
+            for each in accepted
+            for channel in each.channels
+        )
+        for each, known in zip(accepted, profiles, strict=True):
+            profile = with_inline(known, each.notice.inline)
+            for channel in each.channels:
+                who = channel, each.request.user_id, each.notification_id, profile
+                verdict = dispatch.admit(each.notice, *who, send_ms=each.request.send_ms())
+                dispatch.carry_out(verdict, each.notice, *who)
+        yield Effects([*dedup.rows(), *dispatch.all_rows()], dispatch.all_records(), batch.items)
+
+    def give_up(self, batch: Batch[NotificationRequest], item: Request, cause: str) -> Effects:
+        receipts = self._terms.receipts.at(batch.now_ms)
+        return Effects(records=[_refused(receipts, item, "rejected", "stage_error")])
+
+    def _accept(
+        self, batch: Batch[NotificationRequest], dedup: Dedup, dispatch: Dispatch
+    ) -> list[_Accepted]:
+        asked = [
+            Asked(
+                request_id_of(item),
+                item.appended_ms,
+                item.value.fingerprint if item.value.idempotency_key is not None else None,
+            )
+            for item in batch.items
+        ]
+        dedup.load(asked)
+        accepted = []
+        for item, ask in zip(batch.items, asked, strict=True):
+            kind = self._terms.rules.types.get(item.value.type)
+            if kind is None:
+                # Not remembered: the same request counts once the type is declared.
+                dispatch.told.append(_refused(dispatch.receipts, item, "rejected", "unknown_type"))
+                continue
+            body = body_of(
+                item.value, kind,
+                appended_ms=item.appended_ms,
+                traceparent=item.header(TRACEPARENT_HEADER),
+            )  # fmt: skip
+            lane = lane_of(self._lanes[item.topic], kind.category.lane, item.value.priority)
+            notice = Notice.of(body, lane, inline=inline_profile(item.value.recipient))
+            if notice.body_bytes > MAX_BODY_BYTES:
+                dispatch.told.append(_refused(dispatch.receipts, item, "rejected", "too_large"))
+                continue
+            standing = dedup.judge(ask)
+            if standing == "new":
+                channels = channels_of(item.value, kind)
+                accepted.append(_Accepted(item.value, ask.request_id, notice, channels))
+            elif standing == "duplicate":
+                dispatch.told.append(_refused(dispatch.receipts, item, "duplicate", ""))
+            else:
+                dispatch.told.append(_refused(dispatch.receipts, item, "rejected", standing))
+        return accepted
+
+
+def request_id_of(item: Request) -> bytes:
+    """From the producer's key, or without one from the record itself."""
+    request = item.value
+    if request.idempotency_key is not None:
+        return ids.notification_id(request.tenant or "", request.user_id, request.idempotency_key)
+    return ids.notification_id_from_origin(
+        item.topic, item.partition, item.offset, item.appended_ms, request.user_id
+    )
+
+
+def _refused(receipts: ReceiptsAt, item: Request, status: str, reason: str) -> Record:
+    request = item.value
+    return receipts.request(
+        status,
+        reason,
+        user_id=request.user_id,
+        request_id=request_id_of(item),
+        type_name=request.type,
+        origin=f"{item.topic}:{item.partition}:{item.offset}",
+        tenant=request.tenant or "",
+        metadata=request.metadata,
+    )

@@ -1,0 +1,193 @@
+"""Reads broadcasts.accepted and progress rows that came due, writes deliveries.*, receipts;
+remembers progress, bodies, caps and what waits."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from agents.dispatch import Dispatch, DispatchTerms, Notice
+from agents.stage import Batch, Effects, Item
+from schemas import ids
+from schemas.broadcast import AcceptedBroadcast
+from schemas.delivery import Body
+from schemas.profile import Profile
+from tables import bodies, broadcasts, decisions, memberships, recipients, waiting
+from tables.broadcasts import Progress
+from tables.decisions import Seen
+from tables.memberships import Member
+from tables.state import State
+from tables.waiting import ForgetBody
+
+MEMBERS_A_TURN = 1000
+"""Members times channels: a turn is some ten milliseconds of work and half a megabyte."""
+PAUSE_MS = 1000
+"""How often a paused broadcast asks whether it may go on."""
+BODY_OUTLIVES_MS = 86_400_000
+"""A body is kept this long past its expiry, so that whatever still refers to it can say so."""
+
+_STARTED = b"started"
+"""Set apart from the row of the request itself, which is in one of the partitions."""
+_UNKNOWN = Profile()
+
+
+class StartBroadcast:
+    """Takes a command over into this partition's state, from where turns go on."""
+
+    name = "start_broadcast"
+
+    def __init__(self, *, terms: DispatchTerms) -> None:
+        self._terms = terms
+
+    async def handle(self, batch: Batch[AcceptedBroadcast]) -> AsyncIterator[Effects]:
+        for item in batch.items:
+            accepted = item.value
+            body = accepted.body
+            started = body.broadcast_id + _STARTED
+            (seen,) = decisions.get_many(batch.state, [started])
+            if seen is not None and 0 < body.accepted_ms - seen.appended_ms < self._terms.window_ms:
+                # The same key came by two partitions at once, and the other one was first here.
+                yield Effects(done=[item])
+                continue
+            forget_ms = body.expires_ms + BODY_OUTLIVES_MS
+            rows = [
+                decisions.put(started, Seen(body.accepted_ms, b""), self._terms.window_ms),
+                bodies.put(body),
+                broadcasts.put(max(accepted.starts_ms, batch.now_ms), _progress(accepted)),
+                waiting.put(forget_ms, body.broadcast_id, ForgetBody(body.broadcast_id)),
+            ]
+            yield Effects(rows, done=[item])
+
+    def give_up(
+        self, batch: Batch[AcceptedBroadcast], item: Item[AcceptedBroadcast], cause: str
+    ) -> Effects:
+        return Effects()
+
+
+class FanOut:
+    """A slice of the members a turn, so that several broadcasts take turns."""
+
+    name = "fan_out"
+
+    def __init__(self, *, terms: DispatchTerms, is_paused: Callable[[Body], bool]) -> None:
+        """`is_paused` tells whether an operator holds back such a broadcast as a whole."""
+        self._terms = terms
+        self._is_paused = is_paused
+
+    async def handle(self, batch: Batch[Progress]) -> AsyncIterator[Effects]:
+        for item in batch.items:
+            yield self._turn(batch.state, item, batch.now_ms)
+
+    def give_up(self, batch: Batch[Progress], item: Item[Progress], cause: str) -> Effects:
+        """Of a turn of many, each is tried alone; the one who raises alone is passed over."""
+        progress = item.value
+        if not progress.single_turns:
+            careful = msgspec.structs.replace(progress, single_turns=MEMBERS_A_TURN)
+            return Effects([broadcasts.put(batch.now_ms, careful)])
+        body = bodies.get_many(batch.state, [progress.broadcast_id])[progress.broadcast_id]
+        turn = _next_members(batch.state, progress, 1)
+        dispatch = Dispatch(self._terms, batch.state, batch.now_ms)
+        failed = dispatch.fact("failed", "stage_error")
+        records = [
+            dispatch.receipts.delivery(
+                failed, body, channel, member.user_id, notification_id,
+                ids.delivery_id(notification_id, channel, body.accepted_ms),
+            )
+            for member in turn.members
+            for channel in progress.channels
+            for notification_id in [_notification_id(body, member.user_id)]
+        ]  # fmt: skip
+        rows = [] if turn.rest is None else [broadcasts.put(batch.now_ms, turn.rest)]
+        return Effects(rows, records)
+
+    def _turn(self, state: State, item: Item[Progress], now_ms: int) -> Effects:
+        progress = item.value
+        body = bodies.get_many(state, [progress.broadcast_id]).get(progress.broadcast_id)
+        if body is None or self._terms.is_cancelled(progress.broadcast_id):
+            return Effects(done=[item])
+        if self._is_paused(body) and body.expires_ms > now_ms:
+            return Effects([broadcasts.put(now_ms + PAUSE_MS, progress)], done=[item])
+        limit = _limit(progress, body, now_ms)
+        turn = _next_members(state, progress, limit)
+        dispatch = self._expand(state, progress, body, turn.members, now_ms)
+        rows = dispatch.all_rows()
+        if turn.rest is not None:
+            is_paced = progress.per_second > 0 and body.expires_ms > now_ms
+            wait_ms = round(turn.taken / progress.per_second * 1000) if is_paced else 0
+            rows.append(broadcasts.put(now_ms + wait_ms, turn.rest))
+        return Effects(rows, dispatch.all_records(), [item])
+
+    def _expand(
+        self,
+        state: State,
+        progress: Progress,
+        body: Body,
+        members: Sequence[Member],
+        now_ms: int,
+    ) -> Dispatch:
+        dispatch = Dispatch(self._terms, state, now_ms)
+        notice = Notice.of(body, progress.lane, is_stored=True)
+        profiles = recipients.get_many(state, [member.user_id for member in members])
+        channels = progress.channels
+        dispatch.load_caps(
+            (body.type, channel, member.user_id) for channel in channels for member in members
+        )
+        for (user_id, joined_ms), known in zip(members, profiles, strict=True):
+            profile = _UNKNOWN if known is None else known
+            if 0 <= joined_ms <= profile.deleted_ms:
+                continue  # deleted since they joined, so a member no more
+            notification_id = _notification_id(body, user_id)
+            for channel in channels:
+                who = channel, user_id, notification_id, profile
+                dispatch.carry_out(dispatch.admit(notice, *who), notice, *who)
+        return dispatch
+
+
+class _Turn(NamedTuple):
+    """Whom a turn reaches."""
+
+    members: Sequence[Member]
+    taken: int
+    """Rows or names passed, members or not: what pacing counts."""
+    rest: Progress | None
+    """What is left afterwards; None when this was the last turn."""
+
+
+def _next_members(state: State, progress: Progress, limit: int) -> _Turn:
+    single_turns = max(0, progress.single_turns - 1)
+    if progress.audience:
+        page = memberships.page(state, progress.audience, progress.cursor, limit)
+        rest = None
+        if page.cursor is not None:
+            rest = msgspec.structs.replace(progress, cursor=page.cursor, single_turns=single_turns)
+        return _Turn(page.members, len(page.members), rest)
+    named = [Member(user_id, -1) for user_id in progress.user_ids[:limit]]
+    left = progress.user_ids[limit:]
+    rest = msgspec.structs.replace(progress, user_ids=left, single_turns=single_turns)
+    return _Turn(named, len(named), rest if left else None)
+
+
+def _limit(progress: Progress, body: Body, now_ms: int) -> int:
+    """At most what a second may take, so that a paced broadcast goes out evenly."""
+    if progress.single_turns:
+        return 1
+    most = max(1, MEMBERS_A_TURN // len(progress.channels))
+    if progress.per_second > 0 and body.expires_ms > now_ms:
+        return max(1, min(most, int(progress.per_second)))
+    return most
+
+
+def _progress(accepted: AcceptedBroadcast) -> Progress:
+    return Progress(
+        broadcast_id=accepted.body.broadcast_id,
+        part=accepted.part,
+        lane=accepted.lane,
+        channels=accepted.channels,
+        audience=accepted.audience,
+        user_ids=accepted.user_ids,
+        per_second=accepted.per_second,
+    )
+
+
+def _notification_id(body: Body, user_id: str) -> bytes:
+    return ids.member_notification_id(body.broadcast_id, user_id, ids.user_hash(user_id))

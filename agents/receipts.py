@@ -1,0 +1,168 @@
+"""Receipts as records: one fact about one delivery, written to its user's partition."""
+
+from typing import Any
+
+from policies.receipt_merge import state_rank
+from schemas import ids
+from schemas.delivery import Body, Target
+from schemas.instants import rfc3339
+from schemas.kafka import Record
+from schemas.receipt import FINAL_STATUSES, SCHEMA_VERSION, Receipt, Status, encode_receipt
+from schemas.topics import RECEIPTS
+
+
+class Fact:
+    """What is told alike of many deliveries; make it once for all of them."""
+
+    __slots__ = (
+        "attempt", "id_part", "is_final", "provider", "provider_code", "rank", "reason", "round",
+        "status",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        status: Status,
+        reason: str = "",
+        *,
+        round_number: int = 0,
+        attempt: int = 0,
+        provider: str = "",
+        provider_code: str = "",
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.round = round_number
+        self.attempt = attempt
+        self.provider = provider
+        self.provider_code = provider_code
+        self.is_final = status in FINAL_STATUSES
+        self.rank = state_rank(status)
+        self.id_part = ids.receipt_fact(
+            status, round_number=round_number, attempt=attempt, reason=reason
+        )
+
+
+class ReceiptWriter:
+    """Holds what all receipts of a process share."""
+
+    def __init__(self, *, partitions: int) -> None:
+        self.partitions = partitions
+
+    def at(self, now_ms: int) -> "ReceiptsAt":
+        """The receipts of one batch: everything it tells happened at its instant."""
+        return ReceiptsAt(self.partitions, now_ms)
+
+
+class ReceiptsAt:
+    """Writes receipts of one instant. The same fact has the same receipt_id however often told."""
+
+    __slots__ = ("_body", "_broadcast_id", "_now", "_partitions")
+
+    def __init__(self, partitions: int, now_ms: int) -> None:
+        self._partitions = partitions
+        self._now = rfc3339(now_ms)
+        self._body: Body | None = None
+        self._broadcast_id = ""
+
+    def target(
+        self, fact: Fact, body: Body, channel: str, target: Target, provider_message_id: str = ""
+    ) -> Record:
+        """About a delivery that is on its way; for push, about one device of it."""
+        return self.delivery(
+            fact, body, channel, target.user_id, target.notification_id, target.delivery_id,
+            device_id=target.device_id,
+            device_count=target.device_count,
+            provider_message_id=provider_message_id,
+        )  # fmt: skip
+
+    def delivery(
+        self,
+        fact: Fact,
+        body: Body,
+        channel: str,
+        user_id: str,
+        notification_id: bytes,
+        delivery_id: bytes,
+        *,
+        device_id: str = "",
+        device_count: int = 1,
+        provider_message_id: str = "",
+    ) -> Record:
+        """About a delivery as a whole, whether it was ever on its way or not."""
+        if body is not self._body:
+            self._body = body
+            self._broadcast_id = ids.to_text(body.broadcast_id) if body.broadcast_id else ""
+        id_part = fact.id_part + device_id.encode() if device_id else fact.id_part
+        value = encode_receipt(
+            Receipt(
+                receipt_id=ids.to_text(ids.receipt_id(delivery_id, id_part)),
+                schema_version=SCHEMA_VERSION,
+                tenant=body.tenant,
+                notification_id=ids.to_text(notification_id),
+                delivery_id=ids.to_text(delivery_id),
+                broadcast_id=self._broadcast_id,
+                user_id=user_id,
+                channel=channel,
+                type=body.type,
+                category=body.category,
+                status=fact.status,
+                is_final=fact.is_final,
+                state_rank=fact.rank,
+                reason=fact.reason,
+                round=fact.round,
+                attempt=fact.attempt,
+                provider=fact.provider,
+                provider_code=fact.provider_code,
+                provider_message_id=provider_message_id,
+                device_id=device_id,
+                device_count=device_count,
+                occurred_at=self._now,
+                recorded_at=self._now,
+                metadata=body.metadata,
+                traceparent=body.traceparent,
+            )
+        )
+        partition = ids.partition_of_id(notification_id, self._partitions)
+        return Record(RECEIPTS, partition, value, user_id.encode())
+
+    def request(
+        self,
+        status: str,
+        reason: str,
+        *,
+        user_id: str,
+        request_id: bytes,
+        type_name: str,
+        origin: str,
+        tenant: str = "",
+        is_broadcast: bool = False,
+        metadata: dict[str, Any] | None = None,
+        traceparent: str = "",
+    ) -> Record:
+        """About a request that made no delivery; never changes the state of an accepted one.
+
+        `origin` names the record, so that each repeat of a request has a receipt of its own.
+        """
+        fact = ids.receipt_fact(status, reason=reason, detail=origin)
+        id_text = ids.to_text(request_id)
+        value = encode_receipt(
+            Receipt(
+                receipt_id=ids.to_text(ids.receipt_id(request_id, fact)),
+                schema_version=SCHEMA_VERSION,
+                kind="request",
+                tenant=tenant,
+                notification_id="" if is_broadcast else id_text,
+                broadcast_id=id_text if is_broadcast else "",
+                user_id=user_id,
+                type=type_name,
+                status=status,
+                is_final=True,
+                reason=reason,
+                occurred_at=self._now,
+                recorded_at=self._now,
+                metadata=metadata or {},
+                traceparent=traceparent,
+            )
+        )
+        partition = ids.partition_of_id(request_id, self._partitions)
+        return Record(RECEIPTS, partition, value, (user_id or id_text).encode())

@@ -1,0 +1,117 @@
+"""Reads what waited and came due, writes deliveries.*, receipts; remembers caps and what waits on."""
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+import msgspec
+
+from agents.dispatch import Dispatch, DispatchTerms, Notice
+from agents.notices import with_inline
+from agents.portions import portions
+from agents.stage import Batch, Effects, Item
+from schemas import ids
+from schemas.delivery import Body
+from tables import bodies, recipients, waiting
+from tables.state import Row, State
+from tables.waiting import Due, ForgetBody, Waiter, Waiting
+
+WAITERS_A_YIELD = 1000
+
+
+class _Asked(NamedTuple):
+    """One waiting delivery, with what it is about."""
+
+    waiting: Waiting
+    notice: Notice
+    waiter: Waiter
+
+
+class Wake:
+    """What was counted is looked at again but for its caps; what was only put off is decided."""
+
+    name = "wake"
+
+    def __init__(self, *, terms: DispatchTerms) -> None:
+        self._terms = terms
+
+    async def handle(self, batch: Batch[Due]) -> AsyncIterator[Effects]:
+        for items in portions(batch.items, _waiters_in, WAITERS_A_YIELD):
+            dispatch = Dispatch(self._terms, batch.state, batch.now_ms)
+            asked = _asked(batch.state, items)
+            dispatch.load_caps(
+                (each.notice.body.type, each.waiting.channel, each.waiter.user_id)
+                for each in asked
+                if not each.waiting.is_counted
+            )
+            profiles = recipients.get_many(batch.state, [each.waiter.user_id for each in asked])
+            for (row, notice, waiter), known in zip(asked, profiles, strict=True):
+                profile = with_inline(known, notice.inline)
+                who = row.channel, waiter.user_id, waiter.notification_id, profile
+                if row.is_counted:
+                    verdict = dispatch.recheck(notice, row.channel, waiter.notification_id, profile)
+                else:
+                    verdict = dispatch.admit(notice, *who, is_fallback=True)
+                dispatch.carry_out(verdict, notice, *who)
+            forgotten = [
+                bodies.delete(item.value.broadcast_id)
+                for item in items
+                if isinstance(item.value, ForgetBody)
+            ]
+            yield Effects([*dispatch.all_rows(), *forgotten], dispatch.all_records(), items)
+
+    def give_up(self, batch: Batch[Due], item: Item[Due], cause: str) -> Effects:
+        """Of a row of many, each waits on alone; the one who raises alone is settled."""
+        row = item.value
+        if not isinstance(row, Waiting):
+            return Effects()
+        if len(row.waiters) > 1:
+            return Effects(_one_by_one(row, batch.now_ms))
+        body = row.body or bodies.get_many(batch.state, [row.broadcast_id]).get(row.broadcast_id)
+        if body is None:
+            return Effects()
+        dispatch = Dispatch(self._terms, batch.state, batch.now_ms)
+        waiter = row.waiters[0]
+        return Effects(
+            records=[
+                dispatch.receipts.delivery(
+                    dispatch.fact("failed", "stage_error"), body, row.channel, waiter.user_id,
+                    waiter.notification_id, _delivery_id(row, body, waiter),
+                )
+            ]
+        )  # fmt: skip
+
+
+def _asked(state: State, items: list[Item[Due]]) -> list[_Asked]:
+    rows = [item.value for item in items if isinstance(item.value, Waiting)]
+    stored = bodies.get_many(state, (row.broadcast_id for row in rows if row.body is None))
+    notices: dict[bytes, Notice] = {}
+    asked: list[_Asked] = []
+    for row in rows:
+        if row.body is not None:
+            notice = Notice.of(row.body, row.lane, inline=row.inline)
+        else:
+            key = row.broadcast_id + row.lane.encode()
+            if key not in notices:
+                notices[key] = Notice.of(stored[row.broadcast_id], row.lane, is_stored=True)
+            notice = notices[key]
+        asked.extend(_Asked(row, notice, waiter) for waiter in row.waiters)
+    return asked
+
+
+def _one_by_one(row: Waiting, now_ms: int) -> list[Row]:
+    return [
+        waiting.put(
+            now_ms,
+            waiter.notification_id + row.channel.encode(),
+            msgspec.structs.replace(row, waiters=[waiter]),
+        )
+        for waiter in row.waiters
+    ]
+
+
+def _delivery_id(row: Waiting, body: Body, waiter: Waiter) -> bytes:
+    return ids.delivery_id(waiter.notification_id, row.channel, body.accepted_ms)
+
+
+def _waiters_in(due: Due) -> int:
+    return len(due.waiters) if isinstance(due, Waiting) else 1
