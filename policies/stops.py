@@ -90,10 +90,8 @@ class StopList:
     ) -> None:
         """A channel or a type was turned on or off; None takes back what was said."""
         table, about = (self._channels, channel) if channel else (self._types, type_name)
-        own = _OWN if source == "user" else 0
-        self._note(
-            table, hash((user_id, about)), own | occurred_ms, appended_ms, enabled is not False
-        )
+        rank = facts.rank_of_word(source, occurred_ms)
+        self._note(table, hash((user_id, about)), rank, appended_ms, enabled is not False)
 
     def note_address(
         self,
