@@ -1,0 +1,98 @@
+"""How fast a sender may call: tokens before the intent, and a place in line for who gets none."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from policies.rate_limit import Bucket, Granted, share
+from policies.rules import RateLimit
+from schemas.delivery import DeliveryBatch, Lane
+
+
+class Line:
+    """A bucket, and for each lane the line of those that wait for its tokens.
+
+    Whoever waits is told to come back when its turn is likely, so that a long line is not asked
+    again and again. A place is no promise: the bucket decides.
+    """
+
+    def __init__(self, limit: RateLimit, now_ms: int) -> None:
+        self._bucket = Bucket(limit, now_ms=now_ms)
+        self._window_ms = max(1, round(limit.window_seconds * 1000))
+        self._places = max(1, limit.count)
+        self._ends: dict[Lane, tuple[int, int]] = {}
+        """The instant that the last in line come back at, and how many they are."""
+
+    def take(self, batch: DeliveryBatch, calls: int, now_ms: int) -> int:
+        """How many of `calls` requests may be made now; each goes back by `spent` or `unused`."""
+        if calls == 0:
+            return 0
+        answer = self._bucket.take(calls, now_ms, is_critical=batch.lane == "critical")
+        return answer.tokens if isinstance(answer, Granted) else 0
+
+    def due_ms(self, batch: DeliveryBatch, now_ms: int) -> int:
+        """When one request that got no token is to be tried again."""
+        soonest_ms = now_ms + self._window_ms
+        end_ms, waiting = self._ends.get(batch.lane, (0, 0))
+        if end_ms < soonest_ms:
+            end_ms, waiting = soonest_ms, 0
+        elif waiting >= self._places:
+            end_ms, waiting = end_ms + self._window_ms, 0
+        self._ends[batch.lane] = end_ms, waiting + 1
+        return end_ms
+
+    def spent(self, calls: int, now_ms: int) -> None:
+        self._bucket.spent(calls, now_ms)
+
+    def unused(self, calls: int) -> None:
+        self._bucket.unused(calls)
+
+
+class Pace(Protocol):
+    """The rate limits of a role."""
+
+    def line(self, partition: int, batch: DeliveryBatch, now_ms: int) -> Line | None:
+        """Where these deliveries take their tokens; None where nothing limits them."""
+        ...
+
+
+class WorkerPace:
+    """One limit of the provider; this worker has the share of its partitions."""
+
+    def __init__(self, *, limit: RateLimit | None, partitions: int) -> None:
+        self._limit = limit
+        self._partitions = partitions
+        self._line: Line | None = None
+
+    def assign(self, assigned: int, now_ms: int) -> None:
+        """To be called at every take-over: the share changes, and its bucket starts empty."""
+        part = (
+            share(self._limit, assigned=assigned, partitions=self._partitions)
+            if self._limit
+            else None
+        )
+        self._line = Line(part, now_ms) if part else None
+
+    def line(self, partition: int, batch: DeliveryBatch, now_ms: int) -> Line | None:
+        return self._line
+
+
+class SenderPace:
+    """A limit for each sender id (SMS), kept whole by the one partition that the id is in."""
+
+    def __init__(self, *, limits: Mapping[str, RateLimit]) -> None:
+        self._limits = limits
+        self._lines: dict[tuple[int, str], Line] = {}
+
+    def take_over(self, partition: int) -> None:
+        """To be called at every take-over: who had the partition before may have spent it all."""
+        for key in [key for key in self._lines if key[0] == partition]:
+            del self._lines[key]
+
+    def line(self, partition: int, batch: DeliveryBatch, now_ms: int) -> Line | None:
+        limit = self._limits.get(batch.sender)
+        if limit is None:
+            return None
+        line = self._lines.get((partition, batch.sender))
+        if line is None:
+            line = self._lines[partition, batch.sender] = Line(limit, now_ms)
+        return line

@@ -1,0 +1,252 @@
+"""Reads deliveries.<channel> and what has come due again; calls the provider.
+
+Writes receipts, deliveries.returned, recipients.derived, addresses.changed and dead letters;
+remembers attempts, its schedule and what is parked.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+from agents.pace import Line, Pace
+from agents.settlement import Settlement, Terms
+from agents.stage import Batch, Effects, Item
+from agents.work import Work, take_up
+from channels.base import Content, Outgoing, Sender
+from channels.rendering import Rendering, TemplateError
+from policies.clock import Clock
+from policies.stops import Park, Stop
+from schemas.delivery import DeliveryBatch
+from schemas.outcome import NotProcessed, Outcome
+
+WINDOW_CALLS = 64
+"""Intents are written for this many calls at a time: what a crash can leave in doubt."""
+
+_NOT_CALLED = NotProcessed()
+
+Lot = tuple[Work, list[int]]
+Finished = Sequence[tuple["SendCall", Sequence[Outcome]]]
+
+
+@dataclass(slots=True, eq=False)
+class SendCall:
+    """One provider request for some members of one work, rendered."""
+
+    work: Work
+    members: list[int]
+    outgoing: list[Outgoing]
+    checked_version: int
+    expires_ms: int
+    line: Line | None
+    """Where its token came from and goes back to."""
+    stops: dict[int, Stop | Park] = field(default_factory=dict)
+    """Members stopped right before the request; their outcomes mean nothing."""
+
+    @property
+    def size(self) -> int:
+        return len(self.members)
+
+
+class Send:
+    """Hands deliveries of one channel to its provider, each once, whatever crashes.
+
+    What it may call about, it first intends in the ledger; what came of it, it records with all
+    that follows. `pace` gives tokens before the intent, so waiting leaves nothing in doubt.
+    """
+
+    name = "send"
+
+    def __init__(
+        self,
+        *,
+        sender: Sender,
+        rendering: Rendering,
+        pace: Pace,
+        terms: Terms,
+        clock: Clock,
+    ) -> None:
+        self._sender = sender
+        self._rendering = rendering
+        self._pace = pace
+        self._terms = terms
+        self._clock = clock
+        self._claimed: set[bytes] = set()
+        """Ledger keys of units that some batch is working on."""
+
+    async def handle(self, batch: Batch[DeliveryBatch]) -> AsyncIterator[Effects]:
+        works, ours = take_up(batch.items, batch.state, self._claimed)
+        self._claimed |= ours
+        window: list[SendCall] = []
+        try:
+            settlement = Settlement(self._terms, batch.state, batch.now_ms)
+            lots = deque(self._sort(works, settlement))
+            while True:
+                window = self._admit(batch.partition, lots, settlement)
+                if settlement:
+                    yield settlement.effects()
+                if not window:
+                    return
+                async for finished in batch.calls(window, self._make):
+                    yield self._conclude(batch, finished)
+                settlement = Settlement(self._terms, batch.state, self._clock.now_ms())
+        finally:
+            self._claimed -= ours
+            self._return_tokens(window)
+
+    def give_up(
+        self, batch: Batch[DeliveryBatch], item: Item[DeliveryBatch], cause: str
+    ) -> Effects:
+        """Settle what handling raised for: in doubt where a call may have been made, else failed."""
+        (work,), _ = take_up([item], batch.state, set())
+        return Settlement(self._terms, batch.state, batch.now_ms).abandon(work)
+
+    def _sort(self, works: list[Work], settlement: Settlement) -> list[Lot]:
+        """Settle what needs no call; what is left goes out in this order."""
+        lots: list[Lot] = []
+        for work in works:
+            if not work.unsettled:
+                settlement.finish(work)
+            for member in work.doubtful:
+                settlement.lost(work, member, self._sender.provider)
+            ready = settlement.passing(work, self._sender.provider)
+            if ready:
+                lots.append((work, ready))
+        return lots
+
+    def _admit(self, partition: int, lots: deque[Lot], settlement: Settlement) -> list[SendCall]:
+        """The next window of calls that have tokens, as intents; what has none waits in line."""
+        window: list[SendCall] = []
+        now_ms = self._clock.now_ms()
+        at_once = max(self._sender.max_batch, WINDOW_CALLS)
+        while lots and len(window) < WINDOW_CALLS:
+            work, members = lots.popleft()
+            if members[at_once:]:
+                lots.appendleft((work, members[at_once:]))
+            line = self._pace.line(partition, work.batch, now_ms)
+            calls, late = self._covered(work, members[:at_once], line, settlement, now_ms)
+            if line is not None:
+                self._queue(work, late, line, settlement, now_ms)
+            for call in calls:
+                for member in call.members:
+                    settlement.intend(work, member)
+            window += calls
+        return window
+
+    def _covered(
+        self,
+        work: Work,
+        members: list[int],
+        line: Line | None,
+        settlement: Settlement,
+        now_ms: int,
+    ) -> tuple[list[SendCall], list[int]]:
+        """Rendered calls that have tokens, and members for whom there is none."""
+        if line is None:
+            return self._compose(work, members, line, settlement), []
+        size = self._sender.max_batch
+        tokens = line.take(work.batch, -(-len(members) // size), now_ms)
+        late = members[tokens * size :]
+        calls = self._compose(work, members[: tokens * size], line, settlement)
+        # Contents that differ by person or locale need a request each.
+        tokens += line.take(work.batch, max(0, len(calls) - tokens), now_ms)
+        line.unused(max(0, tokens - len(calls)))
+        late += [member for call in calls[tokens:] for member in call.members]
+        return calls[:tokens], late
+
+    def _queue(
+        self, work: Work, members: list[int], line: Line, settlement: Settlement, now_ms: int
+    ) -> None:
+        size = self._sender.max_batch
+        for start in range(0, len(members), size):
+            due_ms = line.due_ms(work.batch, now_ms)
+            for member in members[start : start + size]:
+                settlement.wait_for_token(work, member, due_ms)
+
+    def _compose(
+        self, work: Work, members: Sequence[int], line: Line | None, settlement: Settlement
+    ) -> list[SendCall]:
+        """Rendered requests: members of equal content share one, up to the sender's limit."""
+        batch = work.batch
+        contents = self._rendering.render(batch, [batch.targets[member] for member in members])
+        groups: dict[int, tuple[Content, list[int]]] = {}
+        for member, content in zip(members, contents, strict=True):
+            if isinstance(content, TemplateError):
+                settlement.unrenderable(work, member)
+            else:
+                groups.setdefault(id(content), (content, []))[1].append(member)
+        size = self._sender.max_batch
+        return [
+            self._call(work, group[start : start + size], content, line)
+            for content, group in groups.values()
+            for start in range(0, len(group), size)
+        ]
+
+    def _call(
+        self, work: Work, members: list[int], content: Content, line: Line | None
+    ) -> SendCall:
+        batch, bodies = work.batch, work.batch.bodies
+        targets = [batch.targets[member] for member in members]
+        outgoing = [
+            Outgoing(
+                target.delivery_id,
+                target.notification_id,
+                target.user_id,
+                target.address,
+                content,
+                bodies[target.body].expires_ms,
+                bodies[target.body].collapse_key,
+                batch.sender,
+                batch.round,
+                batch.attempt,
+            )
+            for target in targets
+        ]
+        expires_ms = min(message.expires_ms for message in outgoing)
+        return SendCall(work, members, outgoing, self._terms.stops.version, expires_ms, line)
+
+    async def _make(self, call: SendCall) -> Sequence[Outcome]:
+        """The request itself, for the members that nothing has stopped since they were admitted."""
+        self._check_again(call, self._clock.now_ms())
+        if not call.stops:
+            return await self._sender.send(call.outgoing)
+        going = [message for place, message in enumerate(call.outgoing) if place not in call.stops]
+        answers = iter(await self._sender.send(going) if going else ())
+        return [_NOT_CALLED if place in call.stops else next(answers) for place in range(call.size)]
+
+    def _check_again(self, call: SendCall, now_ms: int) -> None:
+        stops, batch = self._terms.stops, call.work.batch
+        if stops.version == call.checked_version and now_ms < call.expires_ms:
+            return
+        for place, member in enumerate(call.members):
+            target = batch.targets[member]
+            verdict = stops.check(
+                target,
+                batch.body_of(target),
+                batch.channel,
+                released_ms=batch.released_ms,
+                now_ms=now_ms,
+                provider=self._sender.provider,
+            )
+            if isinstance(verdict, Stop | Park):
+                call.stops[place] = verdict
+
+    def _conclude(self, batch: Batch[DeliveryBatch], finished: Finished) -> Effects:
+        settlement = Settlement(self._terms, batch.state, self._clock.now_ms())
+        provider = self._sender.provider
+        for call, outcomes in finished:
+            work, stops = call.work, call.stops
+            for place, (member, outcome) in enumerate(zip(call.members, outcomes, strict=True)):
+                if stops and place in stops:
+                    settlement.stop(work, member, stops[place])
+                else:
+                    settlement.outcome(work, member, outcome, provider)
+        self._return_tokens([call for call, _ in finished])
+        return settlement.effects()
+
+    def _return_tokens(self, calls: Sequence[SendCall]) -> None:
+        """Of calls that have ended, and of those whose batch did not wait for their end."""
+        now_ms = self._clock.now_ms()
+        for call in calls:
+            if call.line is not None:
+                call.line.spent(1, now_ms)
+                call.line = None

@@ -1,0 +1,265 @@
+"""`Settlement`: what follows from outcomes and stops, gathered for one yield.
+
+Ledger rows, receipts, retries, fallbacks, dead letters and changes to recipients that belong
+to one outcome are one transaction, so that none of them can be without the others.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from agents.followups import FollowUps
+from agents.receipts import Fact, ReceiptWriter
+from agents.stage import Effects
+from agents.work import Work
+from policies.in_doubt import at_take_over, policy_of
+from policies.retry import Hold, InDoubtFor, Next, RetryAt, Sent, Settled, after
+from policies.rules import Rules
+from policies.stops import Park, Stop, StopList
+from schemas.kafka import Record
+from schemas.outcome import Accepted, AddressInvalid, Outcome
+from schemas.receipt import Status
+from tables.attempts import Stand
+from tables.state import Row, State
+
+EXHAUSTED = "attempts_exhausted"
+MISCONFIGURED = "provider_misconfigured"
+LEDGER_RETENTION_MS = 9 * 86_400_000
+"""Longer than the senders' tails (7 days) and than dead letters are kept: a delivery whose row
+is gone is too old to be sent, and a dead letter replayed twice still finds the first replay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What all settlements of a sender go by."""
+
+    rules: Rules
+    stops: StopList
+    receipts: ReceiptWriter
+    on_misconfigured: Callable[[str, str], None]
+    """Told the provider and the reason: an operator must mend it."""
+
+
+class Settlement:
+    """One yield in the making, at one instant. Each member is settled once, by one method."""
+
+    def __init__(self, terms: Terms, state: State, now_ms: int) -> None:
+        self._terms = terms
+        self._state = state
+        self._now_ms = now_ms
+        self._receipts = terms.receipts.at(now_ms)
+        self._facts: dict[tuple[object, ...], Fact] = {}
+        self._touched: dict[Work, list[int]] = {}
+        self._records: list[Record] = []
+        self._rows: list[Row] = []
+        self._follow_ups = FollowUps(
+            state=state, partitions=terms.receipts.partitions, now_ms=now_ms
+        )
+
+    def outcome(self, work: Work, member: int, outcome: Outcome, provider: str) -> None:
+        """What the provider said."""
+        if isinstance(outcome, Accepted):
+            self._tell(work, member, "sent", "", provider, outcome)
+            self._settle(work, member, Stand.ACCEPTED)
+            return
+        if isinstance(outcome, AddressInvalid):
+            self._follow_ups.address_died(work, member)
+        batch, body = work.batch, work.body_of(member)
+        following = after(
+            outcome,
+            attempt=batch.attempt,
+            call=batch.call,
+            unit_id=work.unit_of(member),
+            expires_ms=body.expires_ms,
+            in_doubt=policy_of(self._terms.rules, body.type),
+            now_ms=self._now_ms,
+        )
+        self._follow(work, member, following, provider, outcome)
+
+    def lost(self, work: Work, member: int, provider: str) -> None:
+        """There is an intent, and whoever knew what came of it is gone."""
+        batch, body = work.batch, work.body_of(member)
+        following = at_take_over(
+            attempt=batch.attempt,
+            call=batch.call,
+            unit_id=work.unit_of(member),
+            expires_ms=body.expires_ms,
+            in_doubt=policy_of(self._terms.rules, body.type),
+            now_ms=self._now_ms,
+        )
+        self._follow(work, member, following, provider, None)
+
+    def passing(self, work: Work, provider: str) -> list[int]:
+        """The members that may go out; the others are settled, or parked until a pause ends."""
+        batch, ready = work.batch, []
+        check, bodies, channel = self._terms.stops.check, batch.bodies, batch.channel
+        for member in work.fresh:
+            target = batch.targets[member]
+            verdict = check(
+                target,
+                bodies[target.body],
+                channel,
+                released_ms=batch.released_ms,
+                now_ms=self._now_ms,
+                provider=provider,
+            )
+            if isinstance(verdict, Stop | Park):
+                self.stop(work, member, verdict)
+            else:
+                ready.append(member)
+        return ready
+
+    def stop(self, work: Work, member: int, verdict: Stop | Park) -> None:
+        """There is a reason not to call."""
+        if isinstance(verdict, Park):
+            self._tell(work, member, "deferred", "paused")
+            self._follow_ups.park(work, member, verdict.control)
+            self._settle(work, member, Stand.SCHEDULED)
+            return
+        self._tell(work, member, verdict.status, verdict.reason)
+        if verdict.reason == "address_gone":
+            self._settle(work, member, Stand.GONE)
+            self._follow_ups.lost(work, member, Stand.GONE, verdict.reason, is_dead=False)
+            return
+        if verdict.reason == "too_old":
+            self._follow_ups.dead_letter(work, member, verdict.reason)
+        self._settle(work, member, Stand.STOPPED)
+
+    def wait_for_token(self, work: Work, member: int, due_ms: int) -> None:
+        """No rate token: the same attempt later, without a word, since a queue is no event."""
+        if due_ms < work.body_of(member).expires_ms:
+            self._schedule(work, member, due_ms, work.batch.attempt)
+        else:
+            self._tell(work, member, "expired", "ttl")
+            self._settle(work, member, Stand.STOPPED)
+
+    def unrenderable(self, work: Work, member: int) -> None:
+        self._fail(work, member, "failed", "template_error", "", None, is_dead=True)
+
+    def abandon(self, work: Work) -> Effects:
+        """Our own error ends the work: in doubt where a call may have been made, else failed.
+
+        The caller keeps the record as a dead letter and finishes the item.
+        """
+        fates: tuple[tuple[list[int], Status, Stand], ...] = (
+            (work.doubtful, "in_doubt", Stand.IN_DOUBT),
+            (work.fresh, "failed", Stand.FAILED),
+        )
+        for members, status, stand in fates:
+            for member in members:
+                self._tell(work, member, status, "stage_error")
+                self._settle(work, member, stand)
+        effects = self.effects()
+        return Effects(effects.rows, effects.records)
+
+    def finish(self, work: Work) -> None:
+        """Nothing was left to do for the work."""
+        self._touched.setdefault(work, [])
+
+    def intend(self, work: Work, member: int) -> None:
+        """A call is about to be made."""
+        work.stands[member] = Stand.INTENT
+        self._touched.setdefault(work, []).append(member)
+
+    def effects(self) -> Effects:
+        expires_ms = self._now_ms + LEDGER_RETENTION_MS
+        rows = self._rows + self._follow_ups.rows(expires_ms)
+        for work, members in self._touched.items():
+            if members:
+                rows += work.rows(members, expires_ms)
+        records = self._records + self._follow_ups.records()
+        done = [work.item for work in self._touched if not work.unsettled]
+        return Effects(rows, records, done)
+
+    def add_rows(self, rows: Sequence[Row]) -> None:
+        """What else belongs to this yield."""
+        self._rows += rows
+
+    def __bool__(self) -> bool:
+        return bool(self._touched)
+
+    def _follow(
+        self, work: Work, member: int, following: Next, provider: str, outcome: Outcome | None
+    ) -> None:
+        match following:
+            case Sent():
+                self._settle(work, member, Stand.ACCEPTED)
+            case RetryAt():
+                if following.is_in_doubt:
+                    self._tell(
+                        work, member, "in_doubt", following.reason, provider, outcome, is_over=False
+                    )
+                elif following.attempt > work.batch.attempt:
+                    self._tell(work, member, "deferred", following.reason, provider, outcome)
+                self._schedule(work, member, following.due_ms, following.attempt)
+            case Hold():
+                self._terms.on_misconfigured(provider, following.reason)
+                if work.batch.call == 1:  # said once, not at every try
+                    self._tell(work, member, "deferred", MISCONFIGURED, provider, outcome)
+                self._schedule(work, member, following.due_ms, work.batch.attempt)
+            case Settled(status="failed"):
+                is_dead = following.reason == EXHAUSTED
+                self._fail(work, member, "failed", following.reason, provider, outcome, is_dead)
+            case Settled():
+                self._tell(work, member, following.status, following.reason, provider, outcome)
+                self._settle(work, member, Stand.STOPPED)
+            case InDoubtFor(may_fall_back=True):
+                self._fail(work, member, "in_doubt", following.reason, provider, outcome, True)
+            case InDoubtFor():
+                self._tell(work, member, "in_doubt", following.reason, provider, outcome)
+                self._settle(work, member, Stand.IN_DOUBT)
+            case _:
+                assert_never(following)
+
+    def _schedule(self, work: Work, member: int, due_ms: int, attempt: int) -> None:
+        self._follow_ups.schedule(work, member, due_ms, attempt)
+        self._settle(work, member, Stand.SCHEDULED)
+
+    def _fail(
+        self,
+        work: Work,
+        member: int,
+        status: Status,
+        reason: str,
+        provider: str,
+        outcome: Outcome | None,
+        is_dead: bool,
+    ) -> None:
+        self._tell(work, member, status, reason, provider, outcome)
+        self._settle(work, member, Stand.FAILED)
+        self._follow_ups.lost(work, member, Stand.FAILED, reason, is_dead=is_dead)
+
+    def _settle(self, work: Work, member: int, stand: Stand) -> None:
+        work.settle(member, stand)
+        self._touched.setdefault(work, []).append(member)
+
+    def _tell(
+        self,
+        work: Work,
+        member: int,
+        status: Status,
+        reason: str,
+        provider: str = "",
+        outcome: Outcome | None = None,
+        *,
+        is_over: bool = True,
+    ) -> None:
+        """A receipt. `is_over` is False where a status that ends others is followed by a retry."""
+        batch, target = work.batch, work.batch.targets[member]
+        code = message_id = ""
+        if outcome is not None:
+            code, provider = outcome.provider_code, outcome.provider or provider
+            if isinstance(outcome, Accepted):
+                message_id = outcome.provider_message_id
+        attempt = batch.attempt if provider else 0
+        key = (status, reason, batch.round, attempt, provider, code, is_over)
+        fact = self._facts.get(key)
+        if fact is None:
+            fact = self._facts[key] = Fact(
+                status, reason,
+                round_number=batch.round, attempt=attempt, provider=provider, provider_code=code,
+            )  # fmt: skip
+            fact.is_final &= is_over
+        self._records.append(
+            self._receipts.target(fact, batch.body_of(target), batch.channel, target, message_id)
+        )

@@ -1,0 +1,126 @@
+"""`Work`: a delivery batch in progress, seen through its ledger rows.
+
+The ledger decides what of a batch is still to be done, so that a batch read again (after a
+crash, or because a dead letter was replayed twice) goes on where it was left and repeats nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from agents.stage import Item
+from schemas import ids
+from schemas.delivery import Body, DeliveryBatch
+from tables import attempts
+from tables.attempts import Attempt, Stand
+from tables.state import Row, State
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """An item, the ledger keys of its units, and how far each member (target) has come."""
+
+    item: Item[DeliveryBatch]
+    keys: list[bytes]
+    """One for a slice, else one for each target."""
+    stands: bytearray
+    fresh: list[int]
+    """Members that no call was begun for."""
+    doubtful: list[int]
+    """Members with an intent whose outcome was never recorded."""
+    unsettled: int
+
+    @property
+    def batch(self) -> DeliveryBatch:
+        return self.item.value
+
+    def unit_of(self, member: int) -> bytes:
+        return self.keys[0] if self.batch.slice_id else self.keys[member]
+
+    def body_of(self, member: int) -> Body:
+        return self.batch.body_of(self.batch.targets[member])
+
+    def settle(self, member: int, stand: Stand) -> None:
+        self.stands[member] = stand
+        self.unsettled -= 1
+
+    def rows(self, members: Sequence[int], expires_ms: int) -> list[Row]:
+        """The ledger rows of these members as they stand now."""
+        call, stands = self.batch.call, bytes(self.stands)
+        if self.batch.slice_id:
+            return [attempts.put(self.keys[0], call, stands, expires_ms)]
+        return [
+            attempts.put(self.keys[member], call, stands[member : member + 1], expires_ms)
+            for member in members
+        ]
+
+
+def take_up(
+    items: Sequence[Item[DeliveryBatch]], state: State, claimed: set[bytes]
+) -> tuple[list[Work], set[bytes]]:
+    """What is to be done for each item, and the ledger keys that are ours until it is done.
+
+    A unit claimed by another batch in progress is left to it: its item is not done yet, so
+    after a crash it comes back.
+    """
+    works: list[Work] = []
+    ours: set[bytes] = set()
+    for item in items:
+        keys = _keys_of(item.value)
+        work = Work(item, keys, bytearray(len(item.value.targets)), [], [], 0)
+        for place, row in enumerate(attempts.get_many(state, keys)):
+            key = keys[place]
+            if key not in claimed and key not in ours and _resume(work, place, row):
+                ours.add(key)
+        work.unsettled = len(work.fresh) + len(work.doubtful)
+        works.append(work)
+    return works, ours
+
+
+def part_of(
+    batch: DeliveryBatch, members: Sequence[int], *, attempt: int, call: int
+) -> DeliveryBatch:
+    """These members as a batch of their own, to be sent by the given call or kept.
+
+    Part of a slice is a unit of its own, named by what only this part begins with.
+    """
+    targets = [batch.targets[member] for member in members]
+    slice_id = batch.slice_id
+    if slice_id:
+        first = targets[0].delivery_id + targets[0].device_id.encode()
+        slice_id = ids.slice_id(slice_id, batch.channel, call, first)
+    bodies = batch.bodies
+    if len(bodies) > 1:
+        used = sorted({target.body for target in targets})
+        place_of = {body: place for place, body in enumerate(used)}
+        bodies = [bodies[body] for body in used]
+        targets = [msgspec.structs.replace(t, body=place_of[t.body]) for t in targets]
+    return msgspec.structs.replace(
+        batch, bodies=bodies, targets=targets, slice_id=slice_id, attempt=attempt, call=call
+    )
+
+
+def _keys_of(batch: DeliveryBatch) -> list[bytes]:
+    if batch.slice_id:
+        return [attempts.key_of(batch.slice_id, batch.round)]
+    return [attempts.key_of(t.delivery_id, batch.round, t.device_id) for t in batch.targets]
+
+
+def _resume(work: Work, place: int, row: Attempt | None) -> bool:
+    """Sort the members of one unit; False when nothing is left to do for it."""
+    batch = work.batch
+    members = range(len(batch.targets)) if batch.slice_id else (place,)
+    if row is None or row.call < batch.call:
+        work.fresh.extend(members)
+        return True
+    if row.call > batch.call:  # the ledger is ahead: what followed this batch was begun already
+        return False
+    before = len(work.fresh) + len(work.doubtful)
+    for member, stand in zip(members, row.stands, strict=True):
+        work.stands[member] = stand
+        if stand == Stand.NOTHING:
+            work.fresh.append(member)
+        elif stand == Stand.INTENT:
+            work.doubtful.append(member)
+    return len(work.fresh) + len(work.doubtful) > before
