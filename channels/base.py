@@ -5,16 +5,13 @@ handed deliveries that are already rendered and answers with one `Outcome` for e
 follows from an outcome is decided elsewhere.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from schemas.delivery import Channel
 from schemas.outcome import Outcome
-
-Clock = Callable[[], int]
-"""Epoch milliseconds; injected, so that tests own the time."""
 
 
 class EmailContent(msgspec.Struct, frozen=True):
@@ -66,6 +63,15 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     collapse_key: str = ""
     sender: str = ""
     """SMS: the number or short code that it goes out from."""
+    round: int = 0
+    attempt: int = 1
+    """Which replay and which attempt this is; given to the provider, so that what it reports
+    later can be told apart from what it says of an earlier one."""
+
+
+NOT_ENABLED = "not_enabled"
+"""The reason of a `Misconfigured` that concerns some recipients only (a country, a platform):
+the provider itself is fine and goes on with the others."""
 
 
 class Sender(Protocol):

@@ -13,6 +13,8 @@ class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """Fields common to all outcomes. `provider_code` is the vendor's code, never its free text."""
 
     provider_code: str = ""
+    provider: str = ""
+    """Who said so, where it was not the channel's first provider."""
 
 
 class Accepted(_Outcome, frozen=True):

@@ -1,0 +1,272 @@
+"""SendGrid v3 `mail/send`: https://www.twilio.com/docs/sendgrid/api-reference/mail-send
+
+One request carries up to a thousand recipients of one content, each a personalization with
+our ids in `custom_args`, which come back at the top level of every event. The vendor refuses
+the whole request for one bad address, and when an address occurs twice in it.
+
+| Answer | Means |
+|---|---|
+| 202 (200 in its sandbox mode) | accepted; `X-Message-Id` begins the `sg_message_id` of events |
+| 400 naming a personalization | that one is bad, nothing was sent: the others go again |
+| 400 naming `from` | our sender address is not one |
+| 400 naming another field | the mail itself is bad, for everybody |
+| 400 naming nothing | halves are tried until the culprits are found |
+| 401, 403 | key, or sender identity not verified |
+| 404, 405 | not SendGrid's address |
+| 413 and other 4xx | permanent |
+| 429 | not processed; `Retry-After`, else `X-RateLimit-Reset` in epoch seconds |
+| 5xx | may have been sent: neither an idempotency key nor a documented meaning |
+
+https://www.twilio.com/docs/sendgrid/api-reference/mail-send/errors
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import msgspec
+
+from channels.base import Content, EmailContent, Outgoing
+from channels.settings import ProviderSettings, secret
+from channels.transport import Reply, Transport, bounded_wait
+from policies.clock import Clock
+from schemas.delivery import Channel
+from schemas.ids import to_text
+from schemas.outcome import (
+    Accepted,
+    AddressInvalid,
+    Misconfigured,
+    NotProcessed,
+    Outcome,
+    Rejected,
+)
+
+_CULPRIT = re.compile(r"personalizations\.(\d+)\.(to\b)?")
+
+_TIME_IS_UP = NotProcessed(provider_code="400")
+"""Refused together with a bad address, and no time was left to ask for it alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendGridSettings(ProviderSettings):
+    base_url: str = "https://api.sendgrid.com"
+    api_key: str = secret()
+    from_email: str
+    """A verified sender identity."""
+    from_name: str = ""
+
+
+class SendGrid:
+    """Hands mails to SendGrid. It has no expiry: it tries on its own for up to three days."""
+
+    provider: ClassVar[str] = "sendgrid"
+    channel: ClassVar[Channel] = "email"
+    max_batch: ClassVar[int] = 1000
+    max_request_bytes: ClassVar[int] = 20 * 1024 * 1024
+    """The smaller of the two limits that the vendor has documented."""
+
+    def __init__(self, settings: SendGridSettings, *, clock: Clock) -> None:
+        self._clock = clock
+        self._transport = Transport(settings)
+        self._url = settings.base_url.rstrip("/") + "/v3/mail/send"
+        self._headers = {
+            "Authorization": f"Bearer {settings.api_key}",
+            "Content-Type": "application/json",
+        }
+        self._from = _Mailbox(settings.from_email, settings.from_name)
+        self.timeout_seconds = settings.timeout_seconds
+
+    async def start(self) -> None:
+        await self._transport.start()
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
+        """One request where contents are equal and addresses differ, else one after another."""
+        deadline = self._clock.elapsed_seconds() + self.timeout_seconds
+        requests = _requests(batch)
+        if len(requests) == 1:
+            return await self._deliver(batch, deadline)
+        outcomes: list[Outcome] = [_TIME_IS_UP] * len(batch)
+        for places in requests:
+            messages = [batch[place] for place in places]
+            for place, outcome in zip(places, await self._deliver(messages, deadline), strict=True):
+                outcomes[place] = outcome
+        return outcomes
+
+    async def _deliver(self, messages: Sequence[Outgoing], deadline: float) -> Sequence[Outcome]:
+        """Messages that may share a request; asks again for those that another one spoilt."""
+        outcomes: list[Outcome] = [_TIME_IS_UP] * len(messages)
+        todo = [list(range(len(messages)))]
+        while todo:
+            places = todo.pop()
+            answer = await self._request([messages[place] for place in places], deadline)
+            if answer is None:
+                return outcomes
+            if isinstance(answer, Reply) and answer.status == 400:
+                spoilt, again = _blame(answer, len(places))
+                for index, outcome in spoilt.items():
+                    outcomes[places[index]] = outcome
+                todo += [[places[index] for index in indexes] for indexes in again if indexes]
+                continue
+            outcome = self._classify(answer) if isinstance(answer, Reply) else answer
+            for place in places:
+                outcomes[place] = outcome
+        return outcomes
+
+    async def _request(
+        self, messages: Sequence[Outgoing], deadline: float
+    ) -> Reply | Outcome | None:
+        """What came of one request; None when there is no time for it."""
+        body = self._body(messages)
+        if len(body) > self.max_request_bytes:
+            return Rejected(reason="content_too_large")
+        seconds = deadline - self._clock.elapsed_seconds()
+        if seconds <= 0:
+            return None
+        return await self._transport.post(self._url, body, self._headers, timeout_seconds=seconds)
+
+    def _body(self, messages: Sequence[Outgoing]) -> bytes:
+        first = messages[0]
+        content = _email(first.content)
+        parts = [_Part("text/plain", content.text)]
+        if content.html:
+            parts.append(_Part("text/html", content.html))
+        return _encode(
+            _Mail(
+                from_=self._from,
+                subject=content.subject,
+                content=parts,
+                custom_args=_SharedArguments(str(first.round), str(first.attempt)),
+                personalizations=[
+                    _Personalization(
+                        (_Recipient(message.address),),
+                        _Arguments(
+                            to_text(message.delivery_id),
+                            to_text(message.notification_id),
+                            message.user_id,
+                        ),
+                    )
+                    for message in messages
+                ],
+            )
+        )
+
+    def _classify(self, reply: Reply) -> Outcome:
+        if 200 <= reply.status < 300:
+            return Accepted(provider_message_id=reply.headers.get("X-Message-Id", ""))
+        return reply.outcome(wait_seconds=self._wait_seconds(reply))
+
+    def _wait_seconds(self, reply: Reply) -> float:
+        now_ms = self._clock.now_ms()
+        wait = reply.retry_after_seconds(now_ms)
+        if wait is None:
+            try:
+                reset = float(reply.headers.get("X-RateLimit-Reset", "nan"))
+            except ValueError:
+                return 0.0
+            wait = bounded_wait(reset - now_ms / 1000)
+        return wait or 0.0
+
+
+class _Mailbox(msgspec.Struct, omit_defaults=True):
+    email: str
+    name: str = ""
+
+
+class _Part(msgspec.Struct):
+    type: str
+    value: str
+
+
+class _Recipient(msgspec.Struct, gc=False):
+    email: str
+
+
+class _Arguments(msgspec.Struct, gc=False):
+    delivery_id: str
+    notification_id: str
+    user_id: str
+
+
+class _SharedArguments(msgspec.Struct):
+    round: str
+    attempt: str
+
+
+class _Personalization(msgspec.Struct, gc=False):
+    to: tuple[_Recipient]
+    custom_args: _Arguments
+
+
+class _Mail(msgspec.Struct, rename={"from_": "from"}):
+    from_: _Mailbox
+    subject: str
+    content: list[_Part]
+    custom_args: _SharedArguments
+    personalizations: list[_Personalization]
+
+
+class _Error(msgspec.Struct):
+    field: str | None = None
+
+
+class _Errors(msgspec.Struct):
+    errors: list[_Error] = []
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_errors = msgspec.json.Decoder(_Errors).decode
+
+
+def _email(content: Content) -> EmailContent:
+    if not isinstance(content, EmailContent):
+        raise TypeError(f"an e-mail sender was handed {type(content).__name__}")
+    return content
+
+
+def _requests(batch: Sequence[Outgoing]) -> list[Sequence[int]]:
+    """Places in the batch that may share a request: one content, no address twice."""
+    addresses = [message.address.lower() for message in batch]
+    kinds = [(id(message.content), message.round, message.attempt) for message in batch]
+    if len(set(addresses)) == len(batch) and len(set(kinds)) == 1:
+        return [range(len(batch))]
+    requests: dict[object, list[int]] = {}
+    occurrences: dict[str, int] = {}
+    for place, (address, kind) in enumerate(zip(addresses, kinds, strict=True)):
+        occurrences[address] = occurrences.get(address, 0) + 1
+        requests.setdefault((kind, occurrences[address]), []).append(place)
+    return list(requests.values())
+
+
+def _blame(reply: Reply, count: int) -> tuple[dict[int, Outcome], list[Sequence[int]]]:
+    """Of a refused request: whose fault it was, and which others are to go again together."""
+    fields = _fields(reply)
+    culprits = [_CULPRIT.match(field) for field in fields]
+    spoilt: dict[int, Outcome] = {
+        int(culprit[1]): AddressInvalid(provider_code="400")
+        if culprit[2]
+        else Rejected(provider_code="400")
+        for culprit in culprits
+        if culprit is not None and int(culprit[1]) < count
+    }
+    if spoilt:
+        return spoilt, [[index for index in range(count) if index not in spoilt]]
+    if any(field.startswith("from") for field in fields):
+        bad_sender = Misconfigured(reason="bad_sender", provider_code="400")
+        return dict.fromkeys(range(count), bad_sender), []
+    is_mail_bad = any(not field.startswith("personalizations") for field in fields)
+    if is_mail_bad or count == 1:
+        return dict.fromkeys(range(count), Rejected(provider_code="400")), []
+    return {}, [range(count // 2), range(count // 2, count)]
+
+
+def _fields(reply: Reply) -> list[str]:
+    """The paths that the vendor blames; none where it does not say."""
+    try:
+        errors = _decode_errors(reply.body).errors
+    except msgspec.MsgspecError:
+        return []
+    return [error.field for error in errors if error.field]

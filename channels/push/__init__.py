@@ -1,0 +1,1 @@
+"""Push, one file a provider."""

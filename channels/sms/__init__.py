@@ -1,0 +1,1 @@
+"""SMS, one file a provider."""
