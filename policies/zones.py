@@ -66,27 +66,16 @@ class Zone:
         if spans is None:
             if len(self._days) >= _REMEMBERED_DAYS:
                 self._days.clear()
-            spans = self._days[day] = tuple(self._spans(day * DAY_MS, (day + 1) * DAY_MS))
+            spans = self._days[day] = self._spans(day * DAY_MS, (day + 1) * DAY_MS)
         return next(span for span in spans if at_ms < span.until_ms)
 
-    def _spans(self, from_ms: int, until_ms: int) -> list[Steady]:
-        """Split a span at its clock changes; no zone has had more than one within four hours."""
-        spans: list[Steady] = []
-        step_ms = DAY_MS // 6
-        for start_ms in range(from_ms, until_ms, step_ms):
-            end_ms = start_ms + step_ms
-            before, after = self._offset_ms(start_ms), self._offset_ms(end_ms)
-            if before == after:
-                parts = [Steady(start_ms, end_ms, before)]
-            else:
-                change_ms = self._change_ms(start_ms, end_ms, before)
-                parts = [Steady(start_ms, change_ms, before), Steady(change_ms, end_ms, after)]
-            for part in parts:
-                if spans and spans[-1].offset_ms == part.offset_ms:
-                    spans[-1] = spans[-1]._replace(until_ms=part.until_ms)
-                elif part.from_ms < part.until_ms:
-                    spans.append(part)
-        return spans
+    def _spans(self, from_ms: int, until_ms: int) -> tuple[Steady, ...]:
+        """A UTC day, split at its clock change; no zone has had two within 6 days since 1970."""
+        before, after = self._offset_ms(from_ms), self._offset_ms(until_ms)
+        if before == after:
+            return (Steady(from_ms, until_ms, before),)
+        change_ms = self._change_ms(from_ms, until_ms, before)
+        return Steady(from_ms, change_ms, before), Steady(change_ms, until_ms, after)
 
     def _change_ms(self, start_ms: int, end_ms: int, before: int) -> int:
         """The first instant whose offset is another; clocks change on whole seconds."""
