@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-from jinja2 import UndefinedError
 
 from channels.base import Content, EmailContent, InAppContent, PushContent, SmsContent
 from channels.templates import SUFFIX, Message, Templates
@@ -21,7 +20,7 @@ _LOCALES = 1024
 class TemplateError(msgspec.Struct, frozen=True):
     """This delivery cannot be rendered; its receipt gives the reason `template_error`.
 
-    `cause` never quotes data, since that may be somebody's secret.
+    `cause` never quotes data, which may be somebody's secret; so file and line have to do.
     """
 
     template: str
@@ -29,7 +28,7 @@ class TemplateError(msgspec.Struct, frozen=True):
     cause: str
 
 
-class Recipient(NamedTuple):
+class Recipient(msgspec.Struct, frozen=True):
     """What a template may know of whom it is for."""
 
     user_id: str
@@ -85,8 +84,7 @@ def _content(
         template_name = message.parts[unfit.part].name or unfit.part
         return TemplateError(template_name, 1, unfit.cause)
     except Exception as error:  # a template is a program: whatever it raises is this delivery's
-        cause = error.message if isinstance(error, UndefinedError) else None
-        return TemplateError(name, _line_of(error), cause or type(error).__name__)
+        return TemplateError(name, _line_of(error), type(error).__name__)
 
 
 class _Unfit(Exception):
