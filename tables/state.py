@@ -43,3 +43,15 @@ class State(Protocol):
     def scan(self, kind: Kind, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """At most `limit` rows with start <= key < end, in key order."""
         ...
+
+
+class StoreFailed(RuntimeError):
+    """Raised when a local store cannot be read or written (damage, a full disk).
+
+    It is never a stage's fault: the process ends with the cause instead of going on with
+    partial state or giving up innocent items.
+    """
+
+
+class StaleRows(StoreFailed):
+    """Raised when rows not newer than what is stored were to be applied: a late owner."""

@@ -99,6 +99,7 @@ class Partition:
         """Compare positions with what the broker holds (first offset, end) of each source."""
         for place, position in self.positions.items():
             begin, end = bounds[place]
+            position.begin(end)
             if position.next_offset is None:
                 continue
             if end < position.next_offset:
@@ -128,6 +129,12 @@ class Partition:
                     self._pump_timer(route)
         except Exception as error:  # a row of ours that we cannot read: never go on without it
             self._die(error)
+
+    def tidy(self) -> None:
+        """Let the stores forget what has expired; called about once a second."""
+        now_ms = self._clock.now_ms()
+        oldest = (position.oldest_ms(now_ms) for position in self.positions.values())
+        self._store.tidy(now_ms, min(oldest, default=now_ms))
 
     def pump_source(self, source: Source) -> None:
         queue = self._queues[TopicPartition(source.topic, self.number)]

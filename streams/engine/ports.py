@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from schemas.kafka import InboundRecord, Record, TopicPartition
+from tables.packing import RowList
 from tables.state import Kind
-
-RowList = list[tuple[bytes, bytes | None]]
 
 
 @dataclass(slots=True)
@@ -58,18 +57,21 @@ class PartitionStore(Protocol):
     ) -> list[tuple[bytes, bytes]]: ...
 
     def apply(self, kind: Kind, rows: RowList, offset: int) -> None:
-        """Rows and changelog offset in one atomic write; refuses an offset not newer (`StaleApply`)."""
+        """Rows and changelog offset in one atomic write; refuses an offset not newer (`StaleRows`)."""
         ...
 
     async def restore(self) -> RestoreReport:
         """Read both changelogs to their committed ends."""
         ...
 
+    def tidy(self, now_ms: int, horizon_ms: int) -> None:
+        """A little housekeeping, now and then: forget some rows that have expired.
+
+        `horizon_ms`: no record that is still to be handled was appended before it.
+        """
+        ...
+
     def close(self) -> None: ...
-
-
-class StaleApply(RuntimeError):
-    """Rows older than what the store holds were about to be applied: this process must end."""
 
 
 class Lease(Protocol):

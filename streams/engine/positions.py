@@ -38,6 +38,8 @@ class SourcePosition:
         """Everything below is done; None where nothing was ever finished."""
         self._beyond = set(stored.beyond) if stored else set[int]()
         self._open: deque[int] = deque()
+        self._appended_ms: deque[int] = deque()
+        self._backlog_end: int | None = None
         self._taken = -1
 
     def restart(self) -> None:
@@ -45,7 +47,18 @@ class SourcePosition:
         self.next_offset = None
         self._beyond.clear()
 
-    def take(self, offset: int) -> bool:
+    def begin(self, end: int) -> None:
+        """The source ended here when it was taken over: what lies before is backlog."""
+        self._backlog_end = end
+
+    def oldest_ms(self, now_ms: int) -> int:
+        """No record that is not done yet was appended before this; 0 while nobody can know."""
+        if self._appended_ms:
+            return self._appended_ms[0]
+        at = max(self._taken + 1, self.next_offset or 0)
+        return now_ms if self._backlog_end is not None and at >= self._backlog_end else 0
+
+    def take(self, offset: int, appended_ms: int = 0) -> bool:
         """Whether the record at `offset` is new here; False for what is done or already taken."""
         if offset <= self._taken or (self.next_offset is not None and offset < self.next_offset):
             return False
@@ -53,6 +66,7 @@ class SourcePosition:
             self._beyond = {done for done in self._beyond if done >= offset}
         self._taken = offset
         self._open.append(offset)
+        self._appended_ms.append(appended_ms)
         if offset in self._beyond:
             self._advance()
             return False
@@ -76,5 +90,6 @@ class SourcePosition:
     def _advance(self) -> None:
         while self._open and self._open[0] in self._beyond:
             done = self._open.popleft()
+            self._appended_ms.popleft()
             self._beyond.discard(done)
             self.next_offset = self._open[0] if self._open else done + 1

@@ -37,7 +37,7 @@ class SourceQueue:
     def push(self, record: InboundRecord) -> bool:
         """Take a record unless it is done or was taken before; what a paused fetcher had in hand
         already is still taken, since it would not come again."""
-        if not self.position.take(record.offset):
+        if not self.position.take(record.offset, record.timestamp_ms):
             return False
         self._records.append(record)
         self._bytes += _size(record)

@@ -1,6 +1,7 @@
 """`Runner`: all partitions of a role in one process; takes over (R3), drains and gives up (R4)."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ from streams.engine.running import BulkTurns
 
 Bounds = Mapping[TopicPartition, tuple[int, int]]
 """First offset held and end (high watermark) of each source."""
+
+_TIDY_TICKS = 4
+"""Ticks between two rounds of housekeeping, which the partitions take in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,9 @@ class Runner:
         )
 
     async def _tick(self) -> None:
-        while True:
+        for turn in itertools.count():
             await asyncio.sleep(self._settings.tick_seconds)
-            for partition in self._partitions.values():
+            for number, partition in self._partitions.items():
                 partition.pump()
+                if (turn + number) % _TIDY_TICKS == 0:
+                    partition.tidy()

@@ -13,6 +13,7 @@ from streams.engine.committer import PartitionClosed
 from streams.engine.items import Taken
 from streams.engine.ports import Observer
 from streams.engine.routes import Envelopes, Source, Timer
+from tables.state import StoreFailed
 
 Refused = tuple[Taken[Any], str, str]
 
@@ -116,7 +117,7 @@ class StageRun:
         except StopAsyncIteration:
             left = len(batch.unfinished())
             return Unfinished(f"{left} items were not finished") if left else None
-        except (PartitionClosed, asyncio.CancelledError):
+        except (PartitionClosed, StoreFailed, asyncio.CancelledError):
             raise
         except Exception as error:
             return error

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from schemas.kafka import Record, TopicPartition
-from streams.engine.ports import Committed, RestoreReport, RowList, StaleApply, Transaction
-from tables.state import Kind
+from streams.engine.ports import Committed, RestoreReport, Transaction
+from tables.packing import RowList
+from tables.state import Kind, StaleRows
 from tests.simulation.broker import Broker
 
 encode = msgspec.msgpack.Encoder().encode
@@ -69,7 +70,7 @@ class MemoryStore:
 
     def apply(self, kind: Kind, rows: RowList, offset: int) -> None:
         if offset <= self._files.offsets[kind]:
-            raise StaleApply(f"{kind.name} offset {offset} after {self._files.offsets[kind]}")
+            raise StaleRows(f"{kind.name} offset {offset} after {self._files.offsets[kind]}")
         self._files.write(kind, rows, offset)
 
     async def restore(self) -> RestoreReport:
@@ -85,6 +86,9 @@ class MemoryStore:
                 read += len(rows)
             self._files.offsets[kind] = max(self._files.offsets[kind], end - 1)
         return RestoreReport(rows=read, seconds=0.0)
+
+    def tidy(self, now_ms: int, horizon_ms: int) -> None:
+        """Nothing expires within a simulated hour."""
 
     def close(self) -> None:
         """Nothing to let go of: the files stay on the simulated disk."""

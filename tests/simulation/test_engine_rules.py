@@ -6,8 +6,8 @@ import collections
 import pytest
 
 from schemas.kafka import Record
-from streams.engine.ports import StaleApply
 from streams.engine.runner import RunnerSettings
+from tables.state import StaleRows
 from tests.simulation.mutants import (
     GivingUpWithoutADrain,
     NoFencingAtTakeOver,
@@ -119,7 +119,7 @@ def finds_a_failing_seed(process_class: type[Process], *, seeds: int) -> bool:
             check_zombies(world)
             check(play_cleanly(seed, process_class), may_doubt=False)
             check_zombies(play_crowded(seed, process_class))
-        except (AssertionError, StaleApply):
+        except (AssertionError, StaleRows):
             return True
     return False
 

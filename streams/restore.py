@@ -1,0 +1,72 @@
+"""Reading a changelog to its end: what Faust's own recovery does a hundred times slower, and never
+ends when the last record is a transaction marker."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import ConsumerRecord
+from aiokafka.structs import TopicPartition as KafkaPartition
+
+from schemas.kafka import TopicPartition
+from streams.names import Names
+
+Bounds = Mapping[TopicPartition, tuple[int, int]]
+Sink = Callable[[Sequence[ConsumerRecord[bytes, bytes]]], None]
+
+_FETCH_BYTES = 4 * 1024 * 1024
+
+
+class ChangelogReader:
+    """Reads committed records of single partitions, by offsets, without a group."""
+
+    def __init__(self, *, names: Names, connection: Mapping[str, Any]) -> None:
+        self._names = names
+        self._connection = connection
+
+    async def bounds(self, places: Collection[TopicPartition]) -> Bounds:
+        """First offset held and committed end of each; (0, 0) for an empty one."""
+        consumer = self._consumer()
+        await consumer.start()
+        try:
+            kafka_places = {self._kafka(place): place for place in places}
+            begins = await consumer.beginning_offsets(list(kafka_places))
+            ends = await consumer.end_offsets(list(kafka_places))
+        finally:
+            await consumer.stop()
+        return {place: (begins[key], ends[key]) for key, place in kafka_places.items()}
+
+    async def read(self, place: TopicPartition, start: int, end: int, sink: Sink) -> None:
+        """Hand every committed record with start <= offset < end to `sink`, in chunks."""
+        consumer = self._consumer()
+        await consumer.start()
+        try:
+            partition = self._kafka(place)
+            consumer.assign([partition])
+            consumer.seek(partition, start)
+            # Trailing markers are no records: the position passes them, so it tells the end.
+            while await consumer.position(partition) < end:
+                chunks = await consumer.getmany(partition, timeout_ms=500)
+                records = [record for record in chunks.get(partition, ()) if record.offset < end]
+                if records:
+                    sink(records)
+                await asyncio.sleep(0)
+        finally:
+            await consumer.stop()
+
+    def _kafka(self, place: TopicPartition) -> KafkaPartition:
+        return KafkaPartition(self._names.physical(place.topic), place.partition)
+
+    def _consumer(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            **self._connection,
+            enable_auto_commit=False,
+            # An offset that is gone must raise: skipping rows would be running on partial state.
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=_FETCH_BYTES,
+            fetch_max_bytes=8 * _FETCH_BYTES,
+            fetch_max_wait_ms=100,
+            check_crcs=False,
+        )

@@ -1,0 +1,201 @@
+"""R1 on a real Kafka: the one transactional producer of a role-partition.
+
+Four guards make aiokafka safe enough to build on, each with a test: the back-off between two
+transactions (see `faust_patches`), all partitions registered in one request before the first
+send, a short transaction timeout, and a new producer after an EndTxn that had to be sent twice:
+its late twin could commit half of the next transaction, since aiokafka speaks the protocol
+without an epoch for each transaction.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, cast
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import ProducerFenced
+from aiokafka.protocol.transaction import EndTxnRequest
+from aiokafka.structs import TopicPartition as KafkaPartition
+
+from schemas.kafka import Record
+from streams.engine.ports import Committed, Lease, Transaction
+from streams.names import Names, changelog
+from tables.packing import RowList, pack_rows
+from tables.state import Kind
+
+TRANSACTION_TIMEOUT_MS = 10_000
+"""How long readers may wait behind a worker that died: the broker aborts after it."""
+MAX_BATCH_BYTES = 1_000_000
+_RENEW_SECONDS = 86_400.0
+"""A producer idle for `transactional.id.expiration.ms` (7 days) is forgotten by the broker and
+fails its next transaction; one that is renewed daily never is."""
+_CLOSE_SECONDS = 5.0
+
+
+class Fenced(RuntimeError):
+    """Raised when somebody else has initialised the partition's producer: we lost it."""
+
+
+class LeaseLost(RuntimeError):
+    """Raised when a producer was renewed and the lease no longer says that we own the partition."""
+
+
+class _Appended(Protocol):
+    offset: int
+
+
+class KafkaLog:
+    """A `TransactionLog` on aiokafka; commits one transaction at a time."""
+
+    def __init__(
+        self,
+        *,
+        role: str,
+        partition: int,
+        names: Names,
+        connection: Mapping[str, Any],
+        lease: Lease,
+        monotonic_seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._role = role
+        self._partition = partition
+        self._names = names
+        self._connection = connection
+        self._lease = lease
+        self._monotonic_seconds = monotonic_seconds
+        self._producer: AIOKafkaProducer | None = None
+        self._end_requests = 0
+        self._last_at = 0.0
+
+    async def start(self) -> None:
+        producer = AIOKafkaProducer(
+            **self._connection,
+            transactional_id=self._names.transactional_id(self._role, self._partition),
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            acks="all",
+            max_batch_size=MAX_BATCH_BYTES,
+            max_request_size=8 * MAX_BATCH_BYTES,
+            compression_type="lz4",
+            retry_backoff_ms=20,
+        )
+        self._count_end_requests(producer)
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        self._producer = producer
+        self._end_requests = 0
+        self._last_at = self._monotonic_seconds()
+
+    async def commit(self, transaction: Transaction) -> Committed:
+        if self._end_requests > 1 or self._monotonic_seconds() - self._last_at > _RENEW_SECONDS:
+            await self._renew()
+        assert self._producer is not None, "commit before start"
+        self._end_requests = 0
+        try:
+            committed = await self._commit(self._producer, transaction)
+        except ProducerFenced as error:
+            raise Fenced(f"{self._role}-{self._partition}") from error
+        self._last_at = self._monotonic_seconds()
+        return committed
+
+    async def close(self) -> None:
+        """Nothing is open between transactions; a broker that is away must not hold us."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await asyncio.wait([asyncio.ensure_future(producer.stop())], timeout=_CLOSE_SECONDS)
+
+    async def _renew(self) -> None:
+        """A new producer in place of the old one.
+
+        Initialising fences whoever owns the partition now. If that were another worker, ours
+        would be stale memory writing again: so the lease must still be good *after* it.
+        """
+        await self.close()
+        await self.start()
+        if not self._lease.is_good():
+            raise LeaseLost(f"{self._role}-{self._partition}")
+
+    async def _commit(self, producer: AIOKafkaProducer, transaction: Transaction) -> Committed:
+        await producer.begin_transaction()
+        changelogs = [self._changelog_records(kind, transaction.rows[kind]) for kind in Kind]
+        records = [*changelogs[Kind.TRANSIENT], *changelogs[Kind.DURABLE], *transaction.records]
+        places = self._by_place(records)
+        manager = producer._txn_manager
+        for place in places:  # all in one AddPartitions: the sender has had no turn in between
+            manager.maybe_add_partition_to_txn(place)
+        appended = await asyncio.gather(
+            *(self._append(producer, place, each) for place, each in places.items())
+        )
+        last_offsets = dict(zip(places, appended, strict=True))
+        await producer.commit_transaction()
+        offsets = [
+            last_offsets[self._place(changelogs[kind][0])] if changelogs[kind] else None
+            for kind in Kind
+        ]
+        return Committed((offsets[0], offsets[1]))
+
+    async def _append(
+        self, producer: AIOKafkaProducer, place: KafkaPartition, records: Sequence[Record]
+    ) -> int:
+        """Append in order, one batch after the other; returns the last record's offset.
+
+        One appender a partition: aiokafka's `send_batch` starves concurrent callers.
+        """
+        futures: list[tuple[asyncio.Future[_Appended], int]] = []
+        builder, count = producer.create_batch(), 0
+        for record in records:
+            if not _add(builder, record):
+                futures.append((await self._send(producer, builder, place), count))
+                builder, count = producer.create_batch(), 0
+                if not _add(builder, record):
+                    raise ValueError(f"a record for {place} does not fit an empty batch")
+            count += 1
+        futures.append((await self._send(producer, builder, place), count))
+        for future, _ in futures:
+            await future
+        last, count = futures[-1]
+        offset = last.result().offset
+        if offset < 0:  # a resent batch whose first answer was lost, and its metadata with it
+            raise RuntimeError(f"the broker did not say where it appended to {place}")
+        return offset + count - 1
+
+    async def _send(
+        self, producer: AIOKafkaProducer, builder: Any, place: KafkaPartition
+    ) -> "asyncio.Future[_Appended]":
+        sent = await producer.send_batch(builder, place.topic, partition=place.partition)
+        return cast("asyncio.Future[_Appended]", sent)
+
+    def _changelog_records(self, kind: Kind, rows: RowList) -> list[Record]:
+        topic = changelog(self._role, kind)
+        if kind is Kind.DURABLE:
+            return [Record(topic, self._partition, value, key) for key, value in rows]
+        return [Record(topic, self._partition, packed) for packed in pack_rows(rows)]
+
+    def _by_place(self, records: Sequence[Record]) -> dict[KafkaPartition, list[Record]]:
+        places: dict[KafkaPartition, list[Record]] = {}
+        for record in records:
+            places.setdefault(self._place(record), []).append(record)
+        return places
+
+    def _place(self, record: Record) -> KafkaPartition:
+        return KafkaPartition(self._names.physical(record.topic), record.partition)
+
+    def _count_end_requests(self, producer: AIOKafkaProducer) -> None:
+        client_send = producer.client.send
+
+        async def send(node_id: int, request: Any, **options: Any) -> Any:
+            if isinstance(request, EndTxnRequest):
+                self._end_requests += 1
+            return await client_send(node_id, request, **options)
+
+        producer.client.send = send
+
+
+def _add(builder: Any, record: Record) -> bool:
+    headers = list(record.headers)
+    return (
+        builder.append(key=record.key, value=record.value, timestamp=None, headers=headers)
+        is not None
+    )

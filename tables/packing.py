@@ -1,0 +1,32 @@
+"""Transient rows packed into changelog records: one record holds many rows."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+RowList = list[tuple[bytes, bytes | None]]
+
+MAX_PACKED_BYTES = 200_000
+_ROW_OVERHEAD_BYTES = 12
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[tuple[bytes, bytes | None]]).decode
+
+
+def pack_rows(rows: RowList) -> Iterator[bytes]:
+    """Records of at most `MAX_PACKED_BYTES`, unless one row alone is larger."""
+    pack: RowList = []
+    size = 0
+    for row in rows:
+        row_size = len(row[0]) + len(row[1] or b"") + _ROW_OVERHEAD_BYTES
+        if pack and size + row_size > MAX_PACKED_BYTES:
+            yield _encode(pack)
+            pack, size = [], 0
+        pack.append(row)
+        size += row_size
+    if pack:
+        yield _encode(pack)
+
+
+def unpack_rows(value: bytes) -> RowList:
+    return _decode(value)

@@ -1,0 +1,177 @@
+"""`LocalStore`: one kind of one partition's rows in RocksDB, a prefix of its changelog.
+
+Rows and the changelog offset they came with are one atomic write, and an offset that is not
+newer than the stored one is refused, whoever calls: a late write of an earlier life can never
+undo what came after it. The directory is a cache: whatever is wrong with it, it is destroyed
+and rebuilt from the changelog, and the caller says so loudly.
+"""
+
+import itertools
+import shutil
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    Options,
+    Rdict,
+    WriteBatch,
+    WriteBufferManager,
+)
+
+from tables.packing import RowList
+from tables.state import StaleRows, StoreFailed
+
+_OFFSET_KEY = b"\x00offset"
+_TOUCHED_KEY = b"\x00touched"
+_INTEGER = struct.Struct(">q")
+_FIRST_ROW = b"\x01"
+"""Keys of tables begin here: what lies before is the store's own."""
+
+_BLOOM_BITS = 10
+_MAX_OPEN_FILES = 256
+_SMALLEST_BUFFER_BYTES = 4 * 1024 * 1024
+
+
+class StoreBudget:
+    """Memory that all stores of a process share: one block cache, one bound for write buffers."""
+
+    def __init__(self, *, cache_bytes: int, write_buffer_bytes: int) -> None:
+        self._cache = Cache(cache_bytes)
+        self._buffer_bytes = write_buffer_bytes
+        self._buffers = WriteBufferManager.new_write_buffer_manager_with_cache(
+            write_buffer_bytes, False, self._cache
+        )
+
+    def options(self) -> Options:
+        table = BlockBasedOptions()
+        table.set_bloom_filter(_BLOOM_BITS, False)
+        table.set_block_cache(self._cache)
+        table.set_cache_index_and_filter_blocks(True)
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_block_based_table_factory(table)
+        options.set_write_buffer_manager(self._buffers)
+        options.set_write_buffer_size(max(self._buffer_bytes // 8, _SMALLEST_BUFFER_BYTES))
+        options.set_max_write_buffer_number(2)
+        options.set_max_open_files(_MAX_OPEN_FILES)
+        options.set_compression_type(DBCompressionType.lz4())
+        # Its own log is a file nobody reads; a broken store speaks through exceptions.
+        options.set_keep_log_file_num(1)
+        return options
+
+
+class LocalStore:
+    """An open directory. Raises `StoreFailed` when it cannot be opened, read or written."""
+
+    def __init__(self, path: Path, budget: StoreBudget) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = Rdict(str(path), options=budget.options())
+            self._offset = self._integer(_OFFSET_KEY)
+        except Exception as error:
+            raise self._failed(error) from error
+
+    @property
+    def offset(self) -> int | None:
+        """The changelog offset of the newest rows applied; None for an empty store."""
+        return self._offset
+
+    @property
+    def touched_ms(self) -> int | None:
+        """When it was last known to be at the end of its changelog."""
+        return self._integer(_TOUCHED_KEY)
+
+    def get(self, key: bytes) -> bytes | None:
+        try:
+            value: bytes | None = self._db.get(key)
+        except Exception as error:
+            raise self._failed(error) from error
+        return value
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        try:
+            values: Any = self._db.get(list(keys))
+        except Exception as error:
+            raise self._failed(error) from error
+        return list(values)
+
+    def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        found: list[tuple[bytes, bytes]] = []
+        try:
+            rows: Iterator[tuple[Any, Any]] = self._db.items(from_key=start)
+            for key, value in itertools.islice(rows, limit):
+                if key >= end:
+                    break
+                found.append((key, value))
+        except Exception as error:
+            raise self._failed(error) from error
+        return found
+
+    def apply(self, rows: RowList, offset: int) -> None:
+        """Rows with the changelog offset of the last of them, or nothing; raises `StaleRows`."""
+        if self._offset is not None and offset <= self._offset:
+            raise StaleRows(f"{self.path.name}: offset {offset} is not after {self._offset}")
+        batch = WriteBatch(raw_mode=True)
+        put, delete = batch.put, batch.delete
+        for key, value in rows:
+            if value is None:
+                delete(key)
+            else:
+                put(key, value)
+        put(_OFFSET_KEY, _INTEGER.pack(offset))
+        self._write(batch)
+        self._offset = offset
+
+    def touch(self, now_ms: int) -> None:
+        """Note that the store is at its changelog's end now."""
+        self._db.put(_TOUCHED_KEY, _INTEGER.pack(now_ms))
+
+    def sweep(
+        self, start: bytes, limit: int, is_garbage: Callable[[bytes, bytes], bool]
+    ) -> bytes | None:
+        """Look at `limit` rows from `start` and delete the garbage, here only; where to go on.
+
+        The changelog is not told: it forgets by its own retention, and a restore brings such
+        rows back as garbage again.
+        """
+        rows = self.scan(max(start, _FIRST_ROW), b"\xff" * 16, limit)
+        batch = WriteBatch(raw_mode=True)
+        for key, value in rows:
+            if is_garbage(key, value):
+                batch.delete(key)
+        if len(batch):
+            self._write(batch)
+        return rows[-1][0] + b"\x00" if len(rows) == limit else None
+
+    def close(self) -> None:
+        self._db.close()
+
+    def destroy(self) -> None:
+        """Close and delete the directory."""
+        self.close()
+        destroy(self.path)
+
+    def _write(self, batch: WriteBatch) -> None:
+        try:
+            self._db.write(batch)
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> StoreFailed:
+        """rocksdict raises bare exceptions for whatever RocksDB says: name the store."""
+        return StoreFailed(f"{self.path.name}: {error}")
+
+    def _integer(self, key: bytes) -> int | None:
+        value = self._db.get(key)
+        return None if value is None else int(_INTEGER.unpack(value)[0])
+
+
+def destroy(path: Path) -> None:
+    """Delete a store's directory, open or not."""
+    shutil.rmtree(path, ignore_errors=True)
