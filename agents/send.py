@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from agents.pace import Line, Pace
 from agents.settlement import Settlement, Terms
 from agents.stage import Batch, Effects, Item
-from agents.work import Work, take_up
+from agents.work import Work, in_groups, take_up
 from channels.base import Content, Outgoing, Sender
 from channels.rendering import Rendering, TemplateError
 from policies.clock import Clock
@@ -21,6 +21,9 @@ from schemas.outcome import NotProcessed, Outcome
 
 WINDOW_CALLS = 64
 """Intents are written for this many calls at a time: what a crash can leave in doubt."""
+
+GROUP_MEMBERS = 2000
+"""Worked on together: all of them settled at once, with a receipt each, still fit one yield."""
 
 _NOT_CALLED = NotProcessed()
 
@@ -78,17 +81,18 @@ class Send:
         self._claimed |= ours
         window: list[SendCall] = []
         try:
-            settlement = Settlement(self._terms, batch.state, batch.now_ms)
-            lots = deque(self._sort(works, settlement))
-            while True:
-                window = self._admit(batch.partition, lots, settlement)
-                if settlement:
-                    yield settlement.effects()
-                if not window:
-                    return
-                async for finished in batch.calls(window, self._make):
-                    yield self._conclude(batch, finished)
+            for group in in_groups(works, GROUP_MEMBERS):
                 settlement = Settlement(self._terms, batch.state, self._clock.now_ms())
+                lots = deque(self._sort(group, settlement))
+                while True:
+                    window = self._admit(batch.partition, lots, settlement)
+                    if settlement:
+                        yield settlement.effects()
+                    if not window:
+                        break
+                    async for finished in batch.calls(window, self._make):
+                        yield self._conclude(batch, finished)
+                    settlement = Settlement(self._terms, batch.state, self._clock.now_ms())
         finally:
             self._claimed -= ours
             self._return_tokens(window)

@@ -36,6 +36,8 @@ class Terms:
     rules: Rules
     stops: StopList
     receipts: ReceiptWriter
+    partitions: int
+    """Of all co-partitioned topics: where a recipient's own records go."""
     on_misconfigured: Callable[[str, str], None]
     """Told the provider and the reason: an operator must mend it."""
 
@@ -52,9 +54,7 @@ class Settlement:
         self._touched: dict[Work, list[int]] = {}
         self._records: list[Record] = []
         self._rows: list[Row] = []
-        self._follow_ups = FollowUps(
-            state=state, partitions=terms.receipts.partitions, now_ms=now_ms
-        )
+        self._follow_ups = FollowUps(state=state, partitions=terms.partitions, now_ms=now_ms)
 
     def outcome(self, work: Work, member: int, outcome: Outcome, provider: str) -> None:
         """What the provider said."""

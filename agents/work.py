@@ -4,7 +4,7 @@ The ledger decides what of a batch is still to be done, so that a batch read aga
 crash, or because a dead letter was replayed twice) goes on where it was left and repeats nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -76,6 +76,20 @@ def take_up(
         work.unsettled = len(work.fresh) + len(work.doubtful)
         works.append(work)
     return works, ours
+
+
+def in_groups(works: Sequence[Work], members: int) -> Iterator[list[Work]]:
+    """In order, each group with at most so many members, or a single larger work."""
+    group: list[Work] = []
+    size = 0
+    for work in works:
+        if group and size + len(work.stands) > members:
+            yield group
+            group, size = [], 0
+        group.append(work)
+        size += len(work.stands)
+    if group:
+        yield group
 
 
 def part_of(

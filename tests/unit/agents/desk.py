@@ -131,6 +131,7 @@ class Desk:
             rules=RULES,
             stops=self.stops,
             receipts=ReceiptWriter(partitions=4),
+            partitions=4,
             on_misconfigured=lambda provider, reason: self.misconfigured.append((provider, reason)),
         )
         self.send = Send(
