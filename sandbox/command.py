@@ -1,6 +1,7 @@
 """The command: `postrider sandbox`, `python -m sandbox`."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -62,6 +63,8 @@ def sandbox(
 async def _serve(
     server: Sandbox, script: FaultScript | None, announce: Path | None, tethered: bool
 ) -> None:
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)  # a batch makes thousands of objects, all gone at its end
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

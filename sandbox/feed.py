@@ -61,7 +61,10 @@ class Feed:
         self._last_id = 0
 
     def stats(self, provider: str) -> ProviderStats:
-        return self.providers.setdefault(provider, ProviderStats())
+        stats = self.providers.get(provider)
+        if stats is None:
+            stats = self.providers[provider] = ProviderStats()
+        return stats
 
     def add(self, provider: str, accepted: Accepted, now: float, *, is_answered: bool) -> None:
         """Keep what the page shows of an accepted request."""

@@ -39,8 +39,8 @@ class Mailbox(msgspec.Struct, gc=False):
 
 class Personalization(msgspec.Struct, gc=False):
     to: list[Mailbox] = []
-    cc: list[Mailbox] = []
-    bcc: list[Mailbox] = []
+    cc: list[Mailbox] | None = None
+    bcc: list[Mailbox] | None = None
     subject: str = ""
     custom_args: msgspec.Raw = _NONE
     substitutions: msgspec.Raw = _NONE
@@ -95,11 +95,12 @@ def check(mail: Mail, now: float) -> tuple[list[str], list[dict[str, str]]]:
     """
     _check_frame(mail, now)
     addresses = _check_recipients(mail.personalizations)
-    arguments = [
-        _check_personalization(index, personalization, mail, now)
-        for index, personalization in enumerate(mail.personalizations)
-    ]
-    return addresses, arguments
+    for index, personalization in enumerate(mail.personalizations):
+        if personalization.send_at:
+            _check_send_at(personalization.send_at, now, f"personalizations.{index}.send_at")
+    substitutions = [p.substitutions for p in mail.personalizations]
+    _check_sizes(substitutions, MAX_SUBSTITUTIONS_BYTES, "substitutions")
+    return addresses, _arguments(mail)
 
 
 def _check_frame(mail: Mail, now: float) -> None:
@@ -146,14 +147,13 @@ def _check_recipients(personalizations: list[Personalization]) -> list[str]:
             f"You have provided {len(personalizations)} personalizations.",
             "personalizations",
         )
-    addresses = []
-    for index, personalization in enumerate(personalizations):
-        if not personalization.to:
-            field = f"personalizations.{index}.to"
-            raise MailRefused("The to array is required for all personalization objects.", field)
-        addresses += [mailbox.email for mailbox in personalization.to]
-        if personalization.cc or personalization.bcc:
-            addresses += [m.email for m in (*personalization.cc, *personalization.bcc)]
+    mailboxes = [p.to for p in personalizations]
+    if not all(mailboxes):
+        field = f"personalizations.{next(i for i, to in enumerate(mailboxes) if not to)}.to"
+        raise MailRefused("The to array is required for all personalization objects.", field)
+    mailboxes += [p.cc for p in personalizations if p.cc]
+    mailboxes += [p.bcc for p in personalizations if p.bcc]
+    addresses = [mailbox.email for group in mailboxes for mailbox in group]
     if len(addresses) > MAX_RECIPIENTS:
         raise MailRefused(
             "There is a limit of 1000 total recipients (to + cc + bcc) per request.",
@@ -176,33 +176,32 @@ def _check_recipients(personalizations: list[Personalization]) -> list[str]:
 def _refuse_address(personalizations: list[Personalization]) -> None:
     for index, personalization in enumerate(personalizations):
         for kind in ("to", "cc", "bcc"):
-            for place, mailbox in enumerate(getattr(personalization, kind)):
+            for place, mailbox in enumerate(getattr(personalization, kind) or ()):
                 if not _is_address(mailbox.email) or mailbox.email.startswith("fail-invalid@"):
                     field = f"personalizations.{index}.{kind}.{place}.email"
                     raise MailRefused("Does not contain a valid address.", field)
 
 
-def _check_personalization(
-    index: int, personalization: Personalization, mail: Mail, now: float
-) -> dict[str, str]:
-    path = f"personalizations.{index}"
-    arguments = mail.custom_args
-    if personalization.custom_args:
-        if len(personalization.custom_args) > MAX_CUSTOM_ARGS_BYTES:
-            message = "The custom arguments may not exceed 10000 bytes."
-            raise MailRefused(message, f"{path}.custom_args")
-        try:
-            own = _decode_strings(personalization.custom_args)
-        except msgspec.ValidationError:
-            message = "Invalid type. Expected: object of strings."
-            raise MailRefused(message, f"{path}.custom_args") from None
-        arguments = {**arguments, **own} if arguments else own
-    if len(personalization.substitutions) > MAX_SUBSTITUTIONS_BYTES:
-        message = "Substitutions are limited to 10000 bytes per personalization block."
-        raise MailRefused(message, f"{path}.substitutions")
-    if personalization.send_at:
-        _check_send_at(personalization.send_at, now, f"{path}.send_at")
-    return arguments
+def _check_sizes(parts: list[msgspec.Raw], limit_bytes: int, field: str) -> None:
+    if max(map(len, parts)) > limit_bytes:
+        index = next(i for i, part in enumerate(parts) if len(part) > limit_bytes)
+        message = f"Limited to {limit_bytes} bytes per personalization block."
+        raise MailRefused(message, f"personalizations.{index}.{field}")
+
+
+def _arguments(mail: Mail) -> list[dict[str, str]]:
+    """The custom_args of each personalization, the mail's own below them."""
+    parts = [p.custom_args for p in mail.personalizations]
+    _check_sizes(parts, MAX_CUSTOM_ARGS_BYTES, "custom_args")
+    shared, decode = mail.custom_args, _decode_strings
+    arguments: list[dict[str, str]] = []
+    try:
+        for part in parts:
+            arguments.append(decode(part) if part else {})
+    except msgspec.ValidationError:
+        field = f"personalizations.{len(arguments)}.custom_args"
+        raise MailRefused("Invalid type. Expected: object of strings.", field) from None
+    return [{**shared, **own} for own in arguments] if shared else arguments
 
 
 def body_hashes(mail: Mail) -> list[int]:

@@ -95,13 +95,13 @@ class Twilio:
 
     def __post_init__(self) -> None:
         user = f"{self.account_sid}:{self.auth_token}".encode()
-        self._authorization = "Basic " + base64.b64encode(user).decode()
+        self.authorization = "Basic " + base64.b64encode(user).decode()
 
     def serves(self, path: str) -> bool:
         return path.startswith("/2010-04-01/")
 
     def judge(self, request: Request, now: float) -> Accepted | Reply:
-        if request.headers.get("authorization") != self._authorization:
+        if request.headers.get("authorization") != self.authorization:
             return _refuse("20003")
         match = _PATH.fullmatch(request.path)
         if match is None or match[1] != self.account_sid:
@@ -156,8 +156,8 @@ class Twilio:
     def _accept(self, fields: dict[str, str], now: float) -> Accepted:
         self._messages += 1
         sid = f"SM{self.run_id}{self._messages:016x}"
-        callback = urllib.parse.urlsplit(fields.get("StatusCallback", ""))
-        ours = dict(urllib.parse.parse_qsl(callback.query))
+        query = fields.get("StatusCallback", "").partition("#")[0].partition("?")[2]
+        ours = dict(urllib.parse.parse_qsl(query))
         body, to = fields["Body"], fields["To"]
         delivery_id = ours.get("delivery_id", "")
         notification_id = ours.get("notification_id", "")
