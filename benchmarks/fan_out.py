@@ -1,0 +1,89 @@
+"""How many recipients a second one core fans out: `python -m benchmarks.fan_out`.
+
+The whole turn but Kafka: members scanned, profiles read and decoded, preferences and a daily
+cap checked, caps counted, targets and receipts encoded. The state is in memory, so add what
+your store costs for two reads a recipient.
+"""
+
+import asyncio
+import time
+
+from agents.dispatch import DispatchTerms
+from agents.fan_out import FanOut
+from agents.stage import Item
+from policies.rules import Category, NotificationType, RateLimit, Rules
+from schemas.delivery import Body, Channel
+from schemas.profile import ChannelPreference, Choice, Device, Profile, Text
+from tables import bodies, broadcasts, memberships, recipients
+from tables.broadcasts import Progress, decode_progress
+from tables.state import Row
+from tests.doubles import BatchOf, MemoryState, apply
+
+MEMBERS = 50_000
+NOW_MS = 1_772_366_400_000
+
+
+def rules() -> Rules:
+    marketing = Category(
+        "marketing", lane="bulk", quiet_hours=True, daily_limit={"email": 3, "push": 2, "in_app": 9}
+    )
+    kind = NotificationType("promotion", marketing, ("email", "push", "in_app"))
+    return Rules({kind.name: kind}, per_user={"email": RateLimit(20, 3600)})
+
+
+def member(number: int) -> list[Row]:
+    user_id = f"user-{number:08d}"
+    profile = Profile(
+        name=Text(f"Recipient {number}", "import", 1),
+        locale=Text("de", "import", 1),
+        timezone=Text(("Europe/Berlin", "America/New_York", "Asia/Tokyo")[number % 3], "import", 1),
+        email=Text(f"recipient.{number}@example.com", "import", 1),
+        phone=Text(f"+1555{number:07d}", "import", 1),
+        devices=[Device("phone", f"{number:064d}", "ios", 1)],
+        channels={
+            "email": ChannelPreference(Choice(True, "user", 1), Text("23:00-07:00", "user", 1)),
+            "sms": ChannelPreference(Choice(False, "user", 1)),
+        },
+        types={"newsletter": Choice(False, "user", 1)},
+    )
+    joined = Choice(True, "import", 1)
+    return [recipients.put(user_id, profile), memberships.put("all", user_id, joined)]
+
+
+async def fan_out(state: MemoryState, channel: Channel) -> tuple[float, int]:
+    """Seconds, and recipients reached, of one broadcast to everyone."""
+    terms = DispatchTerms(
+        rules=rules(), partitions=8, address_key=b"k" * 32, sms_senders=(),
+        is_cancelled=frozenset[bytes]().__contains__,
+    )  # fmt: skip
+    stage = FanOut(terms=terms, is_paused=lambda body: False)
+    body = Body(
+        "promotion", "marketing", {"title": "Spring sale", "percent": 20}, NOW_MS + 86_400_000,
+        broadcast_id=channel.encode().ljust(16, b"-"), accepted_ms=NOW_MS,
+    )  # fmt: skip
+    progress = Progress(body.broadcast_id, 0, "bulk", (channel,), audience="all")
+    state.apply([bodies.put(body), broadcasts.put(NOW_MS, progress)])
+    spent, receipts = 0.0, 0
+    while due := broadcasts.PROGRESS.due(state, NOW_MS, 1):
+        key, value = due[0]
+        batch = BatchOf([Item(decode_progress(value), row_key=key)], NOW_MS, state)
+        begun = time.process_time()
+        effects = await anext(aiter(stage.handle(batch)))
+        spent += time.process_time() - begun
+        receipts += sum(record.topic == "receipts" for record in effects.records)
+        apply(state, effects)
+    return spent, receipts
+
+
+async def main() -> None:
+    state = MemoryState()
+    for number in range(MEMBERS):
+        state.apply(member(number))
+    channels: tuple[Channel, ...] = ("email", "push", "in_app")
+    for channel in channels:
+        seconds, reached = await fan_out(state, channel)
+        print(f"{channel:8} {reached / seconds:10,.0f} recipients/s, {seconds / reached * 1e6:.1f} us each")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
