@@ -6,14 +6,14 @@ remembers attempts, its schedule and what is parked.
 
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
 
 from agents.pace import Line, Pace
+from agents.requests import Composer, SendCall
 from agents.settlement import Settlement, Terms
 from agents.stage import Batch, Effects, Item
 from agents.work import Work, in_groups, take_up
-from channels.base import Content, Outgoing, Sender
-from channels.rendering import Rendering, TemplateError
+from channels.base import Sender
+from channels.rendering import Rendering
 from policies.clock import Clock
 from policies.stops import Park, Stop
 from schemas.delivery import DeliveryBatch
@@ -28,26 +28,7 @@ GROUP_MEMBERS = 2000
 _NOT_CALLED = NotProcessed()
 
 Lot = tuple[Work, list[int]]
-Finished = Sequence[tuple["SendCall", Sequence[Outcome]]]
-
-
-@dataclass(slots=True, eq=False)
-class SendCall:
-    """One provider request for some members of one work, rendered."""
-
-    work: Work
-    members: list[int]
-    outgoing: list[Outgoing]
-    checked_version: int
-    expires_ms: int
-    line: Line | None
-    """Where its token came from and goes back to."""
-    stops: dict[int, Stop | Park] = field(default_factory=dict)
-    """Members stopped right before the request; their outcomes mean nothing."""
-
-    @property
-    def size(self) -> int:
-        return len(self.members)
+Finished = Sequence[tuple[SendCall, Sequence[Outcome]]]
 
 
 class Send:
@@ -69,7 +50,7 @@ class Send:
         clock: Clock,
     ) -> None:
         self._sender = sender
-        self._rendering = rendering
+        self._composer = Composer(rendering, most=sender.max_batch)
         self._pace = pace
         self._terms = terms
         self._clock = clock
@@ -146,11 +127,11 @@ class Send:
     ) -> tuple[list[SendCall], list[int]]:
         """Rendered calls that have tokens, and members for whom there is none."""
         if line is None:
-            return self._compose(work, members, line, settlement), []
+            return self._composer.compose(work, members, line, settlement), []
         size = self._sender.max_batch
         tokens = line.take(work.batch, -(-len(members) // size), now_ms)
         late = members[tokens * size :]
-        calls = self._compose(work, members[: tokens * size], line, settlement)
+        calls = self._composer.compose(work, members[: tokens * size], line, settlement)
         # Contents that differ by person or locale need a request each.
         tokens += line.take(work.batch, max(0, len(calls) - tokens), now_ms)
         line.unused(max(0, tokens - len(calls)))
@@ -166,48 +147,6 @@ class Send:
             for member in members[start : start + size]:
                 settlement.wait_for_token(work, member, due_ms)
 
-    def _compose(
-        self, work: Work, members: Sequence[int], line: Line | None, settlement: Settlement
-    ) -> list[SendCall]:
-        """Rendered requests: members of equal content share one, up to the sender's limit."""
-        batch = work.batch
-        contents = self._rendering.render(batch, [batch.targets[member] for member in members])
-        groups: dict[int, tuple[Content, list[int]]] = {}
-        for member, content in zip(members, contents, strict=True):
-            if isinstance(content, TemplateError):
-                settlement.unrenderable(work, member)
-            else:
-                groups.setdefault(id(content), (content, []))[1].append(member)
-        size = self._sender.max_batch
-        return [
-            self._call(work, group[start : start + size], content, line)
-            for content, group in groups.values()
-            for start in range(0, len(group), size)
-        ]
-
-    def _call(
-        self, work: Work, members: list[int], content: Content, line: Line | None
-    ) -> SendCall:
-        batch, bodies = work.batch, work.batch.bodies
-        targets = [batch.targets[member] for member in members]
-        outgoing = [
-            Outgoing(
-                target.delivery_id,
-                target.notification_id,
-                target.user_id,
-                target.address,
-                content,
-                bodies[target.body].expires_ms,
-                bodies[target.body].collapse_key,
-                batch.sender,
-                batch.round,
-                batch.attempt,
-            )
-            for target in targets
-        ]
-        expires_ms = min(message.expires_ms for message in outgoing)
-        return SendCall(work, members, outgoing, self._terms.stops.version, expires_ms, line)
-
     async def _make(self, call: SendCall) -> Sequence[Outcome]:
         """The request itself, for the members that nothing has stopped since they were admitted."""
         self._check_again(call, self._clock.now_ms())
@@ -218,21 +157,12 @@ class Send:
         return [_NOT_CALLED if place in call.stops else next(answers) for place in range(call.size)]
 
     def _check_again(self, call: SendCall, now_ms: int) -> None:
-        stops, batch = self._terms.stops, call.work.batch
-        if stops.version == call.checked_version and now_ms < call.expires_ms:
-            return
-        for place, member in enumerate(call.members):
-            target = batch.targets[member]
-            verdict = stops.check(
-                target,
-                batch.body_of(target),
-                batch.channel,
-                released_ms=batch.released_ms,
-                now_ms=now_ms,
-                provider=self._sender.provider,
-            )
-            if isinstance(verdict, Stop | Park):
-                call.stops[place] = verdict
+        work, stops = call.work, self._terms.stops
+        if stops.version != work.checked_version or now_ms >= call.expires_ms:
+            for place, member in enumerate(call.members):
+                verdict = work.check(member, stops, now_ms, self._sender.provider)
+                if isinstance(verdict, Stop | Park):
+                    call.stops[place] = verdict
 
     def _conclude(self, batch: Batch[DeliveryBatch], finished: Finished) -> Effects:
         settlement = Settlement(self._terms, batch.state, self._clock.now_ms())

@@ -91,18 +91,10 @@ class Settlement:
 
     def passing(self, work: Work, provider: str) -> list[int]:
         """The members that may go out; the others are settled, or parked until a pause ends."""
-        batch, ready = work.batch, []
-        check, bodies, channel = self._terms.stops.check, batch.bodies, batch.channel
+        stops, ready = self._terms.stops, []
+        work.checked_version = stops.version
         for member in work.fresh:
-            target = batch.targets[member]
-            verdict = check(
-                target,
-                bodies[target.body],
-                channel,
-                released_ms=batch.released_ms,
-                now_ms=self._now_ms,
-                provider=provider,
-            )
+            verdict = work.check(member, stops, self._now_ms, provider)
             if isinstance(verdict, Stop | Park):
                 self.stop(work, member, verdict)
             else:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from agents.stage import Item
+from policies.stops import Go, Park, Stop, StopList
 from schemas import ids
 from schemas.delivery import Body, DeliveryBatch
 from tables import attempts
@@ -30,6 +31,8 @@ class Work:
     doubtful: list[int]
     """Members with an intent whose outcome was never recorded."""
     unsettled: int
+    checked_version: int = -1
+    """The version of the stops that all fresh members were checked at."""
 
     @property
     def batch(self) -> DeliveryBatch:
@@ -40,6 +43,18 @@ class Work:
 
     def body_of(self, member: int) -> Body:
         return self.batch.body_of(self.batch.targets[member])
+
+    def check(self, member: int, stops: StopList, now_ms: int, provider: str) -> Go | Stop | Park:
+        batch = self.batch
+        target = batch.targets[member]
+        return stops.check(
+            target,
+            batch.bodies[target.body],
+            batch.channel,
+            released_ms=batch.released_ms,
+            now_ms=now_ms,
+            provider=provider,
+        )
 
     def settle(self, member: int, stand: Stand) -> None:
         self.stands[member] = stand

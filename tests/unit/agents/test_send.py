@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from agents.pace import SenderPace
+from agents.send import WINDOW_CALLS
 from channels.rendering import Rendering
 from policies.rules import RateLimit
 from policies.stops import HORIZON_MS
@@ -260,6 +261,17 @@ async def test_a_gone_device_and_a_failed_one_are_a_failed_delivery(
     assert len(desk.returned()) == 1
 
 
+async def test_devices_that_are_all_gone_are_no_failure(desk: Desk) -> None:
+    devices = [target_of("ann", device=d, devices=2) for d in ("d1", "d2")]
+    desk.put(batch_of(channel="push", body=body_of(fallback=("sms",)), targets=devices))
+    desk.stops.note_deleted("ann", occurred_ms=NOW_MS, appended_ms=NOW_MS)
+
+    await desk.turn()
+
+    assert desk.told() == [("ann", "suppressed")] * 2
+    assert desk.returned() == []
+
+
 async def test_bad_credentials_keep_the_deliveries_and_call_an_operator(desk: Desk) -> None:
     desk.put(batch_of("ann"))
     desk.sender.tell("ann", *[Misconfigured()] * 3)
@@ -297,6 +309,22 @@ async def test_a_stop_that_comes_between_intent_and_request_still_stops(
     assert desk.sender.addresses() == ["bob"]
     assert desk.told() == [("ann", "suppressed"), ("bob", "sent")]
     assert desk.undone == []
+
+
+async def test_a_stop_that_comes_during_an_earlier_window_of_calls_still_stops(
+    desk: Desk,
+) -> None:
+    names = [f"user{number}" for number in range(WINDOW_CALLS + 1)]
+    desk.put(batch_of(*names, slice_id=SLICE))
+    generator = desk.send.handle(desk.batch())
+
+    desk.apply(await anext(generator))  # intents of the first window
+    desk.opt_out(names[-1])
+    async for effects in generator:
+        desk.apply(effects)
+
+    assert desk.sender.addresses() == names[:-1]
+    assert desk.told()[-1] == (names[-1], "suppressed")
 
 
 async def test_an_expiry_that_comes_between_intent_and_request_stops(desk: Desk) -> None:
@@ -366,18 +394,30 @@ async def test_what_has_no_token_waits_in_line_without_an_intent(desk: Desk) -> 
     assert max(calls_by_second) <= 2
 
 
-async def test_requests_that_bring_no_answer_worth_a_token_give_it_back(desk: Desk) -> None:
+async def test_a_template_that_does_not_render_costs_no_token(desk: Desk) -> None:
     desk.limit(RateLimit(2, 1.0))
     desk.clock.advance(seconds=2)
-    desk.put(batch_of("a", "b"), batch_of("c", body=body_of("unheard-of")))
+    desk.put(batch_of("x", "y", body=body_of("unheard-of")), batch_of("ann", "bob"))
 
     await desk.turn()
 
-    assert desk.sender.addresses() == ["a", "b"]
+    assert desk.sender.addresses() == ["ann", "bob"]
+
+
+async def test_a_batch_that_was_thrown_away_gives_its_tokens_back(desk: Desk) -> None:
+    desk.limit(RateLimit(2, 1.0))
     desk.clock.advance(seconds=2)
-    desk.put(batch_of("d", "e"))
+    desk.put(batch_of("ann", "bob"))
+    generator = desk.send.handle(desk.batch())
+    desk.apply(await anext(generator))
+    await generator.aclose()  # type: ignore[attr-defined]  # a stage's handle is a generator
+    desk.undone = []
+
+    desk.clock.advance(seconds=2)
+    desk.put(batch_of("cat", "dan"))
     await desk.turn()
-    assert desk.sender.addresses()[2:] == ["d", "e"]
+
+    assert desk.sender.addresses() == ["cat", "dan"]
 
 
 async def test_the_critical_lane_keeps_a_reserve_of_the_tokens(desk: Desk) -> None:
