@@ -221,17 +221,19 @@ class Admission:
         """Whether it is a time of day for it; when not, the first one that is."""
         if not plan.keeps_quiet_hours and not plan.is_legally_bound:
             return DELIVER
-        zone = self._zone(profile)
         quiet = _quiet_hours(profile, channel) if plan.keeps_quiet_hours else None
-        barred: tuple[DaySpan, ...] = () if quiet is None else (quiet,)
-        reason: Reason = "quiet_hours"
-        if plan.is_legally_bound:
-            illegal = self._legal.at(zone.name)
-            barred = (illegal, *barred)
-            if is_inside(now_ms, zone, illegal):
-                reason = "legal_window"
-        if not any(is_inside(now_ms, zone, span) for span in barred):
+        if quiet is None and not plan.is_legally_bound:
             return DELIVER
+        zone = self._zone(profile)
+        illegal = self._legal.at(zone.name) if plan.is_legally_bound else None
+        reason: Reason
+        if illegal is not None and is_inside(now_ms, zone, illegal):
+            reason = "legal_window"
+        elif quiet is not None and is_inside(now_ms, zone, quiet):
+            reason = "quiet_hours"
+        else:
+            return DELIVER
+        barred = [span for span in (illegal, quiet) if span is not None]
         free_ms = first_free_ms(now_ms, zone, barred, expires_ms)
         if free_ms is None:
             return Settle("expired", reason)

@@ -14,6 +14,9 @@ _BUCKETS_PER_DOUBLING = 4
 """Latencies are known to within a fifth, which is fine enough to see them treble."""
 _BUCKETS = 80
 _SLOT_MS = 1_000
+_SECOND_WEIGHT = 0.005
+"""How much of a second's latency goes into the baseline: it forgets within some minutes."""
+_PROBE_WEIGHT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +88,8 @@ class Breaker:
         """A call has ended. An error is the provider's: unreachable, a 5xx, no answer in time;
         a refusal of one message or a 429 is not."""
         if self._opened_by:
-            if is_probe and not is_error and not self._is_slow(latency_ms):
-                self._opened_by = ""
-                self._slots.clear()
+            if is_probe and not is_error:
+                self._judge_probe(latency_ms)
             return  # calls begun before it opened tell nothing new
         slot = self._slot(now_ms // _SLOT_MS)
         slot.calls += 1
@@ -109,6 +111,13 @@ class Breaker:
         slots.append(_Slot(number))
         return slots[-1]
 
+    def _judge_probe(self, latency_ms: float) -> None:
+        if self._is_slow(latency_ms):
+            # A provider that stays slower is called again in the end: late is better than never.
+            self._baseline_ms += (latency_ms - self._baseline_ms) * _PROBE_WEIGHT
+        else:
+            self._opened_by = ""
+
     def _judge_errors(self, now_ms: int) -> None:
         calls = sum(slot.calls for slot in self._slots)
         errors = sum(slot.errors for slot in self._slots)
@@ -124,7 +133,7 @@ class Breaker:
             self._open("latency", now_ms)
         elif self._baseline_ms:
             # Follows slowly: a provider that degrades over minutes must still be noticed.
-            self._baseline_ms += (p95_ms - self._baseline_ms) * 0.005
+            self._baseline_ms += (p95_ms - self._baseline_ms) * _SECOND_WEIGHT
         else:
             self._baseline_ms = p95_ms
 

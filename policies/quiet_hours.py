@@ -6,6 +6,7 @@ first later instant that is outside. So a night in which clocks are put forward 
 """
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -57,7 +58,7 @@ def end_ms(at_ms: int, zone: Zone, span: DaySpan) -> int:
     return at_ms
 
 
-def first_free_ms(at_ms: int, zone: Zone, barred: tuple[DaySpan, ...], until_ms: int) -> int | None:
+def first_free_ms(at_ms: int, zone: Zone, barred: Sequence[DaySpan], until_ms: int) -> int | None:
     """The first instant, not before `at_ms`, outside of all spans; None when not before `until_ms`."""
     while at_ms < until_ms:
         free_ms = at_ms

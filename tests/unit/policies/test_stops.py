@@ -1,0 +1,347 @@
+"""What stops a delivery that is already queued."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policies.profile_changes import outranks
+from policies.rules import Category, NotificationType, Rules
+from policies.stop_facts import SKEW_MS
+from policies.stops import GO, HORIZON_MS, Park, Stop, StopList, StopVerdict
+from schemas.delivery import Body, Channel, Target
+from schemas.profile import Choice, Source
+
+NOW = 1_767_225_600_000
+RELEASED = NOW - 60_000
+BEFORE = RELEASED - SKEW_MS
+"""Came before the decision, so surely that even clocks that differ agree."""
+SINCE = RELEASED + 1_000
+HASH, OTHER = b"h" * 16, b"o" * 16
+NOTIFICATION, BROADCAST = b"n" * 16, b"b" * 16
+
+RULES = Rules(
+    types={
+        "promotion": NotificationType("promotion", Category("marketing"), ("push", "email", "sms")),
+        "code": NotificationType("code", Category("security", mandatory=True), ("sms",)),
+    }
+)
+OPTED_OUT = Stop("suppressed", "opted_out_channel")
+OPTED_OUT_TYPE = Stop("suppressed", "opted_out_type")
+SUPPRESSED = Stop("suppressed", "suppressed_address")
+GONE = Stop("suppressed", "address_gone")
+
+
+def check(
+    stops: StopList, channel: Channel = "email", *, type_name: str = "promotion", user: str = "ada",
+    address_hash: bytes = HASH, released_ms: int = RELEASED, now_ms: int = NOW,
+    ttl_ms: int = 3_600_000, provider: str = "ses",
+) -> StopVerdict:  # fmt: skip
+    body = Body(type_name, "c", {}, NOW + ttl_ms, tenant="acme", broadcast_id=BROADCAST)
+    target = Target(user, NOTIFICATION, b"d" * 16, "address", address_hash, device_id="phone")
+    return stops.check(
+        target, body, channel, released_ms=released_ms, now_ms=now_ms, provider=provider
+    )
+
+
+def choice(
+    stops: StopList, enabled: bool | None, *, channel: str = "email", type_name: str = "",
+    source: Source = "user", said: int = BEFORE, came: int = SINCE, user: str = "ada",
+) -> None:  # fmt: skip
+    stops.note_choice(
+        user, enabled, channel=channel, type_name=type_name, source=source, occurred_ms=said,
+        appended_ms=came,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def stops() -> StopList:
+    return StopList(RULES)
+
+
+def test_nothing_said_means_go(stops: StopList) -> None:
+    assert check(stops) == GO
+
+
+def test_an_own_opt_out_stops_even_what_was_decided_after_it_came(stops: StopList) -> None:
+    choice(stops, False, came=BEFORE)
+
+    assert check(stops) == OPTED_OUT
+    assert check(stops, "push") == GO
+    assert check(stops, user="bob") == GO
+
+
+def test_an_opt_out_of_the_type_stops_every_channel_of_it(stops: StopList) -> None:
+    choice(stops, False, channel="", type_name="promotion")
+
+    assert check(stops, "email") == OPTED_OUT_TYPE
+    assert check(stops, "push") == OPTED_OUT_TYPE
+    assert check(stops, type_name="news") == GO
+
+
+def test_a_type_named_like_a_channel_is_not_the_channel(stops: StopList) -> None:
+    choice(stops, False, channel="", type_name="email")
+
+    assert check(stops, "email") == GO
+
+
+def test_mandatory_types_skip_opt_outs_but_not_suppressions(stops: StopList) -> None:
+    choice(stops, False, channel="sms")
+    choice(stops, False, channel="", type_name="code")
+    assert check(stops, "sms", type_name="code") == GO
+
+    stops.note_barred(HASH, occurred_ms=BEFORE, appended_ms=BEFORE)
+
+    assert check(stops, "sms", type_name="code") == SUPPRESSED
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_newer_opt_in_undoes_an_opt_out_whichever_is_read_first(
+    stops: StopList, in_order: bool
+) -> None:
+    words = [(False, BEFORE), (True, BEFORE + 1)]
+    for enabled, said in words if in_order else reversed(words):
+        choice(stops, enabled, said=said)
+
+    assert check(stops) == GO
+
+
+def test_taking_back_an_opt_out_undoes_it(stops: StopList) -> None:
+    choice(stops, False, said=BEFORE)
+    choice(stops, None, said=BEFORE + 1)
+
+    assert check(stops) == GO
+
+
+def test_a_producers_opt_out_stops_only_what_was_decided_before_it_came(stops: StopList) -> None:
+    choice(stops, False, source="producer", came=SINCE)
+    assert check(stops) == OPTED_OUT
+
+    assert check(stops, released_ms=SINCE + SKEW_MS) == GO
+
+
+def test_a_producers_opt_in_does_not_undo_a_persons_opt_out(stops: StopList) -> None:
+    choice(stops, False, source="user", said=BEFORE)
+    choice(stops, True, source="producer", said=BEFORE + 1_000)
+
+    assert check(stops) == OPTED_OUT
+
+
+def test_an_imports_opt_out_does_not_undo_a_persons_opt_in(stops: StopList) -> None:
+    choice(stops, True, source="user", said=BEFORE)
+    choice(stops, False, source="import", said=BEFORE + 1_000)
+
+    assert check(stops) == GO
+
+
+words = st.tuples(
+    st.booleans(), st.sampled_from(["user", "producer", "import", "provider"]), st.integers(0, 4)
+)
+
+
+@given(st.lists(words, min_size=1, max_size=6))
+def test_choices_outrank_each_other_as_they_do_where_profiles_are_kept(
+    said: list[tuple[bool, Source, int]],
+) -> None:
+    stops, kept = StopList(RULES), None
+
+    for enabled, source, occurred_ms in said:
+        choice(stops, enabled, source=source, said=occurred_ms)
+        if outranks(kept, source, occurred_ms):
+            kept = Choice(enabled, source, occurred_ms)
+
+    assert kept is not None
+    assert check(stops) == (GO if kept.enabled else OPTED_OUT)
+
+
+def test_a_barred_address_stops_whoever_has_it(stops: StopList) -> None:
+    stops.note_barred(HASH, occurred_ms=BEFORE, appended_ms=BEFORE)
+
+    assert check(stops, user="ada") == check(stops, user="bob") == SUPPRESSED
+    assert check(stops, address_hash=OTHER) == GO
+
+
+def test_a_bar_ends_by_time_or_by_release_but_not_by_an_older_release(stops: StopList) -> None:
+    stops.note_barred(HASH, occurred_ms=5, appended_ms=SINCE, until_ms=NOW)
+    assert check(stops, now_ms=NOW - 1) == SUPPRESSED
+    assert check(stops, now_ms=NOW) == GO
+
+    stops.note_unbarred(HASH, occurred_ms=4, appended_ms=SINCE)
+    assert check(stops, now_ms=NOW - 1) == SUPPRESSED
+    stops.note_unbarred(HASH, occurred_ms=6, appended_ms=SINCE)
+    assert check(stops, now_ms=NOW - 1) == GO
+
+
+def test_a_bar_on_a_user_speaks_of_the_address_of_that_time(stops: StopList) -> None:
+    stops.note_user_barred("ada", "email", occurred_ms=BEFORE, appended_ms=BEFORE)
+    assert check(stops) == SUPPRESSED
+    assert check(stops, "sms") == GO
+
+    stops.note_address(
+        "ada", "email", HASH, source="producer", occurred_ms=BEFORE + 1, appended_ms=SINCE
+    )
+    assert check(stops) == GO
+
+
+def test_a_bar_on_a_user_is_lifted_by_a_release(stops: StopList) -> None:
+    stops.note_user_barred("ada", "email", occurred_ms=5, appended_ms=SINCE)
+    stops.note_user_unbarred("ada", "email", occurred_ms=6, appended_ms=SINCE)
+
+    assert check(stops) == GO
+
+
+def test_a_new_address_stops_what_goes_to_the_old_one(stops: StopList) -> None:
+    stops.note_address("ada", "email", OTHER, source="user", occurred_ms=SINCE, appended_ms=SINCE)
+
+    assert check(stops, address_hash=HASH) == GONE
+    assert check(stops, address_hash=OTHER) == GO
+    assert check(stops, "sms", address_hash=HASH) == GO
+
+
+def test_an_address_given_for_one_notification_is_not_gone_by_an_older_change(
+    stops: StopList,
+) -> None:
+    stops.note_address("ada", "email", OTHER, source="user", occurred_ms=1, appended_ms=BEFORE)
+
+    assert check(stops, address_hash=HASH) == GO
+
+
+def test_an_address_taken_away_is_gone(stops: StopList) -> None:
+    stops.note_address("ada", "email", b"", source="user", occurred_ms=SINCE, appended_ms=SINCE)
+
+    assert check(stops) == GONE
+
+
+Note = Callable[[StopList], None]
+
+
+def registered(said: int, token: bytes = HASH) -> Note:
+    return lambda stops: stops.note_device_registered(
+        "ada", "phone", token, occurred_ms=said, appended_ms=BEFORE
+    )
+
+
+def removed(said: int) -> Note:
+    return lambda stops: stops.note_device_removed(
+        "ada", "phone", occurred_ms=said, appended_ms=BEFORE
+    )
+
+
+def lost(said: int, token: bytes = HASH) -> Note:
+    return lambda stops: stops.note_token_lost("ada", token, occurred_ms=said, appended_ms=BEFORE)
+
+
+@pytest.mark.parametrize(
+    ("notes", "expected"),
+    [
+        # a device that was removed
+        ([registered(1), removed(2)], GONE),
+        # removed, then registered again, in both orders
+        ([removed(2), registered(3)], GO),
+        ([registered(3), removed(2)], GO),
+        # a phone sold, and bought back: the takeover by the other user comes late
+        ([registered(1), lost(2)], GONE),
+        ([registered(1), registered(3), lost(2)], GO),
+        ([lost(2), registered(3)], GO),
+        # the same instant: the removal wins, as it does where profiles are kept
+        ([removed(2), registered(2)], GONE),
+        ([registered(2), removed(2)], GONE),
+        # another token was lost
+        ([lost(2, OTHER)], GO),
+        # the device has another token since, then lost the old one: that one is gone
+        ([registered(1), registered(2, OTHER), lost(3)], GONE),
+    ],
+)
+def test_push_goes_to_devices_that_are_still_there(
+    stops: StopList, notes: list[Note], expected: StopVerdict
+) -> None:
+    for note in notes:
+        note(stops)
+
+    assert check(stops, "push") == expected
+
+
+def test_a_deleted_user_gets_nothing_until_known_again(stops: StopList) -> None:
+    stops.note_deleted("ada", occurred_ms=5, appended_ms=BEFORE)
+    assert check(stops, "email") == check(stops, "in_app") == GONE
+    assert check(stops, "sms", type_name="code") == GONE
+
+    stops.note_address("ada", "email", HASH, source="user", occurred_ms=4, appended_ms=SINCE)
+    assert check(stops, "in_app") == GONE
+    stops.note_address("ada", "email", HASH, source="user", occurred_ms=6, appended_ms=SINCE)
+
+    assert check(stops, "email") == check(stops, "in_app") == GO
+
+
+@pytest.mark.parametrize("cancelled", [NOTIFICATION, BROADCAST])
+def test_a_cancelled_notification_or_broadcast_stops(stops: StopList, cancelled: bytes) -> None:
+    stops.note_cancelled(cancelled, appended_ms=BEFORE)
+
+    assert check(stops) == Stop("cancelled", "cancelled")
+    assert stops.is_cancelled(b"", cancelled)
+    assert not stops.is_cancelled(b"")
+
+
+def test_what_is_worthless_or_older_than_the_tails_is_not_sent(stops: StopList) -> None:
+    assert check(stops, ttl_ms=0) == Stop("expired", "ttl")
+    assert check(stops, released_ms=NOW - HORIZON_MS) == Stop("expired", "too_old")
+    assert check(stops, released_ms=NOW - HORIZON_MS + 1) == GO
+
+
+@pytest.mark.parametrize(
+    ("scope", "name"),
+    [("channel", "email"), ("type", "promotion"), ("tenant", "acme"), ("provider", "ses")],
+)
+def test_a_pause_parks_until_it_is_lifted(stops: StopList, scope: str, name: str) -> None:
+    match scope:
+        case "channel" | "type" | "tenant" | "provider":
+            stops.note_control(scope, name, is_paused=True)
+            assert check(stops) == Park(f"{scope}:{name}")
+            assert stops.is_paused(f"{scope}:{name}")
+            stops.note_control(scope, name, is_paused=False)
+        case _:
+            pytest.fail("not a scope")
+
+    assert check(stops) == GO
+    assert not stops.is_paused(f"{scope}:{name}")
+
+
+def test_a_pause_of_something_else_parks_nothing(stops: StopList) -> None:
+    stops.note_control("channel", "promotion", is_paused=True)
+    stops.note_control("provider", "twilio", is_paused=True)
+
+    assert check(stops) == GO
+
+
+def test_what_is_not_wanted_does_not_wait_for_the_end_of_a_pause(stops: StopList) -> None:
+    stops.note_control("channel", "email", is_paused=True)
+    choice(stops, False)
+
+    assert check(stops) == OPTED_OUT
+
+
+def test_old_facts_are_forgotten_but_never_a_pause(stops: StopList) -> None:
+    stops.note_control("type", "promotion", is_paused=True)
+    choice(stops, False, came=BEFORE)
+    stops.note_barred(HASH, occurred_ms=1, appended_ms=BEFORE)
+    stops.note_user_barred("ada", "sms", occurred_ms=1, appended_ms=BEFORE)
+    stops.note_cancelled(BROADCAST, appended_ms=BEFORE)
+    stops.note_address("ada", "sms", HASH, source="user", occurred_ms=1, appended_ms=BEFORE)
+    stops.note_deleted("ada", occurred_ms=1, appended_ms=BEFORE)
+    choice(stops, False, channel="sms", came=SINCE)
+    assert len(stops) == 7
+
+    stops.forget(SINCE)
+
+    assert len(stops) == 1
+    assert check(stops, "sms") == OPTED_OUT
+    assert check(stops) == Park("type:promotion")
+
+
+def test_the_version_changes_with_every_news(stops: StopList) -> None:
+    before = stops.version
+
+    choice(stops, False)
+
+    assert stops.version != before
