@@ -57,7 +57,8 @@ class Settlement:
         self._follow_ups = FollowUps(state=state, partitions=terms.partitions, now_ms=now_ms)
 
     def outcome(self, work: Work, member: int, outcome: Outcome, provider: str) -> None:
-        """What the provider said."""
+        """What a provider said; `provider` is the channel's first, where it does not say who."""
+        provider = outcome.provider or provider
         if isinstance(outcome, Accepted):
             self._tell(work, member, "sent", "", provider, outcome)
             self._settle(work, member, Stand.ACCEPTED)
@@ -240,7 +241,7 @@ class Settlement:
         batch, target = work.batch, work.batch.targets[member]
         code = message_id = ""
         if outcome is not None:
-            code, provider = outcome.provider_code, outcome.provider or provider
+            code = outcome.provider_code
             if isinstance(outcome, Accepted):
                 message_id = outcome.provider_message_id
         attempt = batch.attempt if provider else 0

@@ -1,22 +1,24 @@
 """What an operator's pause holds, and how it comes back."""
 
+import msgspec
+
 from agents.release import Release
 from agents.stage import Item
 from schemas.delivery import decode_batch
 from tables import parked
 from tables.state import Kind
-from tests.doubles import BatchOf, drive
+from tests.doubles import BatchOf, Driven, drive
 from tests.unit.agents.desk import NOW_MS, Desk, batch_of, body_of
 
 WEEK_MS = 7 * 86_400_000
 
 
-async def release(desk: Desk) -> None:
+async def release(desk: Desk) -> Driven:
     stage = Release(stops=desk.stops)
     now_ms = desk.clock.now_ms()
     rows = stage.due(desk.state, now_ms, 100)
     items = [Item(decode_batch(value), row_key=key) for key, value in rows]
-    await drive(stage, BatchOf(items, now_ms, desk.state))
+    return await drive(stage, BatchOf(items, now_ms, desk.state))
 
 
 async def test_what_was_paused_goes_out_after_the_resume_as_the_same_attempt(desk: Desk) -> None:
@@ -75,3 +77,16 @@ async def test_no_more_is_released_at_once_than_was_asked_for(desk: Desk) -> Non
 
     assert len(parked.released(desk.state, lambda control: False, 3)) == 3
     assert len(Release(stops=desk.stops).due(desk.state, NOW_MS, 3)) == 0
+
+
+async def test_a_large_release_is_several_transactions(desk: Desk) -> None:
+    desk.stops.note_control("type", "news", is_paused=True)
+    long_body = msgspec.structs.replace(body_of(), data={"weather": "fine" * 50_000})
+    desk.put(*(batch_of(f"user{number}", body=long_body) for number in range(5)))
+    await desk.turn()
+    desk.stops.note_control("type", "news", is_paused=False)
+
+    driven = await release(desk)
+
+    assert [len(effects.done) for effects in driven.effects] == [3, 2]
+    assert len(desk.waiting()) == 5

@@ -284,6 +284,17 @@ async def test_bad_credentials_keep_the_deliveries_and_call_an_operator(desk: De
     ]  # fmt: skip
 
 
+async def test_an_outcome_of_another_provider_is_told_as_that_ones(desk: Desk) -> None:
+    desk.put(batch_of("ann", "bob"))
+    desk.sender.tell("ann", Accepted(provider="spare"))
+    desk.sender.tell("bob", Misconfigured(provider="spare"))
+
+    await desk.turn()
+
+    assert [r.provider for r in desk.receipts()] == ["spare", "spare"]
+    assert desk.misconfigured == [("spare", "bad_credentials")]
+
+
 async def test_a_stop_settles_without_a_call(desk: Desk) -> None:
     desk.put(batch_of("ann", "bob", slice_id=SLICE))
     desk.opt_out("ann")
