@@ -1,0 +1,117 @@
+"""What tests of deciding stages share: rules, terms, recipients, and readers of what came out."""
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from agents.dispatch import DispatchTerms
+from agents.stage import Item
+from policies.rules import Category, Defaults, NotificationType, RateLimit, Rules
+from schemas.delivery import Channel, DeliveryBatch, decode_batch
+from schemas.kafka import Record
+from schemas.notification import NotificationRequest
+from schemas.profile import ChannelPreference, Choice, Device, Profile, Source, Suppression, Text
+from schemas.receipt import Receipt, decode_receipt
+from schemas.topics import RECEIPTS
+from tables import recipients
+from tests.doubles import MemoryState
+
+NOW_MS = 1_772_366_400_000  # 2026-03-01T12:00:00Z
+SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
+PARTITIONS = 4
+TOPIC = "notifications.requested"
+
+_SECURITY = Category("security", mandatory=True, in_doubt="resend", lane="critical")
+_TRANSACTIONAL = Category("transactional", quiet_hours=True)
+_MARKETING = Category(
+    "marketing", lane="bulk", quiet_hours=True, daily_limit={"email": 2, "push": 2}
+)
+_DIGEST = Category("digest", lane="bulk", daily_limit={"email": 1}, over_limit="defer")
+_KINDS = (
+    NotificationType("login_code", _SECURITY, ("sms",), ttl_seconds=300),
+    NotificationType("order_confirmed", _TRANSACTIONAL, ("push", "email"), ("sms", "in_app")),
+    NotificationType("promotion", _MARKETING, ("email",)),
+    NotificationType("digest", _DIGEST, ("email",), ttl_seconds=3 * 86_400),
+    NotificationType("everywhere", _TRANSACTIONAL, ("push", "email", "sms", "in_app")),
+)
+RULES = Rules(
+    {kind.name: kind for kind in _KINDS},
+    defaults=Defaults(timezone="Europe/Berlin"),
+    per_user={"sms": RateLimit(3, 3600)},
+)
+
+
+def terms(*, cancelled: Collection[bytes] = (), rules: Rules = RULES) -> DispatchTerms:
+    return DispatchTerms(
+        rules=rules,
+        partitions=PARTITIONS,
+        address_key=b"key",
+        sms_senders=("us_main", "eu_main"),
+        is_cancelled=lambda each: each in cancelled,
+    )
+
+
+def request(
+    *,
+    user_id: str = "ann",
+    type_name: str = "promotion",
+    offset: int = 0,
+    appended_ms: int = NOW_MS,
+    topic: str = TOPIC,
+    headers: tuple[tuple[str, bytes], ...] = (),
+    **fields: Any,
+) -> Item[NotificationRequest]:
+    value = {"user_id": user_id, "type": type_name, **fields}
+    request = NotificationRequest.model_validate_json(msgspec.json.encode(value))
+    return Item(request, topic, 0, offset, appended_ms, headers)
+
+
+def profile(
+    *,
+    on: dict[Channel, bool] | None = None,
+    quiet: str = "",
+    suppressed: Channel | None = None,
+    devices: int = 1,
+    source: Source = "user",
+    **members: Any,
+) -> Profile:
+    """Somebody in Berlin who can be reached by every channel."""
+    wishes = {
+        channel: ChannelPreference(Choice(wish, source, 1)) for channel, wish in (on or {}).items()
+    }
+    if quiet:
+        for channel in ("push", "email", "sms", "in_app"):
+            wishes.setdefault(channel, ChannelPreference()).quiet_hours = Text(quiet, source, 1)
+    given: dict[str, Any] = {
+        "name": Text("Ann", source, 1),
+        "timezone": Text("Europe/Berlin", source, 1),
+        "email": Text("ann@example.com", source, 1),
+        "phone": Text("+15550100123", source, 1),
+        "devices": [Device(f"device-{n}", f"token-{n}", "ios", 1) for n in range(devices)],
+        "channels": wishes,
+        "suppressions": {suppressed: Suppression("bounced", 1)} if suppressed else {},
+    }
+    return Profile(**(given | members))
+
+
+def state_with(*, partition: int = 0, **profiles: Profile) -> MemoryState:
+    rows = [recipients.put(user_id, each) for user_id, each in profiles.items()]
+    return MemoryState(partition, rows)
+
+
+def batches(records: list[Record]) -> list[tuple[Record, DeliveryBatch]]:
+    return [
+        (record, decode_batch(record.value))
+        for record in records
+        if record.topic.startswith("deliveries.") and record.value
+    ]
+
+
+def receipts(records: list[Record]) -> list[Receipt]:
+    return [decode_receipt(each.value) for each in records if each.topic == RECEIPTS and each.value]
+
+
+def told(records: list[Record]) -> list[tuple[str, str, str]]:
+    """(channel, status, reason) of every receipt, in order."""
+    return [(each.channel, each.status, each.reason) for each in receipts(records)]

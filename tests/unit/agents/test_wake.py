@@ -1,0 +1,184 @@
+"""What waited and came due: looked at again with what is known by then."""
+
+from collections.abc import Callable, Collection
+
+import pytest
+
+from agents.stage import Item
+from agents.wake import Wake
+from schemas.delivery import Body, Channel
+from schemas.ids import delivery_id, member_notification_id, partition_of
+from schemas.profile import Profile, Text
+from tables import bodies, recipients, waiting
+from tables.state import Kind
+from tables.waiting import SCHEDULE, Waiter, Waiting, decode_due
+from tests.doubles import BatchOf, Driven, MemoryState, apply, drive
+from tests.unit.agents.decide_side import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOW_MS,
+    batches,
+    profile,
+    receipts,
+    state_with,
+    terms,
+    told,
+)
+
+ANN = partition_of("ann", 4).to_bytes(4, "big") + b"-notice-12-b"
+
+
+def body(*, type_name: str = "promotion", broadcast_id: bytes = b"", life_ms: int = DAY) -> Body:
+    return Body(
+        type_name, "marketing", {"percent": 20}, NOW_MS + life_ms,
+        broadcast_id=broadcast_id, accepted_ms=NOW_MS - HOUR,
+    )  # fmt: skip
+
+
+def put_off(
+    state: MemoryState,
+    *,
+    channel: Channel = "email",
+    is_counted: bool = True,
+    about: Body | None = None,
+    inline: Profile | None = None,
+) -> None:
+    row = Waiting(
+        "bulk", channel, [Waiter("ann", ANN)], is_counted, body=about or body(), inline=inline
+    )
+    state.apply([waiting.put(NOW_MS, ANN, row)])
+
+
+async def wake(
+    state: MemoryState, now_ms: int = NOW_MS, cancelled: Collection[bytes] = ()
+) -> Driven:
+    items = [Item(decode_due(v), row_key=k) for k, v in SCHEDULE.due(state, now_ms, 100)]
+    return await drive(Wake(terms=terms(cancelled=cancelled)), BatchOf(items, now_ms, state))
+
+
+async def test_a_deferred_delivery_goes_out_with_the_address_of_that_moment() -> None:
+    state = state_with(ann=profile(email=Text("new@example.com", "user", 2)))
+    put_off(state)
+
+    done = await wake(state)
+
+    ((record, batch),) = batches(done.records)
+    assert record.topic == "deliveries.email.bulk"
+    assert (batch.targets[0].address, batch.released_ms) == ("new@example.com", NOW_MS)
+    assert batch.targets[0].delivery_id == delivery_id(ANN, "email", NOW_MS - HOUR)
+    assert told(done.records) == [("email", "queued", "")]
+    assert SCHEDULE.next_due_ms(state) is None
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        (profile(on={"email": False}), ("email", "suppressed", "opted_out_channel")),
+        (profile(suppressed="email"), ("email", "suppressed", "suppressed_address")),
+        (profile(email=None), ("email", "suppressed", "address_gone")),
+        (profile(quiet="12:00-15:00"), ("email", "deferred", "quiet_hours")),
+    ],
+)
+async def test_what_changed_while_it_waited_counts(
+    known: Profile, expected: tuple[str, str, str]
+) -> None:
+    state = state_with(ann=known)
+    put_off(state)
+
+    done = await wake(state)
+
+    assert told(done.records) == [expected]
+    assert batches(done.records) == []
+
+
+async def test_a_cancelled_or_expired_delivery_is_settled() -> None:
+    for cancelled, life_ms, expected in (([ANN], DAY, "cancelled"), ([], 0, "expired")):
+        state = state_with(ann=profile())
+        put_off(state, about=body(life_ms=life_ms))
+
+        done = await wake(state, cancelled=cancelled)
+
+        assert [status for _, status, _ in told(done.records)] == [expected]
+
+
+async def test_what_was_counted_is_not_counted_again_and_what_was_not_is() -> None:
+    for is_counted, rows in ((True, 0), (False, 1)):
+        state = state_with(ann=profile())
+        put_off(state, is_counted=is_counted)
+
+        await wake(state)
+
+        assert state.count(Kind.TRANSIENT, b"c") == rows
+
+
+async def test_a_fallback_that_waited_goes_on() -> None:
+    state = state_with(ann=profile())
+    put_off(state, channel="sms", is_counted=False, about=body(type_name="order_confirmed"))
+
+    done = await wake(state)
+
+    assert told(done.records) == [("sms", "queued", "")]
+
+
+async def test_inline_addresses_are_still_there() -> None:
+    state = MemoryState()
+    put_off(state, inline=Profile(email=Text("new@example.com", "producer", 0)))
+
+    # Marketing e-mail is on by default in these rules, so that an unknown user gets it.
+    done = await wake(state)
+
+    assert [batch.targets[0].address for _, batch in batches(done.records)] == ["new@example.com"]
+
+
+def waiting_slice(count: int, known: Callable[[int], Profile]) -> MemoryState:
+    broadcast_id = bytes(16)
+    state = MemoryState(1, [bodies.put(body(broadcast_id=broadcast_id))])
+    waiters = []
+    for number in range(count):
+        user_id = f"user-{number}"
+        state.apply([recipients.put(user_id, known(number))])
+        waiters.append(Waiter(user_id, member_notification_id(broadcast_id, user_id, 1)))
+    row = Waiting("bulk", "email", waiters, True, broadcast_id=broadcast_id)
+    state.apply([waiting.put(NOW_MS, b"slice", row)])
+    return state
+
+
+async def test_a_slice_that_waited_is_a_slice_again() -> None:
+    state = waiting_slice(20, lambda number: profile())
+
+    done = await wake(state)
+
+    ((_, batch),) = batches(done.records)
+    assert (len(batch.bodies), len(batch.targets)) == (1, 20)
+    assert batch.slice_id != b""
+
+
+async def test_those_of_a_slice_who_wait_on_are_one_row_again() -> None:
+    quiet, later = profile(quiet="12:00-15:00"), profile(quiet="12:00-14:00")
+    state = waiting_slice(6, lambda number: (profile(), quiet, later)[number % 3])
+
+    await wake(state)
+
+    rows = SCHEDULE.due(state, NOW_MS + DAY, 10)
+    assert [SCHEDULE.due_ms_of(key) for key, _ in rows] == [NOW_MS + HOUR, NOW_MS + 2 * HOUR]
+    held = [decode_due(value) for _, value in rows]
+    assert [len(each.waiters) for each in held if isinstance(each, Waiting)] == [2, 2]
+
+
+async def test_the_one_of_a_slice_who_raises_is_settled_alone() -> None:
+    state = waiting_slice(3, lambda number: profile())
+    stage = Wake(terms=terms())
+
+    ((key, value),) = SCHEDULE.due(state, NOW_MS, 10)
+    item = Item(decode_due(value), row_key=key)
+    effects = stage.give_up(BatchOf([item], NOW_MS, state), item, "ValueError")
+    effects.done = [item]
+    apply(state, effects)
+
+    alone = [Item(decode_due(v), row_key=k) for k, v in SCHEDULE.due(state, NOW_MS + MINUTE, 10)]
+    assert len(alone) == 3
+    effects = stage.give_up(BatchOf(alone, NOW_MS, state), alone[0], "ValueError")
+    assert [(each.status, each.reason) for each in receipts(list(effects.records))] == [
+        ("failed", "stage_error")
+    ]
