@@ -174,8 +174,13 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _refuse(self, reply: Reply) -> None:
-        """Answer what cannot be read on from, then hang up."""
-        if self._transport is not None:
+        """Answer what cannot be read on from, then hang up; replies before it that are still
+        owed cannot be overtaken, so then without an answer."""
+        if self._transport is None:
+            return
+        if self._current is None and not self._waiting:
             self._transport.write(reply.encode(keep_alive=False))
             self._transport.close()
-            self._waiting.clear()
+        else:
+            self._transport.abort()
+        self._transport = None  # what the parser still finds in the data at hand is not served
