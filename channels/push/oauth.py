@@ -8,6 +8,9 @@ from urllib.parse import urlencode
 
 import jwt
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from channels.transport import Reply, Transport
 from policies.clock import Clock
@@ -33,7 +36,11 @@ class ServiceAccount(msgspec.Struct, frozen=True):
 
 
 class AccessTokens:
-    """The account's current token for one scope."""
+    """The account's current token for one scope.
+
+    Raises:
+        ValueError: from the constructor, when the account's private key is none.
+    """
 
     def __init__(
         self,
@@ -45,6 +52,7 @@ class AccessTokens:
         timeout_seconds: float,
     ) -> None:
         self._account = account
+        self._key = _private_key(account)
         self._scope = scope
         self._transport = transport
         self._clock = clock
@@ -116,10 +124,21 @@ class AccessTokens:
                 "iat": now_seconds,
                 "exp": now_seconds + _ASSERTION_SECONDS,
             },
-            self._account.private_key,
+            self._key,
             algorithm="RS256",
             headers={"kid": self._account.private_key_id} if self._account.private_key_id else None,
         )
+
+
+def _private_key(account: ServiceAccount) -> RSAPrivateKey:
+    """Read once: checking a key takes tens of milliseconds, during which nothing is sent."""
+    try:
+        key = load_pem_private_key(account.private_key.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if isinstance(key, RSAPrivateKey):
+        return key
+    raise ValueError("service_account: private_key: expected an RSA key in PEM, not encrypted")
 
 
 class _Granted(msgspec.Struct):

@@ -178,5 +178,12 @@ def test_service_account_that_is_none_is_refused(text: str) -> None:
         Fcm(FcmSettings(service_account=text), clock=ManualClock())
 
 
+def test_private_key_that_is_none_is_refused() -> None:
+    account = {"project_id": "p", "client_email": "e@example.com", "private_key": "rubbish"}
+
+    with pytest.raises(ValueError, match="service_account: private_key"):
+        Fcm(FcmSettings(service_account=json.dumps(account)), clock=ManualClock())
+
+
 async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read()
