@@ -84,6 +84,9 @@ def _apply(address: Address, event: AddressEvent, derived: list[DerivedChange]) 
 
 def _claim(address: Address, event: AddressClaimed, derived: list[DerivedChange]) -> bool:
     claim = Holder(event.user_id, event.occurred_ms, event.offset, event.device_id)
+    if not address.holders and address.suppression is None:
+        address.holders = [claim]
+        return True
     others = [each for each in address.holders if each.user_id != claim.user_id]
     if len(others) == len(address.holders) and (bar := address.suppression) is not None:
         derived.append(

@@ -163,25 +163,10 @@ class RecipientEdits:
                 assert_never(change)
 
     def _import(self, edit: ProfileEdit, line: ImportedRecipient) -> None:
-        if line.email:
-            edit.email(line.email)
-        if line.phone:
-            edit.phone(line.phone)
-        if line.name:
-            edit.name(line.name)
-        if line.locale:
-            edit.locale(line.locale)
-        if line.timezone:
-            edit.timezone(line.timezone)
-        for wish in line.wishes:
-            if wish.enabled is not None:
-                edit.channel_enabled(wish.channel, wish.enabled)
-            if wish.quiet_hours:
-                edit.quiet_hours(wish.channel, wish.quiet_hours)
-            if wish.daily_limit is not None:
-                edit.daily_limit(wish.channel, wish.daily_limit)
-        for name, enabled in line.types.items():
-            edit.type_enabled(name, enabled)
+        if edit.is_known:
+            _weigh(edit, line)
+        else:
+            edit.introduce(line)
         for device in line.devices:
             edit.register_device(device.device_id, device.token, device.platform)
         for audience in line.audiences:
@@ -253,6 +238,29 @@ _UPDATES = {
     "locale": ProfileEdit.locale,
     "timezone": ProfileEdit.timezone,
 }
+
+
+def _weigh(edit: ProfileEdit, line: ImportedRecipient) -> None:
+    """What an import says of somebody who is known already."""
+    if line.email:
+        edit.email(line.email)
+    if line.phone:
+        edit.phone(line.phone)
+    if line.name:
+        edit.name(line.name)
+    if line.locale:
+        edit.locale(line.locale)
+    if line.timezone:
+        edit.timezone(line.timezone)
+    for wish in line.wishes:
+        if wish.enabled is not None:
+            edit.channel_enabled(wish.channel, wish.enabled)
+        if wish.quiet_hours:
+            edit.quiet_hours(wish.channel, wish.quiet_hours)
+        if wish.daily_limit is not None:
+            edit.daily_limit(wish.channel, wish.daily_limit)
+    for name, enabled in line.types.items():
+        edit.type_enabled(name, enabled)
 
 
 def _prefer(edit: ProfileEdit, change: PreferencesUpdated) -> None:

@@ -18,6 +18,7 @@ from schemas.profile import (
     Suppression,
     Text,
 )
+from schemas.recipient_events import ImportedRecipient
 
 MAX_DEVICES = 32
 """The newest stay; an app that invents a device id at each start must not grow a profile for ever."""
@@ -59,6 +60,7 @@ class ProfileEdit:
     """
 
     __slots__ = (
+        "_is_known",
         "_source",
         "claimed",
         "given_up",
@@ -66,10 +68,11 @@ class ProfileEdit:
         "occurred_ms",
         "opted_out",
         "profile",
-    )  # fmt: skip
+    )
 
     def __init__(self, profile: Profile | None) -> None:
         self.profile = profile or Profile()
+        self._is_known = profile is not None
         self.is_changed = False
         self.claimed: list[Held] = []
         self.given_up: list[Held] = []
@@ -84,10 +87,41 @@ class ProfileEdit:
         self.occurred_ms = occurred_ms
         return occurred_ms > self.profile.deleted_ms
 
+    def introduce(self, line: ImportedRecipient) -> None:
+        """An import's word of somebody of whom nothing was said: there is nothing to weigh."""
+        at_ms = line.occurred_ms
+        self.profile = Profile(
+            name=_imported(line.name, at_ms),
+            locale=_imported(line.locale, at_ms),
+            timezone=_imported(line.timezone, at_ms),
+            email=_imported(line.email, at_ms),
+            phone=_imported(line.phone, at_ms),
+            channels={
+                wish.channel: ChannelPreference(
+                    None if wish.enabled is None else Choice(wish.enabled, "import", at_ms),
+                    _imported(wish.quiet_hours, at_ms),
+                    None if wish.daily_limit is None else Count(wish.daily_limit, "import", at_ms),
+                )
+                for wish in line.wishes
+            },
+            types={name: Choice(enabled, "import", at_ms) for name, enabled in line.types.items()},
+        )
+        self.is_changed = True
+        for channel, address in (("email", line.email), ("sms", line.phone)):
+            if address:
+                self.claimed.append(Held(channel, address, "", at_ms))
+        self.opted_out += [(wish.channel, "") for wish in line.wishes if wish.enabled is False]
+        self.opted_out += [("", name) for name, enabled in line.types.items() if not enabled]
+
     def forget_consequences(self) -> None:
         """They were seen to."""
         if self.claimed or self.given_up or self.opted_out:
             self.claimed, self.given_up, self.opted_out = [], [], []
+
+    @property
+    def is_known(self) -> bool:
+        """Something was said of the recipient, in this edit or before."""
+        return self._is_known or self.is_changed
 
     def name(self, value: str) -> None:
         self.profile.name = self._text(self.profile.name, value)
@@ -141,6 +175,8 @@ class ProfileEdit:
         removed_ms = self.profile.removed_devices.get(device_id, -1)
         if removed_ms >= occurred_ms or (removed_ms >= 0 and self._source == "import"):
             return  # an import cannot know that the phone was sold since the file was written
+        if any(each.token == token and each.occurred_ms > occurred_ms for each in devices):
+            return
         if old is not None:
             is_same = old.token == token and old.platform == platform
             if old.occurred_ms > occurred_ms or (
@@ -216,9 +252,11 @@ class ProfileEdit:
         self.is_changed = True
 
     def _counts(self, old: _Said | None, is_same: bool) -> bool:
+        if old is None:
+            return True
         if not outranks(old, self._source, self.occurred_ms):
             return False
-        if not is_same or old is None:
+        if not is_same:
             return True
         # Said again: only a newer word of somebody in particular needs to be remembered.
         return self._source != "import" and (
@@ -266,6 +304,10 @@ class ProfileEdit:
 
     def _give_up(self, channel: str, address: str, device_id: str) -> None:
         self.given_up.append(Held(channel, address, device_id, self.occurred_ms))
+
+
+def _imported(value: str, occurred_ms: int) -> Text | None:
+    return Text(value, "import", occurred_ms) if value else None
 
 
 def _is_own_stop(choice: Choice | None) -> bool:

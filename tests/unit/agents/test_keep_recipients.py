@@ -338,3 +338,15 @@ async def test_one_transaction_holds_about_a_thousand_recipients() -> None:
     kept = await keep(state, *batches)
 
     assert [len(effects.done) for effects in kept.effects] == [2, 2, 1]
+
+
+async def test_an_older_registration_does_not_take_the_token_from_a_newer_device_id() -> None:
+    state = MemoryState()
+
+    await keep(
+        state,
+        change("device_registered", device_id="new", token="t1", platform="ios", at=5),
+        change("device_registered", device_id="old", token="t1", platform="ios", at=1),
+    )
+
+    assert [each.device_id for each in profile_of(state).devices] == ["new"]

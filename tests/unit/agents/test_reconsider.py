@@ -120,7 +120,7 @@ async def test_a_fallback_meets_the_caps_and_counts() -> None:
 
     first = await reconsider(state, returned(fallback=("sms",)), rules=rules)
     other = msgspec.structs.replace(returned(fallback=("sms",)).value, targets=[
-        Target("ann", b"another notice", b"another delivery", "token")
+        Target("ann", b"another-notice--", b"another-delivery", "token")
     ])  # fmt: skip
     second = await reconsider(state, Item(other), rules=rules)
 
