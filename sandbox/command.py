@@ -63,8 +63,7 @@ def sandbox(
 async def _serve(
     server: Sandbox, script: FaultScript | None, announce: Path | None, tethered: bool
 ) -> None:
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)  # a batch makes thousands of objects, all gone at its end
+    tune_garbage_collection()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -81,6 +80,12 @@ async def _serve(
         for name in ("page", "sendgrid", "twilio", "fcm"):
             typer.echo(f"{name:9} {server.url(name)}")
         await stopping.wait()
+
+
+def tune_garbage_collection() -> None:
+    """A batch makes thousands of objects that are all gone at its end: do not look among them."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _stop_at_end(descriptor: int, stopping: asyncio.Event) -> None:

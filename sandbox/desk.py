@@ -6,6 +6,7 @@ Without a fault all of it happens in one call from the event loop, without a tas
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sandbox.clock import Clock
@@ -16,6 +17,21 @@ from sandbox.ledger import LedgerWriter, Line
 from sandbox.providers.base import Accepted, Provider
 
 log = logging.getLogger(__name__)
+
+DRIBBLE_SECONDS = 0.05
+"""Between two bytes of a slow reply, unless the fault says otherwise."""
+
+
+@dataclass(slots=True)
+class _Owed:
+    """A reply that a fault withholds, delays or spoils."""
+
+    provider: Provider
+    reply: Reply
+    fault: Fault
+    connection: Connection
+    sequence: int = 0
+    """Its line in the ledger; 0 when there is none."""
 
 
 class Desk:
@@ -77,72 +93,45 @@ class Desk:
                 self._unanswered(provider, sequence)
             return
         stats.faults[fault.effect] += 1
-        self._do_fault(provider, verdict, reply, fault, connection, now)
+        self._do_fault(_Owed(provider, reply, fault, connection), verdict, now)
 
-    def _do_fault(
-        self,
-        provider: Provider,
-        accepted: Accepted,
-        reply: Reply,
-        fault: Fault,
-        connection: Connection,
-        now: float,
-    ) -> None:
+    def _do_fault(self, owed: _Owed, accepted: Accepted, now: float) -> None:
+        fault, name = owed.fault, owed.provider.name
         is_withheld = fault.effect in ("drop", "hang", "refuse")
-        sequence = 0
         if fault.is_accepted:
-            sequence = self._accept(provider, accepted, reply, now, is_answered=not is_withheld)
+            owed.sequence = self._accept(
+                owed.provider, accepted, owed.reply, now, is_answered=not is_withheld
+            )
             if is_withheld:
-                self._unanswered(provider, sequence)
+                self._unanswered(owed.provider, owed.sequence)
         elif not is_withheld:
-            self._feed.stats(provider.name).refused[str(reply.status)] += 1
+            self._feed.stats(name).refused[str(owed.reply.status)] += 1
         if fault.effect == "slow":
-            self._start(self._dribble(provider, sequence, reply, fault, connection))
+            self._start(self._dribble(owed))
         elif fault.effect == "hang":
             pass  # the connection waits until its client gives up
         elif fault.delay_seconds > 0:
-            self._start(self._end_later(provider, sequence, reply, fault, connection))
+            self._start(self._end_later(owed))
         else:
-            self._end(provider, sequence, reply, fault, connection)
+            self._end(owed)
 
-    def _end(
-        self,
-        provider: Provider,
-        sequence: int,
-        reply: Reply,
-        fault: Fault,
-        connection: Connection,
-    ) -> None:
-        if fault.effect in ("drop", "refuse"):
-            connection.abort()
-        elif not connection.send(reply):
-            self._unanswered(provider, sequence)
+    def _end(self, owed: _Owed) -> None:
+        if owed.fault.effect in ("drop", "refuse"):
+            owed.connection.abort()
+        elif not owed.connection.send(owed.reply):
+            self._unanswered(owed.provider, owed.sequence)
 
-    async def _end_later(
-        self,
-        provider: Provider,
-        sequence: int,
-        reply: Reply,
-        fault: Fault,
-        connection: Connection,
-    ) -> None:
-        await _pause(fault.delay_seconds, connection)
-        self._end(provider, sequence, reply, fault, connection)
+    async def _end_later(self, owed: _Owed) -> None:
+        await _pause(owed.fault.delay_seconds, owed.connection)
+        self._end(owed)
 
-    async def _dribble(
-        self,
-        provider: Provider,
-        sequence: int,
-        reply: Reply,
-        fault: Fault,
-        connection: Connection,
-    ) -> None:
-        for byte in reply.encode():
-            if not connection.write(bytes((byte,))):
-                self._unanswered(provider, sequence)
+    async def _dribble(self, owed: _Owed) -> None:
+        for byte in owed.reply.encode():
+            if not owed.connection.write(bytes((byte,))):
+                self._unanswered(owed.provider, owed.sequence)
                 return
-            await _pause(fault.delay_seconds or 0.05, connection)
-        connection.finish()
+            await _pause(owed.fault.delay_seconds or DRIBBLE_SECONDS, owed.connection)
+        owed.connection.finish()
 
     def _accept(
         self,

@@ -17,8 +17,8 @@ match depends only on the seed and n.
 
 Without a rule, an e-mail address or device token that starts with `fail-<word>` gets that
 fault each time: `fail-503@example.com`, `fail-unregistered:token`, `fail-drop@example.com`.
-Words are the effects above (`slow` and `delay` with one second) and the provider's codes in
-any case. Numbers have a table in `sandbox/providers/twilio.py`. Other words mean nothing.
+Words are the effects above (`delay` is one second) and the provider's codes in any case;
+other words mean nothing. Numbers have a table in `sandbox/providers/twilio.py`.
 """
 
 import fnmatch
@@ -159,6 +159,8 @@ class Faults:
 
 def magic_word(addresses: Sequence[str]) -> str:
     """The word of the first address that asks for a fault; empty when none does."""
+    if "\nfail-" not in "\n" + "\n".join(addresses):  # one search for a batch of a thousand
+        return ""
     for address in addresses:
         if match := _MAGIC.match(address):
             return match[1].lower()
@@ -169,8 +171,8 @@ def _magic_fault(word: str) -> Fault:
     effect = _EFFECTS.get(word)
     if effect is None:
         return Fault("answer", False, code=word)
-    delay = 1.0 if effect == "delay" else 0.05 if effect == "slow" else 0.0
-    return Fault(effect, effect not in _UNACCEPTED, delay_seconds=delay)
+    delay_seconds = 1.0 if effect == "delay" else 0.0
+    return Fault(effect, effect not in _UNACCEPTED, delay_seconds=delay_seconds)
 
 
 def read_script(path: Path) -> FaultScript:

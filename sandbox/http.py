@@ -1,6 +1,6 @@
 """A small HTTP/1.1 server for load: httptools parses, one request of a connection at a time is answered.
 
-aiohttp costs six times the CPU for a small request (58 against 10 µs, `benchmarks/sandbox.py`),
+aiohttp costs six times the CPU for a small request (58 against 10 µs, `benchmarks/provider_sandbox.py`),
 and the sandbox shares its core with the broker; aiohttp serves the page only.
 """
 

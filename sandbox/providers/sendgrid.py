@@ -100,7 +100,7 @@ class SendGrid:
             delivery_ids=[args.get("delivery_id", "") for args in arguments],
             notification_ids=[args.get("notification_id", "") for args in arguments],
             body_hashes=sendgrid_mail.body_hashes(mail),
-            magic=magic_word(addresses) if b'"fail-' in request.body else "",
+            magic=magic_word(addresses),
             preview=partial(sendgrid_mail.preview, mail, arguments),
         )
 

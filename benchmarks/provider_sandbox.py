@@ -1,4 +1,4 @@
-"""CPU the sandbox costs a request: `python -m benchmarks.sandbox [seconds]`.
+"""CPU the sandbox costs a request: `python -m benchmarks.provider_sandbox [seconds]`.
 
 The sandbox shares a core with the broker in every other benchmark, so what it costs has to
 be known. CPU of the server process only, from its own accounting; the clients are raw
@@ -13,7 +13,6 @@ import sys
 import tempfile
 import urllib.parse
 import uuid
-from collections.abc import Callable, Coroutine
 from multiprocessing import get_context
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
@@ -23,7 +22,8 @@ import uvloop
 from aiohttp import web
 
 from sandbox.clock import system_clock
-from sandbox.http import Connection, Reply
+from sandbox.command import tune_garbage_collection
+from sandbox.http import Connection, Reply, Request
 from sandbox.providers.google_oauth import SCOPES
 from sandbox.server import Sandbox
 
@@ -138,11 +138,11 @@ async def access_token(sandbox: Sandbox) -> str:
 
 
 async def bare_ours() -> int:
-    reply = Reply(200, b'{"name": "projects/p/messages/1"}')
+    def handle(request: Request, connection: Connection) -> None:
+        connection.send(Reply(200, b'{"name": "projects/p/messages/1"}'))
+
     server = await asyncio.get_running_loop().create_server(
-        lambda: Connection(lambda request, connection: connection.send(reply) and None, set()),
-        "127.0.0.1",
-        0,
+        lambda: Connection(handle, set()), "127.0.0.1", 0
     )
     port: int = server.sockets[0].getsockname()[1]
     return port
@@ -166,6 +166,7 @@ def serve(pipe: Pipe, directory: str) -> None:
     """The server process: says its cases, then its CPU seconds whenever it is asked."""
 
     async def run() -> None:
+        tune_garbage_collection()
         async with Sandbox(Path(directory)) as sandbox:
             sandbox.sendgrid.requests_per_second = 1_000_000
             runner, aiohttp_port = await bare_aiohttp()
@@ -193,10 +194,6 @@ def serve(pipe: Pipe, directory: str) -> None:
     uvloop.run(run())
 
 
-def run_blocking(main: Callable[[], Coroutine[None, None, int]]) -> int:
-    return uvloop.run(main())
-
-
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
     context = get_context("spawn")
@@ -207,7 +204,7 @@ def main() -> None:
         for name, port, request, messages in ours.recv():
             ours.send(True)
             before = ours.recv()
-            count = run_blocking(lambda p=port, r=request: load(p, r, seconds))
+            count = uvloop.run(load(port, request, seconds))
             ours.send(True)
             cpu = ours.recv() - before
             print(
