@@ -28,14 +28,6 @@ class TemplateError(msgspec.Struct, frozen=True):
     cause: str
 
 
-class Recipient(msgspec.Struct, frozen=True):
-    """What a template may know of whom it is for."""
-
-    user_id: str
-    name: str
-    locale: str
-
-
 class Rendering:
     """Renders what a sender is handed. Never raises for a template or data that do not fit."""
 
@@ -48,7 +40,7 @@ class Rendering:
         """One per target, in order; `targets` are some of the batch's.
 
         Targets that share a body and a locale share the content *object*, unless it is
-        personal. A personal one takes some 20 µs a target, so slice accordingly.
+        personal. A personal one takes some 40 µs a target, so slice accordingly.
         """
         shared: dict[tuple[int, str], Content | TemplateError] = {}
         rendered: list[Content | TemplateError] = []
@@ -61,17 +53,22 @@ class Rendering:
                 if message is None:
                     shared[key] = content = _no_template(body.type, batch.channel)
                 elif message.is_personal:
-                    recipient = Recipient(target.user_id, target.name, target.locale)
+                    recipient = _recipient(target.user_id, target.name, target.locale)
                     content = _content(batch.channel, message, body.data, recipient)
                 else:
-                    recipient = Recipient("", "", target.locale)
+                    recipient = _recipient("", "", target.locale)
                     shared[key] = content = _content(batch.channel, message, body.data, recipient)
             rendered.append(content)
         return rendered
 
 
+def _recipient(user_id: str, name: str, locale: str) -> dict[str, str]:
+    """What a template may know of whom it is for; a dict, which the sandbox reads fastest."""
+    return {"user_id": user_id, "name": name, "locale": locale}
+
+
 def _content(
-    channel: Channel, message: Message, data: Mapping[str, Any], recipient: Recipient
+    channel: Channel, message: Message, data: Mapping[str, Any], recipient: dict[str, str]
 ) -> Content | TemplateError:
     name = ""
     texts: dict[str, str] = {}
@@ -138,10 +135,12 @@ def _text(texts: Mapping[str, str], part: str) -> str:
 
 def _line(texts: Mapping[str, str], part: str) -> str:
     """One line: a line break that data brings in would begin a new header of an e-mail."""
-    words = "".join(c if c.isprintable() else " " for c in _text(texts, part)).split()
-    if not words:
-        raise _Unfit(part, "renders to nothing")
-    return " ".join(words)
+    text = _text(texts, part)
+    if text.isprintable():
+        return text
+    if line := " ".join("".join(c if c.isprintable() else " " for c in text).split()):
+        return line
+    raise _Unfit(part, "renders to nothing")
 
 
 def _data(texts: Mapping[str, str]) -> Mapping[str, str]:
