@@ -78,10 +78,8 @@ class Runner:
     def partitions(self) -> Collection[Partition]:
         return self._partitions.values()
 
-    async def partitions_assigned(
-        self, numbers: Collection[int]
-    ) -> dict[TopicPartition, int | None]:
-        """R3. Returns where each source must be read from, None for its beginning.
+    async def partitions_assigned(self, numbers: Collection[int]) -> dict[TopicPartition, int]:
+        """R3. Returns the offset that each source must be read from.
 
         Nothing is kept across a rebalance: every partition is taken over, and one that comes
         back finds nothing to restore. `before_open` returns once every tail is at its end.
@@ -100,7 +98,7 @@ class Runner:
             partition.open()
         self._ticking = asyncio.create_task(self._tick())
         return {
-            place: position.next_offset
+            place: max(position.next_offset or 0, bounds[place][0])
             for partition in taken.values()
             for place, position in partition.positions.items()
         }

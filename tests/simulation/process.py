@@ -200,8 +200,7 @@ class Process:
                 self.lease.renew(sent_at)
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
-    async def _fetch_all(self, seeks: dict[TopicPartition, int | None]) -> None:
-        positions = {place: start or 0 for place, start in seeks.items()}
+    async def _fetch_all(self, positions: dict[TopicPartition, int]) -> None:
         for place in positions:
             self.broker.log(place).readers.append(self._fetch)
         self._fetch.set()

@@ -6,7 +6,7 @@ else in it that could hide a broken rule, or break by itself.
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -17,12 +17,18 @@ from streams.engine.items import Taken
 from streams.engine.routes import Source, Timer, Topology
 from tables.schedule import DueTable
 from tables.state import Kind, Row
-from tests.simulation.world import Role, World
+from tests.simulation.world import Role
 
-REQUESTS, DELIVERIES, RECEIPTS = "requests", "deliveries", "receipts"
+REQUESTS, DELIVERIES, RECEIPTS = "requests", "deliveries", "settled"
 _encode = msgspec.msgpack.Encoder().encode
 _decode_counter = msgspec.msgpack.Decoder(int).decode
 _SCHEDULE = DueTable(b"t")
+
+
+class SmallProvider(Protocol):
+    """Whoever takes deliveries: the simulator's, or a socket."""
+
+    async def request(self, delivery_ids: Sequence[bytes]) -> list[Outcome]: ...
 
 
 class SmallEnvelopes:
@@ -84,8 +90,8 @@ class SmallSend:
 
     name = "send"
 
-    def __init__(self, world: World) -> None:
-        self._provider = world.provider
+    def __init__(self, provider: SmallProvider) -> None:
+        self._provider = provider
 
     async def handle(self, batch: Batch[bytes]) -> AsyncIterator[Effects]:
         ledger = batch.state.get_many(Kind.TRANSIENT, [b"a" + item.value for item in batch.items])
@@ -144,16 +150,19 @@ def _value(record: InboundRecord) -> bytes:
     return record.value
 
 
-def _decide(world: World) -> Topology:
+def decide_topology() -> Topology:
     source = Source(REQUESTS, SmallDecide(), _value, take=20)
     return Topology("decide", (source,), (), SmallEnvelopes())
 
 
-def _send(world: World) -> Topology:
-    stage = SmallSend(world)
+def send_topology(provider: SmallProvider) -> Topology:
+    stage = SmallSend(provider)
     source = Source(DELIVERIES, stage, _value, take=5, width=8)
     timer = Timer("schedule", stage, _SCHEDULE.due, bytes, _SCHEDULE.prefix, take=5, width=2)
     return Topology("send", (source,), (timer,), SmallEnvelopes())
 
 
-SMALL_ROLES = (Role("decide", 2, _decide), Role("send", 2, _send))
+SMALL_ROLES = (
+    Role("decide", 2, lambda world: decide_topology()),
+    Role("send", 2, lambda world: send_topology(world.provider)),
+)

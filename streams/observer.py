@@ -1,0 +1,102 @@
+"""The engine's `Observer`: what happens becomes metrics, and logs where a person should look."""
+
+import logging
+from collections import Counter
+
+import msgspec
+
+from schemas import topics
+from schemas.kafka import InboundRecord, TopicPartition
+from streams.engine.ports import RestoreReport, Transaction
+from streams.metrics import Metrics
+from tables.state import Kind
+
+log = logging.getLogger("postrider.runner")
+
+
+class _Fact(msgspec.Struct):
+    """What metrics want of a receipt."""
+
+    channel: str = ""
+    status: str = ""
+    reason: str = ""
+
+
+_decode_fact = msgspec.json.Decoder(_Fact).decode
+
+
+class WorkerObserver:
+    """Counts by bounded labels only; a receipt is read for its status, never for its user."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self.records_in = 0
+
+    def record_in(self, record: InboundRecord) -> None:
+        self.records_in += 1
+        self._metrics.own(self._metrics.records_in, topic=record.topic).inc()
+
+    def forwarded(self, topic: str) -> None:
+        self._metrics.own(self._metrics.records_forwarded, topic=topic).inc()
+
+    def dead_lettered(self, stage: str, cause: str) -> None:
+        self._metrics.own(self._metrics.dead_letters, stage=stage, cause=cause).inc()
+
+    def stage_raised(self, stage: str, error: Exception) -> None:
+        self._metrics.own(self._metrics.stage_errors, stage=stage).inc()
+        log.error("stage raised", extra={"stage": stage}, exc_info=error)
+
+    def run_abandoned(self, stage: str, items: int) -> None:
+        log.warning("work abandoned at the drain's bound", extra={"stage": stage, "items": items})
+
+    def committed(self, partition: int, transaction: Transaction) -> None:
+        metrics = self._metrics
+        metrics.transactions.inc()
+        for kind in Kind:
+            if transaction.rows[kind]:
+                metrics.own(metrics.rows, kind=kind.name.lower()).inc(len(transaction.rows[kind]))
+        by_topic = Counter(record.topic for record in transaction.records)
+        for topic, count in by_topic.items():
+            metrics.own(metrics.records_out, topic=topic).inc(count)
+        if topics.RECEIPTS in by_topic:
+            self._count_receipts(transaction)
+
+    def restored(self, partition: int, report: RestoreReport) -> None:
+        self._metrics.restored_rows.inc(report.rows)
+        self._metrics.own(self._metrics.restore_seconds, partition=str(partition)).set(
+            report.seconds
+        )
+
+    def source_recreated(self, source: TopicPartition, position: int, end: int) -> None:
+        log.error(
+            "topic was re-created: reading it from its beginning",
+            extra={
+                "topic": source.topic,
+                "partition": source.partition,
+                "position": position,
+                "end": end,
+            },
+        )
+
+    def records_lost(self, source: TopicPartition, position: int, begin: int) -> None:
+        self._metrics.own(self._metrics.records_lost, topic=source.topic).inc(begin - position)
+        log.error(
+            "retention removed records that were never read",
+            extra={
+                "topic": source.topic,
+                "partition": source.partition,
+                "from": position,
+                "to": begin,
+            },
+        )
+
+    def _count_receipts(self, transaction: Transaction) -> None:
+        facts: Counter[tuple[str, str, str]] = Counter()
+        for record in transaction.records:
+            if record.topic == topics.RECEIPTS and record.value is not None:
+                fact = _decode_fact(record.value)
+                facts[fact.channel, fact.status, fact.reason] += 1
+        for (channel, status, reason), count in facts.items():
+            self._metrics.own(
+                self._metrics.deliveries, channel=channel, status=status, reason=reason
+            ).inc(count)

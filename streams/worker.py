@@ -1,0 +1,265 @@
+"""One worker process: a role's runner inside its Faust app, ready, watched, and ended with a reason.
+
+Exit codes: 0 stopped, 70 a bug or damage, 75 the partitions were lost (start again), 78 the
+configuration or the cluster is wrong (starting again does not help until somebody mends it).
+"""
+
+import asyncio
+import contextlib
+import functools
+import logging
+import os
+import threading
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
+
+import faust
+import mode
+import uvloop
+
+from policies.clock import SystemClock
+from schemas.kafka import TopicPartition
+from streams import faust_patches
+from streams.engine.ports import Lease
+from streams.engine.routes import Topology
+from streams.engine.runner import Bounds, Runner, RunnerSettings
+from streams.faust_app import FaustIntake, GroupSettings, build_app
+from streams.lease import HeartbeatLease
+from streams.metrics import Metrics
+from streams.names import Names
+from streams.observer import WorkerObserver
+from streams.partition_files import PartitionFiles
+from streams.probes import Probes
+from streams.restore import ChangelogReader
+from streams.transactions import Fenced, KafkaLog, LeaseLost
+from tables.store import StoreBudget
+
+log = logging.getLogger("postrider.worker")
+
+EXIT_FAILED, EXIT_LOST, EXIT_CONFIG = 70, 75, 78
+_BROKER_AWAY_SECONDS = 2.0
+
+
+class MembershipLost(RuntimeError):
+    """Raised when the coordinator no longer knows us while we hold partitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What one process is told; `streams/config.py` makes it from `faust.yaml`."""
+
+    group: GroupSettings
+    names: Names
+    connection: Mapping[str, Any]
+    runner: RunnerSettings = field(default_factory=RunnerSettings)
+    cache_bytes: int = 64 * 1024 * 1024
+    write_buffer_bytes: int = 64 * 1024 * 1024
+    store_max_age_ms: int = 12 * 3_600_000
+    """Half of the changelogs' `delete.retention.ms`: older copies may lack tombstones."""
+    lease_margin_seconds: float = 2.0
+    probe_port: int = 0
+    kept_by_append_time: frozenset[bytes] = frozenset()
+
+
+class Plan(Protocol):
+    """A role as `streams/topology.py` builds it."""
+
+    @property
+    def topology(self) -> Topology: ...
+
+    def permit(self, lease: HeartbeatLease) -> Lease:
+        """What a provider call needs beyond the lease of the group."""
+        ...
+
+    async def start(self, die: Callable[[BaseException], None]) -> None:
+        """Open senders and tails, before the group is joined."""
+        ...
+
+    async def catch_up(self) -> None:
+        """Return when everything that must be known before the first send is known."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+PlanFor = Callable[[Metrics], Plan]
+
+
+def run(
+    settings: WorkerSettings, plan_for: PlanFor, *, check: Callable[[], Awaitable[None]]
+) -> int:
+    """Run until SIGTERM; returns the exit code, or leaves by `os._exit` when memory is worthless.
+
+    `check` looks at the cluster first; it waits for a broker that is away and raises
+    `ConfigurationRefused` for one that is set up otherwise.
+    """
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)  # before the app: Faust binds to whatever loop is current
+    loop.run_until_complete(check())
+    worker = _Process(settings, plan_for, loop)
+    with contextlib.suppress(SystemExit):
+        worker.execute()
+    return worker.exit_code
+
+
+class _Process:
+    def __init__(
+        self, settings: WorkerSettings, plan_for: PlanFor, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        group = settings.group
+        self._settings = settings
+        self._loop = loop
+        self._metrics = Metrics(role=group.role, slot=group.slot)
+        self._lease = HeartbeatLease(
+            session_seconds=group.session_seconds, margin_seconds=settings.lease_margin_seconds
+        )
+        self._lease.bind(loop)
+        self._plan = plan_for(self._metrics)
+        self._reader = ChangelogReader(names=settings.names, connection=settings.connection)
+        self._budget = StoreBudget(
+            cache_bytes=settings.cache_bytes, write_buffer_bytes=settings.write_buffer_bytes
+        )
+        self._clock = SystemClock()
+        intake = FaustIntake(settings.names)
+        self._runner = Runner(
+            topology=self._plan.topology,
+            log_for=self._log_for,
+            store_for=self._store_for,
+            bounds_of=self._bounds_of,
+            before_open=self._plan.catch_up,
+            lease=self._plan.permit(self._lease),
+            clock=self._clock,
+            control=intake,
+            observer=WorkerObserver(self._metrics),
+            settings=settings.runner,
+            die=die,
+        )
+        self._patch()
+        self._app = intake.app = build_app(
+            settings=group,
+            names=settings.names,
+            connection=settings.connection,
+            topics=[source.topic for source in self._plan.topology.sources],
+            runner=self._runner,
+            die=die,
+        )
+        self._probes = Probes(
+            port=settings.probe_port, registry=self._metrics.registry, is_ready=self._is_ready
+        )
+        self._observe()
+        self.exit_code = 0
+
+    def execute(self) -> None:
+        worker = _FaustWorker(
+            self._app,
+            _Beside(self._plan, self._probes),
+            loop=self._loop,
+            quiet=True,
+            redirect_stdouts=False,
+            stdout=open(os.devnull, "w"),  # noqa: SIM115  # its spinner; open as long as it runs
+            watchdog_seconds=self._settings.runner.drain_seconds
+            + self._settings.runner.cut_grace_seconds
+            + 5.0,
+        )
+        try:
+            worker.execute_from_commandline()
+        except SystemExit as ended:
+            self.exit_code = ended.code if isinstance(ended.code, int) else EXIT_FAILED
+            raise
+
+    def _patch(self) -> None:
+        faust_patches.shorten_transaction_backoff()
+        faust_patches.start_tables_at_once()
+        faust_patches.beat_during_assignment()
+        faust_patches.watch_membership(self._lease, self._membership_lost)
+
+    def _membership_lost(self) -> None:
+        """From the consumer's thread. Without partitions there is nothing to lose."""
+        if self._runner.partitions:
+            die(MembershipLost("the group coordinator no longer knows this worker"))
+
+    def _is_ready(self) -> bool:
+        return bool(self._runner.partitions)
+
+    def _observe(self) -> None:
+        runner, metrics = self._runner, self._metrics
+        metrics.is_ready.set_function(lambda: float(self._is_ready()))
+        metrics.observe("partitions", "Partitions held.", lambda: len(runner.partitions))
+        metrics.observe("open_calls", "Provider calls in flight.", lambda: runner.gate.open_calls)
+
+    def _log_for(self, partition: int) -> KafkaLog:
+        return KafkaLog(
+            role=self._settings.group.role,
+            partition=partition,
+            names=self._settings.names,
+            connection=self._settings.connection,
+            lease=self._lease,
+        )
+
+    def _store_for(self, partition: int) -> PartitionFiles:
+        return PartitionFiles(
+            role=self._settings.group.role,
+            partition=partition,
+            folder=slot_folder(self._settings.group) / "stores",
+            budget=self._budget,
+            reader=self._reader,
+            now_ms=self._clock.now_ms,
+            max_age_ms=self._settings.store_max_age_ms,
+            kept_by_append_time=self._settings.kept_by_append_time,
+        )
+
+    async def _bounds_of(self, places: Collection[TopicPartition]) -> Bounds:
+        return await self._reader.bounds(places)
+
+
+class _Beside(mode.Service):
+    """What runs beside the app: senders and tails, and the probes."""
+
+    def __init__(self, plan: Plan, probes: Probes) -> None:
+        super().__init__()
+        self._plan = plan
+        self._probes = probes
+
+    async def on_start(self) -> None:
+        await self._probes.start()
+        await self._plan.start(die)
+
+    async def on_stop(self) -> None:
+        await self._plan.close()
+        await self._probes.close()
+
+
+class _FaustWorker(faust.Worker):
+    """Faust's worker with a watchdog: without one a SIGTERM while the broker is away never ends."""
+
+    def __init__(self, *args: Any, watchdog_seconds: float, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._watchdog_seconds = watchdog_seconds
+
+    def _setup_logging(self) -> None:
+        """Ours is set up already; Faust's would replace it."""
+
+    def _schedule_shutdown(self, signal: Any) -> None:
+        bite = functools.partial(die, TimeoutError("the stop took too long"))
+        watchdog = threading.Timer(self._watchdog_seconds, bite)
+        watchdog.daemon = True
+        watchdog.start()
+        super()._schedule_shutdown(signal)
+
+
+def die(error: BaseException) -> NoReturn:
+    """End this process now: its memory may be ahead of Kafka, or its partitions somebody else's."""
+    code = EXIT_LOST if isinstance(error, Fenced | LeaseLost | MembershipLost) else EXIT_FAILED
+    log.critical("worker ends", extra={"cause": f"{type(error).__name__}: {error}", "code": code})
+    if code == EXIT_FAILED:
+        log.error("the cause", exc_info=error)
+    logging.shutdown()
+    os._exit(code)
+
+
+def slot_folder(group: GroupSettings) -> Path:
+    """Where one slot keeps its stores and its lock."""
+    return group.data_dir / f"{group.role}-{group.slot}"
