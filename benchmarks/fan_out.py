@@ -82,7 +82,8 @@ async def main() -> None:
     channels: tuple[Channel, ...] = ("email", "push", "in_app")
     for channel in channels:
         seconds, reached = await fan_out(state, channel)
-        print(f"{channel:8} {reached / seconds:10,.0f} recipients/s, {seconds / reached * 1e6:.1f} us each")
+        each_us = seconds / reached * 1e6
+        print(f"{channel:8} {reached / seconds:10,.0f} recipients/s, {each_us:.1f} us each")
 
 
 if __name__ == "__main__":
