@@ -56,12 +56,11 @@ class SandboxProcess:
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=errors,
                 start_new_session=True,  # Ctrl-C is for whoever runs us, who then stops it
             )  # fmt: skip
-        try:
-            assert self._process.stdout is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.stdout.readline(), START_SECONDS)
-        except TimeoutError:
+        if not announced.exists():  # it said nothing: it has failed, or hangs
             await self.stop()
-        if not announced.exists():  # it printed nothing, for it is gone
             end = log.read_text(errors="replace")[-2000:]
             raise RuntimeError(f"the sandbox did not start:\n{end}")
         self.announcement = msgspec.json.decode(announced.read_bytes())
@@ -70,8 +69,10 @@ class SandboxProcess:
     async def stop(self) -> None:
         """Stop it cleanly; it has written everything down already."""
         process = self._process
-        if process is None or process.returncode is not None:
+        if process is None:
             return
+        assert process.stdin is not None
+        process.stdin.close()
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         try:
