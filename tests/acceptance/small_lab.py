@@ -1,0 +1,181 @@
+"""Real worker processes of the smallest pipeline on a real Kafka, to be killed, stopped and robbed."""
+
+import asyncio
+import collections
+import contextlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from tests.simulation.small import DELIVERIES, RECEIPTS, REQUESTS
+
+PARTITIONS = 4
+SESSION_SECONDS = 2.0
+TOPICS = (
+    REQUESTS,
+    DELIVERIES,
+    RECEIPTS,
+    *(
+        f"{role}-{kind}-changelog"
+        for role in ("decide", "send")
+        for kind in ("transient", "durable")
+    ),
+)
+
+
+class Ledger:
+    """The provider: outside every worker, remembers what it accepted and when."""
+
+    def __init__(self, *, seconds: float = 0.02) -> None:
+        self.accepted: collections.Counter[bytes] = collections.Counter()
+        self.port = 0
+        self.something_accepted = asyncio.Event()
+        self._seconds = seconds
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        assert self._server is not None
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            delivery_id = (await reader.readline()).strip()
+            self.accepted[delivery_id] += 1
+            self.something_accepted.set()
+            self.something_accepted.clear()
+            await asyncio.sleep(self._seconds)  # the provider's own latency
+            writer.write(b"ok\n")
+            await writer.drain()
+        writer.close()
+
+
+class Lab:
+    """Workers by name (`role-slot`), one set of topics."""
+
+    def __init__(self, *, bootstrap: str, folder: Path, ledger: Ledger) -> None:
+        self.bootstrap = bootstrap
+        self.ledger = ledger
+        self.prefix = f"t{uuid.uuid4().hex[:8]}."
+        self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self.exits: list[int] = []
+        self._folder = folder
+        self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
+
+    async def open(self) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        await admin.create_topics([NewTopic(self.prefix + t, PARTITIONS, 1) for t in TOPICS])
+        await admin.close()
+        await self._producer.start()
+
+    async def close(self) -> None:
+        for worker in self.workers.values():
+            worker.kill()
+        for worker in self.workers.values():
+            worker.wait()
+        await self._producer.stop()
+
+    def start(self, name: str) -> None:
+        role, slot = name.split("-")
+        log = (self._folder / f"{name}.log").open("ab")
+        arguments = [role, slot, self.bootstrap, self.prefix, str(self._folder / name)]
+        arguments += [str(self.ledger.port), str(SESSION_SECONDS)]
+        with log:
+            self.workers[name] = subprocess.Popen(
+                [sys.executable, "-m", "tests.integration.streams.small_worker", *arguments],
+                stderr=log,
+                stdout=log,
+            )
+
+    def kill(self, name: str) -> None:
+        self.workers[name].kill()
+        self.workers[name].wait()
+
+    def terminate(self, name: str) -> int:
+        """A clean stop; returns the exit code."""
+        self.workers[name].terminate()
+        return self.workers[name].wait(30)
+
+    def suspend(self, name: str) -> None:
+        self.workers[name].send_signal(signal.SIGSTOP)
+
+    def wake(self, name: str) -> None:
+        self.workers[name].send_signal(signal.SIGCONT)
+
+    def wipe(self, name: str) -> None:
+        shutil.rmtree(self._folder / name, ignore_errors=True)
+
+    async def until_more_is_sent(self) -> None:
+        """Return when the provider has accepted something that it had not before: all is at work."""
+        before = self.ledger.accepted.total()
+        while self.ledger.accepted.total() == before:
+            await self.ledger.something_accepted.wait()
+
+    def restart_the_dead(self) -> None:
+        """What the supervisor does."""
+        for name, worker in list(self.workers.items()):
+            code = worker.poll()
+            if code is not None:
+                self.exits.append(code)
+                self.start(name)
+
+    async def request(self, number: int) -> None:
+        await self._producer.send_and_wait(
+            self.prefix + REQUESTS, b"%d" % number, partition=number % PARTITIONS
+        )
+
+    async def settled(self, count: int, *, within_seconds: float) -> dict[bytes, list[bytes]]:
+        """Final states by delivery, once there are so many; fewer after the time."""
+        finals: dict[bytes, list[bytes]] = collections.defaultdict(list)
+        deadline = time.monotonic() + within_seconds
+        async with self.reading(RECEIPTS) as consumer:
+            while len(finals) < count and time.monotonic() < deadline:
+                for records in (await consumer.getmany(timeout_ms=300)).values():
+                    for record in records:
+                        delivery_id, status = record.value.split()
+                        finals[delivery_id].append(status)
+                self.restart_the_dead()
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                for record in records:
+                    delivery_id, status = record.value.split()
+                    finals[delivery_id].append(status)
+        return finals
+
+    @contextlib.asynccontextmanager
+    async def reading(self, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+        consumer = AIOKafkaConsumer(
+            self.prefix + topic,
+            bootstrap_servers=self.bootstrap,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+        )
+        await consumer.start()
+        try:
+            yield consumer
+        finally:
+            await consumer.stop()
+
+
+@contextlib.asynccontextmanager
+async def lab(bootstrap: str, folder: Path, *, call_seconds: float = 0.02) -> AsyncIterator[Lab]:
+    ledger = Ledger(seconds=call_seconds)
+    await ledger.start()
+    opened = Lab(bootstrap=bootstrap, folder=folder, ledger=ledger)
+    await opened.open()
+    try:
+        yield opened
+    finally:
+        await opened.close()
+        await ledger.stop()
