@@ -7,7 +7,6 @@ killed leaves no Java behind (`PR_SET_PDEATHSIG`).
 
 import base64
 import contextlib
-import ctypes
 import json
 import logging
 import os
@@ -19,12 +18,12 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from streams.children import spawn
+
 KAFKA_VERSION = "4.4.0"
 _COORDINATES = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-nop:1.7.36"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class KafkaUnavailable(RuntimeError):
@@ -173,24 +172,10 @@ class EmbeddedKafka:
 
     def _spawn(self, java: Path, class_path: str, config: Path) -> "subprocess.Popen[bytes]":
         log = (self._data_dir / "kafka.log").open("ab")
+        command = [str(java), f"-Xmx{self._heap_mb}m", "-Xms256m", "-XX:+UseG1GC"]
+        command += ["-cp", class_path, "kafka.Kafka", str(config)]
         with log:
-            return subprocess.Popen(
-                [
-                    java,
-                    f"-Xmx{self._heap_mb}m",
-                    "-Xms256m",
-                    "-XX:+UseG1GC",
-                    "-cp",
-                    class_path,
-                    "kafka.Kafka",
-                    str(config),
-                ],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for us: we stop it after its workers
-                preexec_fn=_die_with_parent,
-            )
+            return spawn(command, output=log)
 
     def _wait_until_answering(self) -> None:
         assert self._process is not None  # it was just spawned
@@ -257,10 +242,6 @@ def _class_path(cache_dir: Path) -> str:
     class_path = os.pathsep.join(str(jar) for jar in built.all_jars)
     remembered.write_text(class_path)
     return class_path
-
-
-def _die_with_parent() -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _free_ports(count: int) -> list[int]:

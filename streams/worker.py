@@ -7,6 +7,7 @@ configuration or the cluster is wrong (starting again does not help until somebo
 import asyncio
 import contextlib
 import functools
+import gc
 import logging
 import os
 import threading
@@ -99,6 +100,10 @@ def run(
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)  # before the app: Faust binds to whatever loop is current
     loop.run_until_complete(check())
+    # What was imported lives for ever, and a batch makes many objects that die with it: the
+    # collector's defaults would walk all of them every few hundred items.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     worker = _Process(settings, plan_for, loop)
     with contextlib.suppress(SystemExit):
         worker.execute()
