@@ -23,7 +23,8 @@ Cause = Literal[
     "null_value", "too_large", "too_deep", "bad_utf8", "bad_json", "unknown_schema_version", "invalid"
 ]  # fmt: skip
 
-MAX_RECORD_BYTES = 1024 * 1024
+MAX_RECORD_BYTES = 768 * 1024
+"""Small enough to be forwarded to another partition, with its origin, within a record's bound."""
 MAX_DETAIL_CHARACTERS = 500
 
 MAJOR, MINOR = 1, 0
@@ -110,7 +111,7 @@ def internal(decode: Callable[[bytes], T]) -> Callable[[InboundRecord], T]:
     return decoder
 
 
-def explain(error: ValueError) -> tuple[str, str]:
+def explain(error: Exception) -> tuple[str, str]:
     """Cause and detail for a dead letter, of whatever a decoder raised."""
     if isinstance(error, Undecodable):
         return error.cause, error.detail

@@ -35,7 +35,7 @@ class RecordEnvelopes:
             record=record,
         )
 
-    def explain(self, error: ValueError) -> tuple[str, str]:
+    def explain(self, error: Exception) -> tuple[str, str]:
         return explain(error)
 
     def forward(self, item: Taken[Any], user_id: str) -> Record | None:

@@ -134,7 +134,10 @@ class Partition:
         """Let the stores forget what has expired; called about once a second."""
         now_ms = self._clock.now_ms()
         oldest = (position.oldest_ms(now_ms) for position in self.positions.values())
-        self._store.tidy(now_ms, min(oldest, default=now_ms))
+        try:
+            self._store.tidy(now_ms, min(oldest, default=now_ms))
+        except Exception as error:  # a store that cannot be written must not be read either
+            self._die(error)
 
     def pump_source(self, source: Source) -> None:
         queue = self._queues[TopicPartition(source.topic, self.number)]
@@ -176,7 +179,7 @@ class Partition:
             item = self._topology.envelopes.item(record, is_forwarded=source.is_forwarded)
             try:
                 item.value = source.decode(record)
-            except ValueError as error:
+            except Exception as error:  # whatever a decoder raises is the record's fault, not ours
                 cause, detail = self._topology.envelopes.explain(error)
                 refused.append((item, cause, detail))
                 continue

@@ -56,7 +56,7 @@ class Envelopes(Protocol):
         """The item of a record, its value not decoded yet; a forwarded one speaks for its origin."""
         ...
 
-    def explain(self, error: ValueError) -> tuple[str, str]:
+    def explain(self, error: Exception) -> tuple[str, str]:
         """Cause and detail of a record that did not decode."""
         ...
 

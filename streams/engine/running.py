@@ -133,12 +133,20 @@ class StageRun:
             return await anext(generator)
 
     async def _give_up(self, batch: EngineBatch, item: Taken[Any], error: Exception) -> None:
-        cause = type(error).__name__
-        owed = self._route.stage.give_up(batch, item, cause)
         letter = self._dead_letter(item, "stage_raised", _where(error), batch.now_ms)
-        await self._partition.stage(
-            Effects(rows=owed.rows, records=[*owed.records, letter], done=[item])
-        )
+        alone = Effects(records=[letter], done=[item])
+        try:
+            owed = self._route.stage.give_up(batch, item, type(error).__name__)
+            committed = self._partition.stage(
+                Effects(rows=owed.rows, records=[*owed.records, letter], done=[item])
+            )
+        except (PartitionClosed, StoreFailed):
+            raise
+        except Exception as second:
+            # Not even its receipts can be written; without its dead letter it would come for ever.
+            self._observer.stage_raised(self._route.stage.name, second)
+            committed = self._partition.stage(alone)
+        await committed
 
     def _dead_letter(self, item: Taken[Any], cause: str, detail: str, now_ms: int) -> Any:
         stage = self._route.stage.name

@@ -43,7 +43,7 @@ class SmallEnvelopes:
             record=record,
         )
 
-    def explain(self, error: ValueError) -> tuple[str, str]:
+    def explain(self, error: Exception) -> tuple[str, str]:
         raise AssertionError(error)
 
     def dead_letter(self, item: Taken[Any], **_: Any) -> Record:

@@ -64,7 +64,7 @@ def nested(levels: int) -> bytes:
         (b'"text"', "invalid"),
         (b"{}", "invalid"),
         (nested(16), "too_deep"),
-        (nested(400_000), "too_deep"),
+        (nested(300_000), "too_deep"),
         (b"[" * MAX_RECORD_BYTES, "too_deep"),
         (b" " * (MAX_RECORD_BYTES + 1), "too_large"),
         (b"x" * 10_000_000, "too_large"),
