@@ -1,0 +1,52 @@
+# `make` shows what there is. Needs Python 3.11 or newer and nothing else.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+PACKAGES := schemas policies tables channels agents streams sandbox scripts tests benchmarks
+ARGS ?=
+
+.PHONY: help setup demo test check format lock clean
+
+help: ## Show this
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 16
+
+setup: $(READY) ## Virtual environment with the pinned packages
+
+$(READY): requirements/development.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "make: Python 3.11 or newer is needed; name one: make PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/development.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation --editable .
+	@touch $(READY)
+
+demo: setup ## Watch notifications go from Kafka to messages; ARGS=--once ends by itself
+	@$(BIN)/postrider demo $(ARGS)
+
+test: setup ## All tests, on a real Kafka; ARGS=tests/unit for some
+	@$(BIN)/pytest $(ARGS)
+
+check: setup ## Style, types, layers
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy $(PACKAGES)
+	@$(BIN)/lint-imports --no-cache
+
+format: setup ## Let ruff arrange the code
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+lock: setup ## Pin every package anew, after pyproject.toml changed
+	@lock() { $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header "$$@"; }; \
+	lock --output-file requirements/runtime.txt; \
+	lock --extra development --output-file requirements/development.txt
+
+clean: ## Forget the virtual environment and what runs left behind
+	@rm -rf .venv .postrider .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
