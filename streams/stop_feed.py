@@ -1,0 +1,190 @@
+"""What the tails say, noted where senders look before each request.
+
+A record that does not decode is skipped here: `decide` reads the same record and makes a dead
+letter of it. A misplaced one counts from where it was written, so its forwarded copy is not read.
+"""
+
+from functools import partial
+from typing import Any, assert_never, get_args
+
+from pydantic import TypeAdapter
+
+from policies.stops import Scope, StopList
+from schemas import ids, topics
+from schemas.decode import Decoder, Undecodable
+from schemas.delivery import Channel
+from schemas.instants import to_ms
+from schemas.kafka import InboundRecord
+from schemas.notification import Cancellation, Control
+from schemas.recipient import (
+    RECIPIENT_CHANGE,
+    AddressReleased,
+    AddressSuppressed,
+    AudienceJoined,
+    AudienceLeft,
+    DeviceRegistered,
+    DeviceRemoved,
+    PreferencesUpdated,
+    RecipientChange,
+    RecipientDeleted,
+    RecipientUpdated,
+)
+from schemas.recipient_events import (
+    DerivedChange,
+    DeviceLost,
+    HolderBarred,
+    HolderUnbarred,
+    ImportedOptOut,
+    decode_derived,
+)
+
+CALLED_OFF = (topics.NOTIFICATIONS_CANCELLED, topics.CONTROLS)
+"""What deciding roles tail: a cancelled broadcast has no user, a pause no partition."""
+STOPS = (*CALLED_OFF, topics.RECIPIENTS_CHANGED, topics.RECIPIENTS_DERIVED)
+"""What senders tail."""
+
+_SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+
+class StopFeed:
+    """Called with each tailed record, in the order of its partition."""
+
+    def __init__(self, stops: StopList, *, address_key: bytes) -> None:
+        self._stops = stops
+        self._hash_of = partial(ids.address_hash, address_key)
+        self._change: Decoder[RecipientChange] = _quiet(RECIPIENT_CHANGE)
+        self._cancellation = _quiet(TypeAdapter(Cancellation))
+        self._control = _quiet(TypeAdapter(Control))
+
+    def __call__(self, record: InboundRecord) -> None:
+        try:
+            if record.topic == topics.RECIPIENTS_CHANGED:
+                self._note_change(self._change(record), record.timestamp_ms)
+            elif record.topic == topics.RECIPIENTS_DERIVED:
+                for fact in decode_derived(record.value or b""):
+                    self._note_derived(fact, record.timestamp_ms)
+            elif record.topic == topics.NOTIFICATIONS_CANCELLED:
+                target_id = self._cancellation(record).target_id()
+                self._stops.note_cancelled(target_id, appended_ms=record.timestamp_ms)
+            elif record.topic == topics.CONTROLS:
+                self._note_control(record)
+        except Undecodable:
+            return
+
+    def _note_change(self, change: RecipientChange, appended_ms: int) -> None:
+        stops, user_id = self._stops, change.user_id
+        occurred_ms = change.occurred_ms
+        match change:
+            case RecipientUpdated():
+                self._note_addresses(change, appended_ms)
+            case RecipientDeleted():
+                stops.note_deleted(user_id, occurred_ms=occurred_ms, appended_ms=appended_ms)
+            case PreferencesUpdated():
+                self._note_preferences(change, appended_ms)
+            case DeviceRegistered():
+                stops.note_device_registered(
+                    user_id,
+                    change.device_id,
+                    self._hash_of("push", change.token),
+                    occurred_ms=occurred_ms,
+                    appended_ms=appended_ms,
+                )
+            case DeviceRemoved():
+                stops.note_device_removed(
+                    user_id, change.device_id, occurred_ms=occurred_ms, appended_ms=appended_ms
+                )
+            case AddressSuppressed():
+                stops.note_user_barred(
+                    user_id,
+                    change.channel,
+                    occurred_ms=occurred_ms,
+                    appended_ms=appended_ms,
+                    until_ms=to_ms(change.until) if change.until else 0,
+                )
+            case AddressReleased():
+                stops.note_user_unbarred(
+                    user_id, change.channel, occurred_ms=occurred_ms, appended_ms=appended_ms
+                )
+            case AudienceJoined() | AudienceLeft():
+                pass  # who is in an audience was decided when it was expanded
+            case _:
+                assert_never(change)
+
+    def _note_addresses(self, change: RecipientUpdated, appended_ms: int) -> None:
+        said: list[tuple[Channel, str, str | None]] = [
+            ("email", "email", change.email),
+            ("sms", "phone", change.phone),
+        ]
+        for channel, field, address in said:
+            if field in change.model_fields_set:
+                self._stops.note_address(
+                    change.user_id,
+                    channel,
+                    self._hash_of(channel, address) if address else b"",
+                    source=change.source,
+                    occurred_ms=change.occurred_ms,
+                    appended_ms=appended_ms,
+                )
+
+    def _note_preferences(self, change: PreferencesUpdated, appended_ms: int) -> None:
+        note = partial(
+            self._stops.note_choice,
+            change.user_id,
+            source=change.source,
+            occurred_ms=change.occurred_ms,
+            appended_ms=appended_ms,
+        )
+        for channel, wish in change.preferences.by_channel():
+            if "enabled" in wish.model_fields_set:
+                note(wish.enabled, channel=channel)
+        for type_name, enabled in change.preferences.types.items():
+            note(enabled, type_name=type_name)
+
+    def _note_derived(self, fact: DerivedChange, appended_ms: int) -> None:
+        stops, occurred_ms = self._stops, fact.occurred_ms
+        match fact:
+            case DeviceLost():
+                stops.note_token_lost(
+                    fact.user_id,
+                    fact.address_hash,
+                    occurred_ms=occurred_ms,
+                    appended_ms=appended_ms,
+                )
+            case ImportedOptOut():
+                stops.note_choice(
+                    fact.user_id,
+                    False,
+                    channel=fact.channel,
+                    type_name=fact.type,
+                    source="import",
+                    occurred_ms=occurred_ms,
+                    appended_ms=appended_ms,
+                )
+            case HolderBarred():
+                stops.note_barred(
+                    fact.address_hash,
+                    occurred_ms=occurred_ms,
+                    appended_ms=appended_ms,
+                    until_ms=fact.until_ms,
+                )
+            case HolderUnbarred():
+                stops.note_unbarred(
+                    fact.address_hash, occurred_ms=occurred_ms, appended_ms=appended_ms
+                )
+            case _:
+                assert_never(fact)
+
+    def _note_control(self, record: InboundRecord) -> None:
+        if record.value is None:  # a tombstone: the pause is forgotten
+            scope, _, name = (record.key or b"").decode(errors="replace").partition(":")
+            for known in _SCOPES:
+                if scope == known:
+                    self._stops.note_control(known, name, is_paused=False)
+            return
+        control = self._control(record)
+        self._stops.note_control(control.scope, control.name, is_paused=control.action == "pause")
+
+
+def _quiet(contract: TypeAdapter[Any]) -> Decoder[Any]:
+    """Fields of a newer version are counted where the record is handled, not here too."""
+    return Decoder(contract, on_ignored=lambda topic, count: None)

@@ -1,0 +1,89 @@
+"""`KafkaTailReader`: whole topics from the beginning of what is retained, without a group."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import TopicPartition as KafkaPartition
+
+from schemas.kafka import InboundRecord, TopicPartition
+from streams.names import Names
+
+_READ_MS = 200
+
+
+class KafkaTailReader:
+    """A `TailReader`. A second consumer asks for ends, since the first sees committed records only
+    and would take the last stable offset for the end."""
+
+    def __init__(
+        self, *, topics: Sequence[str], names: Names, connection: Mapping[str, Any]
+    ) -> None:
+        self._topics = [names.physical(topic) for topic in topics]
+        self._names = names
+        self._connection = connection
+        self._positions: dict[TopicPartition, int] = {}
+
+    async def start(self) -> None:
+        self._consumer = self._new_consumer("read_committed")
+        self._asker = self._new_consumer("read_uncommitted")
+        await self._consumer.start()
+        await self._asker.start()
+        places = [
+            KafkaPartition(topic, partition)
+            for topic in self._topics
+            for partition in sorted(await self._partitions_of(topic))
+        ]
+        self._consumer.assign(places)
+        await self._consumer.seek_to_beginning(*places)
+        self._places = places
+
+    async def ends(self) -> Mapping[TopicPartition, int]:
+        ends = await self._asker.end_offsets(self._places)
+        return {self._logical(place): end for place, end in ends.items()}
+
+    def position(self, place: TopicPartition) -> int:
+        return self._positions.get(place, 0)
+
+    async def read(self) -> Sequence[InboundRecord]:
+        # What the last call returned has been taken in by now: only that counts as read. Trailing
+        # markers move a position too, without a record.
+        for place in self._places:
+            self._positions[self._logical(place)] = await self._consumer.position(place)
+        chunks = await self._consumer.getmany(timeout_ms=_READ_MS)
+        found = []
+        for place, records in chunks.items():
+            logical = self._logical(place)
+            for record in records:
+                headers = tuple((name, value or b"") for name, value in record.headers)
+                found.append(
+                    InboundRecord(
+                        *logical, record.offset, record.timestamp, record.key, record.value, headers
+                    )
+                )
+        return found
+
+    async def close(self) -> None:
+        await self._consumer.stop()
+        await self._asker.stop()
+
+    async def _partitions_of(self, topic: str) -> set[int]:
+        partitions: set[int] | None = self._asker.partitions_for_topic(topic)
+        if partitions is None:
+            await self._asker.topics()  # the metadata of all topics, asked anew
+            partitions = self._asker.partitions_for_topic(topic)
+        if not partitions:
+            raise RuntimeError(f"topic {topic} does not exist: run `postrider topics create`")
+        return partitions
+
+    def _logical(self, place: KafkaPartition) -> TopicPartition:
+        return TopicPartition(self._names.logical(place.topic), place.partition)
+
+    def _new_consumer(self, isolation: str) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            **self._connection,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level=isolation,
+            fetch_max_wait_ms=100,
+        )

@@ -1,0 +1,215 @@
+"""The whole flow, role by role, top to bottom: which topic feeds which stage, most urgent first.
+
+What a stage writes stands in its own first line. Nothing registers itself: what is not named
+here does not run.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+
+from agents.accept_broadcast import AcceptBroadcast
+from agents.decide import Decide
+from agents.dispatch import DispatchTerms
+from agents.fan_out import FanOut, StartBroadcast
+from agents.keep_addresses import KeepAddresses
+from agents.keep_inbox import KeepInbox
+from agents.keep_recipients import KeepRecipients
+from agents.pace import Pace
+from agents.receipts import ReceiptWriter
+from agents.reconsider import Reconsider
+from agents.release import Release
+from agents.send import Send
+from agents.settlement import Terms
+from agents.stage import Stage
+from agents.wake import Wake
+from channels.base import Sender
+from channels.rendering import Rendering
+from policies.clock import Clock
+from policies.rules import Rules
+from policies.stops import StopList
+from schemas import topics
+from schemas.broadcast import decode_accepted
+from schemas.decode import Decoder, MessageDecoder, internal
+from schemas.delivery import LANES, Body, Channel, Lane, decode_batch, decode_returned
+from schemas.notification import BroadcastRequest, NotificationRequest
+from schemas.recipient import RECIPIENT_CHANGE
+from schemas.recipient_events import decode_address_events, decode_derived, decode_import
+from streams.engine.routes import Source, Timer, Topology
+from streams.envelopes import RecordEnvelopes
+from tables import broadcasts, parked, waiting
+from tables.send_schedule import SCHEDULES
+
+T = TypeVar("T")
+
+DECIDE = "decide"
+ROLES = (DECIDE, "push", "email", "sms", "in_app")
+
+_STATE, _URGENT, _USUAL, _BULK = 0, 1, 2, 3
+"""What is known first, then critical lanes, then normal ones, then what may wait its turn."""
+_PRIORITY: Mapping[Lane, int] = {"critical": _URGENT, "normal": _USUAL, "bulk": _BULK}
+_FEW = 8
+"""Records that may hold a thousand facts or deliveries each."""
+_SENDING_WIDTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class FlowSettings:
+    """What all roles go by."""
+
+    rules: Rules
+    partitions: int
+    address_key: bytes
+    """The secret of the keyed hash of addresses."""
+    lanes: Mapping[str, Lane]
+    """Ingress topics, each with the fastest lane it may use."""
+    sms_senders: tuple[str, ...] = ()
+    on_ignored: Callable[[str, int], None] = field(default=lambda topic, count: None)
+    """Told of fields that a newer schema version brought."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """How a sender's role reaches people."""
+
+    rendering: Rendering
+    on_misconfigured: Callable[[str, str], None]
+    sender: Sender | None = None
+    """None for in-app, which no provider carries."""
+    pace: Pace | None = None
+
+
+def decide(settings: FlowSettings, stops: StopList) -> Topology:
+    """All state of a user in one place: who is told what, when, by which channel, and why not."""
+    partitions = settings.partitions
+    terms = DispatchTerms(
+        rules=settings.rules,
+        partitions=partitions,
+        address_key=settings.address_key,
+        sms_senders=settings.sms_senders,
+        is_cancelled=stops.is_cancelled,
+    )
+
+    def is_paused(body: Body) -> bool:
+        return stops.paused_by(type_name=body.type, tenant=body.tenant) is not None
+
+    keep_recipients = KeepRecipients(partitions=partitions, address_key=settings.address_key)
+    keep_addresses = KeepAddresses(partitions=partitions)
+    request = Decide(terms=terms, lanes=settings.lanes)
+    reconsider = Reconsider(terms=terms)
+    accept = AcceptBroadcast(terms=terms)
+    start = StartBroadcast(terms=terms)
+    fan_out = FanOut(terms=terms, is_paused=is_paused)
+    wake = Wake(terms=terms)
+
+    change = Decoder(RECIPIENT_CHANGE, on_ignored=settings.on_ignored)
+    ask = MessageDecoder(TypeAdapter(NotificationRequest), on_ignored=settings.on_ignored)
+    announce = MessageDecoder(TypeAdapter(BroadcastRequest), on_ignored=settings.on_ignored)
+
+    return Topology(
+        role=DECIDE,
+        sources=(
+            *_keyed(topics.RECIPIENTS_CHANGED, keep_recipients, change, _STATE),
+            _internal(topics.RECIPIENTS_DERIVED, keep_recipients, decode_derived, _STATE),
+            _internal(topics.ADDRESSES_CHANGED, keep_addresses, decode_address_events, _STATE),
+            *(
+                source
+                for topic, lane in settings.lanes.items()
+                for source in _keyed(topic, request, ask, _PRIORITY[lane])
+            ),
+            _internal(topics.DELIVERIES_RETURNED, reconsider, decode_returned, _USUAL),
+            Source(topics.BROADCASTS_REQUESTED, accept, announce, _USUAL, take=_FEW),
+            _internal(topics.BROADCASTS_ACCEPTED, start, decode_accepted, _USUAL),
+            _internal(
+                topics.RECIPIENTS_IMPORTED, keep_recipients, decode_import, _BULK, is_bulk=True
+            ),
+        ),
+        timers=(
+            Timer(
+                "wake", wake, waiting.SCHEDULE.due, waiting.decode_due,
+                waiting.SCHEDULE.prefix, _USUAL,
+            ),
+            Timer(
+                "fan_out", fan_out, broadcasts.PROGRESS.due, broadcasts.decode_progress,
+                broadcasts.PROGRESS.prefix, _BULK, take=1, is_bulk=True,
+            ),
+        ),
+        envelopes=RecordEnvelopes(partitions=partitions),
+    )  # fmt: skip
+
+
+def send(
+    channel: Channel, settings: FlowSettings, stops: StopList, outlet: Outlet, clock: Clock
+) -> Topology:
+    """One channel: its deliveries by lane, what comes due again, and what a pause let go."""
+    terms = Terms(
+        rules=settings.rules,
+        stops=stops,
+        receipts=ReceiptWriter(partitions=settings.partitions),
+        partitions=settings.partitions,
+        on_misconfigured=outlet.on_misconfigured,
+    )
+    stage: Stage[Any]
+    if outlet.sender is None:
+        stage, width = KeepInbox(rendering=outlet.rendering, terms=terms), 1
+    else:
+        assert outlet.pace is not None, "whoever calls a provider has a pace"
+        width = _SENDING_WIDTH
+        stage = Send(
+            sender=outlet.sender,
+            rendering=outlet.rendering,
+            pace=outlet.pace,
+            terms=terms,
+            clock=clock,
+        )
+    release = Release(stops=stops)
+    return Topology(
+        role=channel,
+        sources=tuple(
+            _internal(
+                topics.deliveries(channel, lane), stage, decode_batch, _PRIORITY[lane], width=width
+            )
+            for lane in LANES
+        ),
+        timers=(
+            *(
+                Timer(
+                    f"due.{lane}", stage, SCHEDULES[lane].due, decode_batch,
+                    SCHEDULES[lane].prefix, _PRIORITY[lane], take=_FEW, width=width,
+                )
+                for lane in LANES
+            ),
+            Timer("release", release, release.due, decode_batch, parked.PREFIX, _BULK, take=_FEW),
+        ),
+        envelopes=RecordEnvelopes(partitions=settings.partitions),
+    )  # fmt: skip
+
+
+def _keyed(
+    topic: str, stage: Stage[Any], decode: Callable[..., Any], priority: int
+) -> tuple[Source, Source]:
+    """A topic keyed by user, and where its misplaced records are sent."""
+    return (
+        Source(topic, stage, decode, priority, user_of=_user_of),
+        Source(topics.forwarded(topic), stage, decode, priority, is_forwarded=True),
+    )
+
+
+def _internal(
+    topic: str,
+    stage: Stage[Any],
+    decode: Callable[[bytes], T],
+    priority: int,
+    *,
+    width: int = 1,
+    is_bulk: bool = False,
+) -> Source:
+    """A topic that only we write."""
+    return Source(topic, stage, internal(decode), priority, take=_FEW, width=width, is_bulk=is_bulk)
+
+
+def _user_of(said: Any) -> str:
+    user_id: str = said.user_id
+    return user_id
