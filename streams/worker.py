@@ -78,7 +78,7 @@ class Plan(Protocol):
         """Open senders and tails, before the group is joined."""
         ...
 
-    async def catch_up(self) -> None:
+    async def before_open(self, numbers: Collection[int]) -> None:
         """Return when everything that must be known before the first send is known."""
         ...
 
@@ -134,7 +134,7 @@ class _Process:
             log_for=self._log_for,
             store_for=self._store_for,
             bounds_of=self._bounds_of,
-            before_open=self._plan.catch_up,
+            before_open=self._plan.before_open,
             lease=self._plan.permit(self._lease),
             clock=self._clock,
             control=intake,

@@ -51,7 +51,7 @@ class Runner:
         log_for: Callable[[int], TransactionLog],
         store_for: Callable[[int], PartitionStore],
         bounds_of: Callable[[Collection[TopicPartition]], Awaitable[Bounds]],
-        before_open: Callable[[], Awaitable[None]],
+        before_open: Callable[[Collection[int]], Awaitable[None]],
         lease: Lease,
         clock: Clock,
         control: IntakeControl,
@@ -82,7 +82,8 @@ class Runner:
         """R3. Returns the offset that each source must be read from.
 
         Nothing is kept across a rebalance: every partition is taken over, and one that comes
-        back finds nothing to restore. `before_open` returns once every tail is at its end.
+        back finds nothing to restore. `before_open` is told the partitions and returns once every
+        tail is at its end.
         """
         assert not self._partitions, "the partitions of the last assignment were not given up"
         taken = {number: self._new_partition(number) for number in sorted(numbers)}
@@ -91,7 +92,7 @@ class Runner:
         bounds = await self._bounds_of(sources)
         for partition in taken.values():
             partition.correct_positions(bounds)
-        await self._before_open()
+        await self._before_open(numbers)
         self._partitions = taken
         self.gate.reopen()
         for partition in taken.values():

@@ -96,7 +96,7 @@ class Process:
         notes: Notes,
         settings: RunnerSettings,
         on_death: Callable[["Process", BaseException | None], None],
-        before_open: Callable[[], Awaitable[None]],
+        before_open: Callable[[Collection[int]], Awaitable[None]],
     ) -> None:
         self.slot = slot
         self.role = role

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from schemas.kafka import Record, TopicPartition
@@ -119,7 +119,7 @@ class World:
         role = self._roles[role_name]
         self._wanted.add(slot)
 
-        async def before_open() -> None:
+        async def before_open(numbers: Collection[int]) -> None:
             if role.before_open is not None:
                 await role.before_open(self)
 

@@ -5,7 +5,7 @@ Arguments: role, slot, bootstrap, prefix, data folder, provider port, session se
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from schemas.outcome import Accepted, Outcome, Unknown
@@ -48,7 +48,7 @@ class SmallPlan:
 
     async def start(self, die: Callable[[BaseException], None]) -> None: ...
 
-    async def catch_up(self) -> None: ...
+    async def before_open(self, numbers: Collection[int]) -> None: ...
 
     async def close(self) -> None: ...
 

@@ -1,0 +1,174 @@
+"""`RolePlan`: a role's topology with the real things around it: senders, tails, rate limits."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agents.pace import Pace, SenderPace, WorkerPace
+from channels.base import Sender
+from channels.catalogue import channel_sender
+from channels.rendering import Rendering
+from channels.settings import ProviderSettings
+from channels.sms.numbers import Numbered
+from channels.templates import Templates
+from policies.breaker import BreakerSettings
+from policies.clock import Clock
+from policies.rules import RateLimit
+from policies.stops import HORIZON_MS, StopList
+from schemas.delivery import CHANNELS, Channel
+from streams import topology
+from streams.engine.ports import Lease
+from streams.engine.routes import Topology
+from streams.lease import CallPermit, HeartbeatLease
+from streams.metered import Metered
+from streams.metrics import Metrics
+from streams.names import Names
+from streams.stop_feed import CALLED_OFF, STOPS, StopFeed
+from streams.tail_reader import KafkaTailReader
+from streams.tails import Tails
+from streams.topology import DECIDE, FlowSettings, Outlet
+
+log = logging.getLogger("postrider.plan")
+
+_FORGET_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class SmsNumber:
+    """A sender of `faust.yaml`: what it is called by the provider, and what the carrier allows."""
+
+    number: str
+    rate: RateLimit
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSettings:
+    """How one channel leaves."""
+
+    templates: Path
+    providers: tuple[tuple[str, ProviderSettings], ...] = ()
+    """In order of preference; none for in-app."""
+    breaker: BreakerSettings = field(default_factory=BreakerSettings)
+    numbers: Mapping[str, SmsNumber] | None = None
+    """SMS: the senders by their id."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSettings:
+    """Everything a role's plan is made of."""
+
+    role: str
+    flow: FlowSettings
+    names: Names
+    connection: Mapping[str, Any]
+    channel: ChannelSettings | None = None
+    """None for the deciding role."""
+    tail_max_age_seconds: float = 5.0
+    """A tail that was not at its end for so long holds every call back."""
+
+
+class RolePlan:
+    """What `streams/worker.py` runs."""
+
+    def __init__(self, settings: PlanSettings, *, metrics: Metrics, clock: Clock) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock
+        self._stops = StopList(settings.flow.rules)
+        self._tails = self._follow(CALLED_OFF if settings.role == DECIDE else STOPS)
+        self._sender: Sender | None = None
+        self._pace: Pace | None = None
+        self._forgetting: asyncio.Task[None] | None = None
+        self.topology = self._build()
+        metrics.observe("stops", "Facts that can stop a delivery, held.", lambda: len(self._stops))
+
+    def permit(self, lease: HeartbeatLease) -> Lease:
+        return CallPermit(lease, self._tails)
+
+    async def start(self, die: Callable[[BaseException], None]) -> None:
+        if self._sender is not None:
+            await self._sender.start()
+        await self._tails.start(die)
+        self._forgetting = asyncio.create_task(self._forget())
+
+    async def before_open(self, numbers: Collection[int]) -> None:
+        """Buckets start empty, since an earlier owner may have spent them; tails reach their end."""
+        now_ms = self._clock.now_ms()
+        if isinstance(self._pace, WorkerPace):
+            self._pace.assign(len(numbers), now_ms)
+        elif isinstance(self._pace, SenderPace):
+            for number in numbers:
+                self._pace.take_over(number)
+        await self._tails.catch_up()
+
+    async def close(self) -> None:
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+        await self._tails.close()
+        if self._sender is not None:
+            await self._sender.close()
+
+    def _build(self) -> Topology:
+        settings = self._settings
+        if settings.role == DECIDE:
+            return topology.decide(settings.flow, self._stops)
+        assert settings.channel is not None, "a channel's role has a channel"
+        channel = _channel(settings.role)
+        self._sender = self._make_sender(settings.channel)
+        self._pace = _pace(settings.channel, settings.flow.partitions)
+        outlet = Outlet(
+            rendering=Rendering(Templates(settings.channel.templates)),
+            on_misconfigured=self._on_misconfigured,
+            sender=self._sender,
+            pace=self._pace,
+        )
+        return topology.send(channel, settings.flow, self._stops, outlet, self._clock)
+
+    def _make_sender(self, channel: ChannelSettings) -> Sender | None:
+        if not channel.providers:
+            return None
+        sender = channel_sender(channel.providers, breaker=channel.breaker, clock=self._clock)
+        if channel.numbers is not None:
+            numbers = {name: each.number for name, each in channel.numbers.items()}
+            sender = Numbered(sender, numbers=numbers)
+        return Metered(sender, metrics=self._metrics, clock=self._clock)
+
+    def _follow(self, topics: Collection[str]) -> Tails:
+        settings = self._settings
+        return Tails(
+            reader=KafkaTailReader(
+                topics=list(topics), names=settings.names, connection=settings.connection
+            ),
+            feed=StopFeed(self._stops, address_key=settings.flow.address_key),
+            now_seconds=self._clock.elapsed_seconds,
+            max_age_seconds=settings.tail_max_age_seconds,
+        )
+
+    def _on_misconfigured(self, provider: str, reason: str) -> None:
+        self._metrics.own(self._metrics.misconfigured, provider=provider).inc()
+        log.error(
+            "provider refuses our credentials or account: deliveries are kept",
+            extra={"provider": provider, "reason": reason},
+        )
+
+    async def _forget(self) -> None:
+        while True:
+            await asyncio.sleep(_FORGET_SECONDS)
+            self._stops.forget(self._clock.now_ms() - HORIZON_MS)
+
+
+def _pace(channel: ChannelSettings, partitions: int) -> Pace:
+    if channel.numbers is not None:
+        return SenderPace(limits={name: each.rate for name, each in channel.numbers.items()})
+    limit = channel.providers[0][1].rate if channel.providers else None
+    return WorkerPace(limit=limit, partitions=partitions)
+
+
+def _channel(role: str) -> Channel:
+    for channel in CHANNELS:
+        if channel == role:
+            return channel
+    raise ValueError(f"no role is called {role!r}")
