@@ -140,7 +140,10 @@ class RolePlan:
         settings = self._settings
         return Tails(
             reader=KafkaTailReader(
-                topics=list(topics), names=settings.names, connection=settings.connection
+                topics=list(topics),
+                partitions=settings.flow.partitions,
+                names=settings.names,
+                connection=settings.connection,
             ),
             feed=StopFeed(self._stops, address_key=settings.flow.address_key),
             now_seconds=self._clock.elapsed_seconds,

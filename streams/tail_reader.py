@@ -17,9 +17,18 @@ class KafkaTailReader:
     and would take the last stable offset for the end."""
 
     def __init__(
-        self, *, topics: Sequence[str], names: Names, connection: Mapping[str, Any]
+        self,
+        *,
+        topics: Sequence[str],
+        partitions: int,
+        names: Names,
+        connection: Mapping[str, Any],
     ) -> None:
-        self._topics = [names.physical(topic) for topic in topics]
+        self._places = [
+            KafkaPartition(names.physical(topic), partition)
+            for topic in topics
+            for partition in range(partitions)
+        ]
         self._names = names
         self._connection = connection
         self._positions: dict[TopicPartition, int] = {}
@@ -29,14 +38,8 @@ class KafkaTailReader:
         self._asker = self._new_consumer("read_uncommitted")
         await self._consumer.start()
         await self._asker.start()
-        places = [
-            KafkaPartition(topic, partition)
-            for topic in self._topics
-            for partition in sorted(await self._partitions_of(topic))
-        ]
-        self._consumer.assign(places)
-        await self._consumer.seek_to_beginning(*places)
-        self._places = places
+        self._consumer.assign(self._places)
+        await self._consumer.seek_to_beginning(*self._places)
 
     async def ends(self) -> Mapping[TopicPartition, int]:
         ends = await self._asker.end_offsets(self._places)
@@ -66,15 +69,6 @@ class KafkaTailReader:
     async def close(self) -> None:
         await self._consumer.stop()
         await self._asker.stop()
-
-    async def _partitions_of(self, topic: str) -> set[int]:
-        partitions: set[int] | None = self._asker.partitions_for_topic(topic)
-        if partitions is None:
-            await self._asker.topics()  # the metadata of all topics, asked anew
-            partitions = self._asker.partitions_for_topic(topic)
-        if not partitions:
-            raise RuntimeError(f"topic {topic} does not exist: run `postrider topics create`")
-        return partitions
 
     def _logical(self, place: KafkaPartition) -> TopicPartition:
         return TopicPartition(self._names.logical(place.topic), place.partition)
