@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from agents.pace import Pace, SenderPace, WorkerPace
@@ -12,7 +11,6 @@ from channels.base import Sender
 from channels.catalogue import channel_sender
 from channels.rendering import Rendering
 from channels.settings import ProviderSettings
-from channels.sms.numbers import Numbered
 from channels.templates import Templates
 from policies.breaker import BreakerSettings
 from policies.clock import Clock
@@ -37,23 +35,15 @@ _FORGET_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class SmsNumber:
-    """A sender of `faust.yaml`: what it is called by the provider, and what the carrier allows."""
-
-    number: str
-    rate: RateLimit
-
-
-@dataclass(frozen=True, slots=True)
 class ChannelSettings:
     """How one channel leaves."""
 
-    templates: Path
+    templates: Templates
     providers: tuple[tuple[str, ProviderSettings], ...] = ()
     """In order of preference; none for in-app."""
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
-    numbers: Mapping[str, SmsNumber] | None = None
-    """SMS: the senders by their id."""
+    senders: Mapping[str, RateLimit] | None = None
+    """SMS: the numbers that messages go out from, with what the carrier allows each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +110,7 @@ class RolePlan:
         self._sender = self._make_sender(settings.channel)
         self._pace = _pace(settings.channel, settings.flow.partitions)
         outlet = Outlet(
-            rendering=Rendering(Templates(settings.channel.templates)),
+            rendering=Rendering(settings.channel.templates),
             on_misconfigured=self._on_misconfigured,
             sender=self._sender,
             pace=self._pace,
@@ -131,9 +121,6 @@ class RolePlan:
         if not channel.providers:
             return None
         sender = channel_sender(channel.providers, breaker=channel.breaker, clock=self._clock)
-        if channel.numbers is not None:
-            numbers = {name: each.number for name, each in channel.numbers.items()}
-            sender = Numbered(sender, numbers=numbers)
         return Metered(sender, metrics=self._metrics, clock=self._clock)
 
     def _follow(self, topics: Collection[str]) -> Tails:
@@ -164,8 +151,8 @@ class RolePlan:
 
 
 def _pace(channel: ChannelSettings, partitions: int) -> Pace:
-    if channel.numbers is not None:
-        return SenderPace(limits={name: each.rate for name, each in channel.numbers.items()})
+    if channel.senders is not None:
+        return SenderPace(limits=channel.senders)
     limit = channel.providers[0][1].rate if channel.providers else None
     return WorkerPace(limit=limit, partitions=partitions)
 

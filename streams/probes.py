@@ -1,13 +1,16 @@
 """What a worker tells about itself over HTTP: `/metrics`, `/healthz` (alive), `/readyz` (serving)."""
 
+import json
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 
 class Probes:
-    """A small server on loopback or all interfaces; `port` 0 means none."""
+    """A small server; where it listens is written to `announcement`, for `port` 0 is any free one."""
 
     def __init__(
         self,
@@ -15,17 +18,17 @@ class Probes:
         port: int,
         registry: CollectorRegistry,
         is_ready: Callable[[], bool],
+        announcement: Path,
         host: str = "0.0.0.0",
     ) -> None:
         self._port = port
         self._host = host
         self._registry = registry
         self._is_ready = is_ready
+        self._announcement = announcement
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
-        if not self._port:
-            return
         app = web.Application()
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._alive)
@@ -33,6 +36,9 @@ class Probes:
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
+        port = self._runner.addresses[0][1]
+        self._announcement.parent.mkdir(parents=True, exist_ok=True)
+        self._announcement.write_text(json.dumps({"port": port, "pid": os.getpid()}))
 
     async def close(self) -> None:
         if self._runner is not None:

@@ -40,7 +40,8 @@ from tables.store import StoreBudget
 log = logging.getLogger("postrider.worker")
 
 EXIT_FAILED, EXIT_LOST, EXIT_CONFIG = 70, 75, 78
-_BROKER_AWAY_SECONDS = 2.0
+PROBES_FILE = "probes.json"
+"""In the slot's folder: where its probes listen."""
 
 
 class MembershipLost(RuntimeError):
@@ -152,7 +153,10 @@ class _Process:
             die=die,
         )
         self._probes = Probes(
-            port=settings.probe_port, registry=self._metrics.registry, is_ready=self._is_ready
+            port=settings.probe_port,
+            registry=self._metrics.registry,
+            is_ready=self._is_ready,
+            announcement=slot_folder(group) / PROBES_FILE,
         )
         self._observe()
         self.exit_code = 0
