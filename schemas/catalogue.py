@@ -63,6 +63,7 @@ class PublicTopic:
     retention_days: int | None = 7
     """None: compacted by key."""
     max_bytes: int = MAX_RECORD_BYTES
+    """Of one record's value; a larger one becomes a dead letter."""
 
 
 NOTIFICATION_REQUEST = PublicRecord(
@@ -143,6 +144,6 @@ PUBLIC_TOPICS = (
     ),
     PublicTopic(
         topics.DEAD_LETTERS, DEAD_LETTER, "none", ("postrider",),
-        "What `postrider dlq` lists, shows and replays.", retention_days=14,
+        "What `postrider dlq` lists, shows and replays.",
     ),
 )  # fmt: skip

@@ -86,11 +86,12 @@ def _channel(topic: PublicTopic) -> dict[str, Any]:
         },
         "bindings": {
             "kafka": {
-                "topicConfiguration": configuration | {"max.message.bytes": topic.max_bytes},
+                "topicConfiguration": configuration,
                 "bindingVersion": "0.5.0",
             }
         },
         "x-key": topic.key,
+        "x-max-record-bytes": topic.max_bytes,
         "x-writers": list(topic.writers),
     }
 
