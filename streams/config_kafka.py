@@ -1,0 +1,90 @@
+"""How to reach Kafka: what `faust.yaml` says, as the arguments of a client."""
+
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streams.config_errors import ConfigInvalid
+from streams.config_shape import KafkaShape, SecurityShape
+from streams.names import Names
+
+EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSettings:
+    """The cluster of an installation."""
+
+    shape: KafkaShape
+    data_dir: Path
+
+    @property
+    def is_embedded(self) -> bool:
+        return self.shape.bootstrap == EMBEDDED
+
+    @property
+    def names(self) -> Names:
+        return Names(self.shape.topic_prefix)
+
+    @property
+    def replication(self) -> int:
+        return self.shape.replication or (1 if self.is_embedded else 3)
+
+    @property
+    def min_insync_replicas(self) -> int:
+        """One less than there are: a broker may be away, an acknowledged record may not be lost."""
+        return self.shape.min_insync_replicas or max(1, self.replication - 1)
+
+    @property
+    def embedded_dir(self) -> Path:
+        return self.data_dir / "kafka"
+
+    def connection(self) -> Mapping[str, Any]:
+        """Arguments for every aiokafka client.
+
+        Raises:
+            ConfigInvalid: the embedded Kafka is meant and has never run, or a file of TLS is bad.
+        """
+        arguments: dict[str, Any] = {"bootstrap_servers": self._servers()}
+        security = self.shape.security
+        if security.protocol != "PLAINTEXT":
+            arguments["security_protocol"] = security.protocol
+        if security.protocol.endswith("SSL"):
+            arguments["ssl_context"] = _tls(security)
+        if security.protocol.startswith("SASL"):
+            arguments |= {
+                "sasl_mechanism": security.mechanism,
+                "sasl_plain_username": security.username,
+                "sasl_plain_password": _reveal(security.password),
+            }
+        return arguments
+
+    def _servers(self) -> str:
+        if not self.is_embedded:
+            return self.shape.bootstrap
+        identity = self.embedded_dir / "identity.json"
+        try:
+            port = json.loads(identity.read_text())["port"]
+        except (OSError, ValueError, KeyError):
+            told = f"kafka.bootstrap: no embedded Kafka has run in {self.embedded_dir}"
+            todo = "start `postrider up` or `postrider kafka`, or name a cluster"
+            raise ConfigInvalid([f"{told}: {todo}"]) from None
+        return f"127.0.0.1:{port}"
+
+
+def _tls(security: SecurityShape) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=security.ca_bundle)
+        if security.certificate is not None:
+            password = _reveal(security.key_password)
+            context.load_cert_chain(security.certificate, security.key, password)
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigInvalid([f"kafka.security: a file of TLS cannot be used: {error}"]) from None
+    return context
+
+
+def _reveal(secret: Any) -> str | None:
+    return None if secret is None else str(secret.get_secret_value())

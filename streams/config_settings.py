@@ -1,0 +1,115 @@
+"""`Config`: what `faust.yaml` says, composed into the settings of each component."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+
+from channels.settings import ProviderSettings
+from channels.templates import Templates, TemplatesInvalid
+from policies.breaker import BreakerSettings
+from policies.rules import RateLimit, Rules
+from schemas.delivery import CHANNELS, Channel, Lane
+from streams import config_file
+from streams.config_errors import ConfigInvalid
+from streams.config_kafka import KafkaSettings
+from streams.config_shape import FileShape, IngressShape
+from streams.engine.runner import RunnerSettings
+
+_PORTS_A_ROLE = 100
+
+
+@dataclass(frozen=True)
+class Config:
+    """One installation; immutable, and complete: nothing else is read from the environment."""
+
+    shape: FileShape
+    """The file as it was understood, with defaults."""
+    kafka: KafkaSettings
+    rules: Rules
+    partitions: int
+    providers: Mapping[Channel, Sequence[tuple[str, ProviderSettings]]]
+    """Of each channel, in order of preference."""
+    breaker: BreakerSettings
+    templates_dir: Path
+    data_dir: Path
+    address_key: bytes = field(repr=False)
+
+    @property
+    def ingress(self) -> Sequence[IngressShape]:
+        return self.shape.ingress
+
+    @property
+    def lanes(self) -> Mapping[str, Lane]:
+        """Ingress topics, each with the fastest lane it may use."""
+        return {each.topic: each.lane for each in self.shape.ingress}
+
+    @property
+    def sms_senders(self) -> Mapping[str, RateLimit]:
+        """Numbers that messages go out from, with the carrier's limit; in the file's order."""
+        sms = self.shape.channels.sms
+        return {each.number: each.rate for each in sms.senders.values()} if sms else {}
+
+    @property
+    def announcement(self) -> Path:
+        """Where the sandbox says how to reach it."""
+        return config_file.announcement_in(self.data_dir)
+
+    def runner(self, role: str) -> RunnerSettings:
+        """A drain waits for the longest call that may be open, and a second more."""
+        return RunnerSettings(
+            max_open_calls=self.shape.workers.open_calls,
+            queue_bytes=self.shape.workers.queue,
+            drain_seconds=self._longest_call_seconds(role) + 1.0,
+        )
+
+    def metrics_port(self, role: str, slot: int) -> int:
+        """Of each role a hundred; 0 is any free one."""
+        base = self.shape.workers.metrics_port
+        roles = ("decide", *CHANNELS)
+        return base and base + _PORTS_A_ROLE * roles.index(role) + slot
+
+    @cached_property
+    def templates(self) -> Templates:
+        """All templates, compiled.
+
+        Raises:
+            ConfigInvalid: one does not compile, or a type lacks one for a channel of its own.
+        """
+        if not self.templates_dir.is_dir():
+            raise ConfigInvalid([f"templates: expected a folder, got {self.templates_dir}"])
+        try:
+            templates = Templates(self.templates_dir)
+        except TemplatesInvalid as error:
+            raise ConfigInvalid(
+                [f"templates: {each}" for each in str(error).splitlines()]
+            ) from None
+        missing = [
+            f"types.{kind.name}: missing template {self.templates_dir / name}"
+            for kind in self.rules.types.values()
+            for name in templates.missing(kind.name, (*kind.channels, *kind.fallback))
+        ]
+        if missing:
+            raise ConfigInvalid(missing)
+        return templates
+
+    def masked(self) -> str:
+        """The effective configuration as YAML; secrets are stars."""
+        effective = self.shape.model_dump(mode="json", exclude_none=True)
+        effective["partitions"] = self.partitions
+        effective["kafka"]["replication"] = self.kafka.replication
+        effective["kafka"]["min_insync_replicas"] = self.kafka.min_insync_replicas
+        return yaml.safe_dump(effective, sort_keys=False, allow_unicode=True)
+
+    def _longest_call_seconds(self, role: str) -> float:
+        return max(
+            (
+                settings.timeout_seconds
+                for channel, chosen in self.providers.items()
+                if channel == role
+                for _, settings in chosen
+            ),
+            default=10.0,
+        )
