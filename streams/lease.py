@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from streams.engine.ports import Lease
 from streams.tails import Tails
 
 
@@ -61,7 +62,7 @@ class HeartbeatLease:
 class CallPermit:
     """A sender's right to call: the lease, and tails that have reached their end lately."""
 
-    def __init__(self, lease: HeartbeatLease, tails: Tails) -> None:
+    def __init__(self, lease: Lease, tails: Tails) -> None:
         self._lease = lease
         self._tails = tails
 

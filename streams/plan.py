@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from agents.pace import Pace, SenderPace, WorkerPace
@@ -20,7 +21,7 @@ from schemas.delivery import CHANNELS, Channel
 from streams import topology
 from streams.engine.ports import Lease
 from streams.engine.routes import Topology
-from streams.lease import CallPermit, HeartbeatLease
+from streams.lease import CallPermit
 from streams.metered import Metered
 from streams.metrics import Metrics
 from streams.names import Names
@@ -60,22 +61,28 @@ class PlanSettings:
     """A tail that was not at its end for so long holds every call back."""
 
 
-class RolePlan:
-    """What `streams/worker.py` runs."""
+class PlannedRole:
+    """A flow, and what lives beside it: the tails that feed its stops, its sender, its limits."""
 
-    def __init__(self, settings: PlanSettings, *, metrics: Metrics, clock: Clock) -> None:
-        self._settings = settings
-        self._metrics = metrics
+    def __init__(
+        self,
+        flow: Topology,
+        *,
+        stops: StopList,
+        tails: Tails,
+        clock: Clock,
+        sender: Sender | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        self.topology = flow
+        self._stops = stops
+        self._tails = tails
         self._clock = clock
-        self._stops = StopList(settings.flow.rules)
-        self._tails = self._follow(CALLED_OFF if settings.role == DECIDE else STOPS)
-        self._sender: Sender | None = None
-        self._pace: Pace | None = None
+        self._sender = sender
+        self._pace = pace
         self._forgetting: asyncio.Task[None] | None = None
-        self.topology = self._build()
-        metrics.observe("stops", "Facts that can stop a delivery, held.", lambda: len(self._stops))
 
-    def permit(self, lease: HeartbeatLease) -> Lease:
+    def permit(self, lease: Lease) -> Lease:
         return CallPermit(lease, self._tails)
 
     async def start(self, die: Callable[[BaseException], None]) -> None:
@@ -101,53 +108,64 @@ class RolePlan:
         if self._sender is not None:
             await self._sender.close()
 
-    def _build(self) -> Topology:
-        settings = self._settings
-        if settings.role == DECIDE:
-            return topology.decide(settings.flow, self._stops)
-        assert settings.channel is not None, "a channel's role has a channel"
-        channel = _channel(settings.role)
-        self._sender = self._make_sender(settings.channel)
-        self._pace = _pace(settings.channel, settings.flow.partitions)
-        outlet = Outlet(
-            rendering=Rendering(settings.channel.templates),
-            on_misconfigured=self._on_misconfigured,
-            sender=self._sender,
-            pace=self._pace,
-        )
-        return topology.send(channel, settings.flow, self._stops, outlet, self._clock)
-
-    def _make_sender(self, channel: ChannelSettings) -> Sender | None:
-        if not channel.providers:
-            return None
-        sender = channel_sender(channel.providers, breaker=channel.breaker, clock=self._clock)
-        return Metered(sender, metrics=self._metrics, clock=self._clock)
-
-    def _follow(self, topics: Collection[str]) -> Tails:
-        settings = self._settings
-        return Tails(
-            reader=KafkaTailReader(
-                topics=list(topics),
-                partitions=settings.flow.partitions,
-                names=settings.names,
-                connection=settings.connection,
-            ),
-            feed=StopFeed(self._stops, address_key=settings.flow.address_key),
-            now_seconds=self._clock.elapsed_seconds,
-            max_age_seconds=settings.tail_max_age_seconds,
-        )
-
-    def _on_misconfigured(self, provider: str, reason: str) -> None:
-        self._metrics.own(self._metrics.misconfigured, provider=provider).inc()
-        log.error(
-            "provider refuses our credentials or account: deliveries are kept",
-            extra={"provider": provider, "reason": reason},
-        )
-
     async def _forget(self) -> None:
         while True:
             await asyncio.sleep(_FORGET_SECONDS)
             self._stops.forget(self._clock.now_ms() - HORIZON_MS)
+
+
+class RolePlan(PlannedRole):
+    """What `streams/worker.py` runs: the real parts, as `faust.yaml` has them."""
+
+    def __init__(self, settings: PlanSettings, *, metrics: Metrics, clock: Clock) -> None:
+        stops = StopList(settings.flow.rules)
+        sender: Sender | None = None
+        pace: Pace | None = None
+        if settings.role == DECIDE:
+            flow = topology.decide(settings.flow, stops)
+        else:
+            assert settings.channel is not None, "a channel's role has a channel"
+            sender = _sender(settings.channel, metrics, clock)
+            pace = _pace(settings.channel, settings.flow.partitions)
+            outlet = Outlet(
+                rendering=Rendering(settings.channel.templates),
+                on_misconfigured=partial(_on_misconfigured, metrics),
+                sender=sender,
+                pace=pace,
+            )
+            flow = topology.send(_channel(settings.role), settings.flow, stops, outlet, clock)
+        tails = _tails(settings, stops, clock)
+        metrics.observe("stops", "Facts that can stop a delivery, held.", lambda: len(stops))
+        super().__init__(flow, stops=stops, tails=tails, clock=clock, sender=sender, pace=pace)
+
+
+def _tails(settings: PlanSettings, stops: StopList, clock: Clock) -> Tails:
+    return Tails(
+        reader=KafkaTailReader(
+            topics=CALLED_OFF if settings.role == DECIDE else STOPS,
+            partitions=settings.flow.partitions,
+            names=settings.names,
+            connection=settings.connection,
+        ),
+        feed=StopFeed(stops, address_key=settings.flow.address_key),
+        now_seconds=clock.elapsed_seconds,
+        max_age_seconds=settings.tail_max_age_seconds,
+    )
+
+
+def _sender(channel: ChannelSettings, metrics: Metrics, clock: Clock) -> Sender | None:
+    if not channel.providers:
+        return None
+    sender = channel_sender(channel.providers, breaker=channel.breaker, clock=clock)
+    return Metered(sender, metrics=metrics, clock=clock)
+
+
+def _on_misconfigured(metrics: Metrics, provider: str, reason: str) -> None:
+    metrics.own(metrics.misconfigured, provider=provider).inc()
+    log.error(
+        "provider refuses our credentials or account: deliveries are kept",
+        extra={"provider": provider, "reason": reason},
+    )
 
 
 def _pace(channel: ChannelSettings, partitions: int) -> Pace:
