@@ -65,6 +65,12 @@ class Metrics:
         self.restore_seconds = self._gauge(
             "restore_seconds", "How long the last restore of a partition took.", "partition"
         )
+        self.open_records = self._gauge(
+            "open_records", "Records taken from a topic and not finished.", "topic"
+        )
+        self.oldest_seconds = self._gauge(
+            "oldest_record_seconds", "Age of the oldest record that is not finished.", "topic"
+        )
         self.is_ready = self._gauge("ready", "1 when partitions are taken over and served.")
 
     def observe(self, name: str, meaning: str, read: Callable[[], float]) -> None:

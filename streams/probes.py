@@ -10,7 +10,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 
 class Probes:
-    """A small server; where it listens is written to `announcement`, for `port` 0 is any free one."""
+    """A small server; where it listens is written to `announcement`, for `port` 0 is any free one.
+
+    `refresh` is called before each scrape, for gauges that nobody would keep up to date otherwise.
+    """
 
     def __init__(
         self,
@@ -18,6 +21,7 @@ class Probes:
         port: int,
         registry: CollectorRegistry,
         is_ready: Callable[[], bool],
+        refresh: Callable[[], None],
         announcement: Path,
         host: str = "0.0.0.0",
     ) -> None:
@@ -25,6 +29,7 @@ class Probes:
         self._host = host
         self._registry = registry
         self._is_ready = is_ready
+        self._refresh = refresh
         self._announcement = announcement
         self._runner: web.AppRunner | None = None
 
@@ -45,6 +50,7 @@ class Probes:
             await self._runner.cleanup()
 
     async def _metrics(self, request: web.Request) -> web.Response:
+        self._refresh()
         return web.Response(
             body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )

@@ -156,6 +156,7 @@ class _Process:
             port=settings.probe_port,
             registry=self._metrics.registry,
             is_ready=self._is_ready,
+            refresh=self._tell_backlog,
             announcement=slot_folder(group) / PROBES_FILE,
         )
         self._observe()
@@ -198,6 +199,15 @@ class _Process:
         metrics.is_ready.set_function(lambda: float(self._is_ready()))
         metrics.observe("partitions", "Partitions held.", lambda: len(runner.partitions))
         metrics.observe("open_calls", "Provider calls in flight.", lambda: runner.gate.open_calls)
+
+    def _tell_backlog(self) -> None:
+        metrics, now_ms = self._metrics, self._clock.now_ms()
+        backlog = self._runner.backlog()
+        for source in self._plan.topology.sources:
+            count, oldest_ms = backlog.get(source.topic, (0, now_ms))
+            metrics.own(metrics.open_records, topic=source.topic).set(count)
+            age_seconds = max(0, now_ms - oldest_ms) / 1000
+            metrics.own(metrics.oldest_seconds, topic=source.topic).set(age_seconds)
 
     def _log_for(self, partition: int) -> KafkaLog:
         return KafkaLog(

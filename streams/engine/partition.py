@@ -5,7 +5,7 @@ timer) it starts the batches that may start, most urgent source first.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from agents.stage import Effects
@@ -231,6 +231,12 @@ class Partition:
 
     def _committed(self, transaction: Transaction) -> None:
         self._observer.committed(self.number, transaction)
+
+    def backlog(self) -> Iterator[tuple[str, int, int]]:
+        """Topic, records taken and not finished, and the append time of the oldest of them."""
+        for place, position in self.positions.items():
+            if position.waiting:
+                yield place.topic, position.waiting, position.oldest_ms(0)
 
     async def drain(self) -> None:
         """R4: no new batch starts; returns when every running one has reached its end."""

@@ -29,11 +29,6 @@ class SourceQueue:
     def __len__(self) -> int:
         return len(self._records)
 
-    @property
-    def oldest_ms(self) -> int | None:
-        """Append time of the record that has waited longest."""
-        return self._records[0].timestamp_ms if self._records else None
-
     def push(self, record: InboundRecord) -> bool:
         """Take a record unless it is done or was taken before; what a paused fetcher had in hand
         already is still taken, since it would not come again."""

@@ -140,6 +140,15 @@ class Runner:
             if position.next_offset is not None
         }
 
+    def backlog(self) -> dict[str, tuple[int, int]]:
+        """By topic: records taken and not finished, and the append time of the oldest."""
+        found: dict[str, tuple[int, int]] = {}
+        for partition in self._partitions.values():
+            for topic, count, oldest_ms in partition.backlog():
+                so_far, oldest_so_far = found.get(topic, (0, oldest_ms))
+                found[topic] = so_far + count, min(oldest_so_far, oldest_ms)
+        return found
+
     def kill(self) -> None:
         """End at once, as a crash does; for a process that is about to exit."""
         if self._ticking is not None:
