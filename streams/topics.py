@@ -42,7 +42,6 @@ class Topic:
     retention_ms: int | None = 7 * DAY_MS
     """None: compacted, the last record of each key is kept for ever."""
     is_changelog: bool = False
-    has_one_partition: bool = False
 
     def settings(self, *, min_insync_replicas: int) -> dict[str, str]:
         """Kafka's settings of this topic, as they are created and checked."""
@@ -70,6 +69,7 @@ class Layout:
     """How an installation lays its topics out."""
 
     partitions: int
+    """Of every topic: workers read and write all of them by the same numbers."""
     replication: int
     min_insync_replicas: int
     ingress: Collection[str] = tuple(topics.REQUESTED.values())
@@ -79,9 +79,6 @@ class Layout:
     def topics(self) -> tuple[Topic, ...]:
         """All topics, public ones first."""
         return (*_public(self.ingress), *_internal(self.ingress), *_changelogs(self))
-
-    def partitions_of(self, topic: Topic) -> int:
-        return 1 if topic.has_one_partition else self.partitions
 
     def settings_of(self, topic: Topic) -> dict[str, str]:
         return topic.settings(min_insync_replicas=self.min_insync_replicas)
@@ -96,7 +93,6 @@ def _public(ingress: Collection[str]) -> list[Topic]:
             key=each.key,
             writers=", ".join(each.writers),
             retention_ms=None if each.retention_days is None else each.retention_days * DAY_MS,
-            has_one_partition=each.name == topics.CONTROLS,
         )
         for each in PUBLIC_TOPICS
     }

@@ -1,0 +1,166 @@
+"""Topics on a cluster: created where missing, read for comparison, required by a worker's start."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+
+from streams.names import Names
+from streams.topic_check import Difference, Found, differences, lines
+from streams.topics import Layout
+
+_RETRY_SECONDS = 1.0
+_SETTLE_SECONDS = 30.0
+_SETTLE_TURN_SECONDS = 0.1
+
+
+class ConfigurationRefused(RuntimeError):
+    """Raised when the cluster is not what the configuration says; `str()` is a line a reason."""
+
+
+class TopicNotCreated(RuntimeError):
+    """Raised when the cluster refuses to create a topic; its text is the cluster's."""
+
+
+class TopicAdmin:
+    """The topics of one installation on one cluster; use it as `async with connected(...)`."""
+
+    def __init__(self, client: AIOKafkaAdminClient, *, layout: Layout, names: Names) -> None:
+        self._client = client
+        self._layout = layout
+        self._names = names
+
+    async def create(self) -> list[str]:
+        """Create what is missing and wait until it is there; returns the names.
+
+        What exists is left as it is: `check` says how it differs.
+        """
+        existing = set(await self._client.list_topics())
+        missing = [
+            topic
+            for topic in self._layout.topics()
+            if self._names.physical(topic.name) not in existing
+        ]
+        if not missing:
+            return []
+        answer = await self._client.create_topics(
+            [
+                NewTopic(
+                    self._names.physical(topic.name),
+                    self._layout.partitions,
+                    self._layout.replication,
+                    topic_configs=self._layout.settings_of(topic),
+                )
+                for topic in missing
+            ]
+        )
+        created = _created(answer.topic_errors)
+        async with asyncio.timeout(_SETTLE_SECONDS):
+            # The cluster tells nobody when its brokers have heard of them.
+            while not set(created) <= set(await self._describe()):  # noqa: ASYNC110
+                await asyncio.sleep(_SETTLE_TURN_SECONDS)
+        return created
+
+    async def check(self) -> list[Difference]:
+        """Every difference from the catalogue, the gravest first."""
+        return differences(self._layout, self._names, await self.read())
+
+    async def read(self) -> Mapping[str, Found]:
+        """The installation's topics as the cluster has them."""
+        described = await self._describe()
+        settings = await self._settings(sorted(described)) if described else {}
+        return {
+            name: Found(partitions, replication, settings.get(name, {}))
+            for name, (partitions, replication) in described.items()
+        }
+
+    async def _describe(self) -> dict[str, tuple[int, int]]:
+        """Partitions and least number of copies of each topic of ours that is fully there."""
+        wanted = {self._names.physical(topic.name) for topic in self._layout.topics()}
+        return {
+            each["topic"]: (
+                len(each["partitions"]),
+                min(len(partition["replicas"]) for partition in each["partitions"]),
+            )
+            for each in await self._client.describe_topics()
+            if each["topic"] in wanted and each["partitions"]
+        }
+
+    async def _settings(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        answers = await self._client.describe_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        )
+        found: dict[str, dict[str, str]] = {}
+        for answer in answers:
+            for code, _, _, name, entries in answer.resources:
+                if code:
+                    raise for_code(code)(name)
+                found[name] = {entry[0]: entry[1] for entry in entries}
+        return found
+
+
+def _created(answers: Sequence[Sequence[Any]]) -> list[str]:
+    created, refused = [], []
+    for name, code, *told in answers:
+        if code in (0, TopicAlreadyExistsError.errno):  # somebody else may do the same just now
+            created.append(name)
+        else:
+            refused.append(f"{name}: {(told and told[0]) or for_code(code).__name__}")
+    if refused:
+        raise TopicNotCreated("; ".join(refused))
+    return created
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    connection: Mapping[str, Any], *, layout: Layout, names: Names
+) -> AsyncIterator[TopicAdmin]:
+    """An open `TopicAdmin`.
+
+    Raises:
+        KafkaConnectionError: nobody answers.
+    """
+    client = AIOKafkaAdminClient(**connection)
+    try:
+        await client.start()
+        yield TopicAdmin(client, layout=layout, names=names)
+    finally:
+        await client.close()
+
+
+async def require(
+    connection: Mapping[str, Any],
+    *,
+    layout: Layout,
+    names: Names,
+    on_waiting: Callable[[str], None],
+) -> list[Difference]:
+    """What a worker asks of the cluster before it starts; returns the differences it can bear.
+
+    A broker that is away is waited for; `on_waiting` is told once why.
+
+    Raises:
+        ConfigurationRefused: the topics are not as the configuration says.
+    """
+    was_told = False
+    while True:
+        try:
+            async with connected(connection, layout=layout, names=names) as admin:
+                found = await admin.check()
+            break
+        except (KafkaConnectionError, TimeoutError) as error:
+            if not was_told:
+                on_waiting(f"no Kafka answers at {connection['bootstrap_servers']}: {error}")
+                was_told = True
+        except KafkaError as error:
+            if not error.retriable:
+                raise ConfigurationRefused(f"Kafka refuses us: {error!r}") from None
+        await asyncio.sleep(_RETRY_SECONDS)
+    refused = [difference for difference in found if difference.weight == "refused"]
+    if refused:
+        raise ConfigurationRefused("\n".join(lines(refused)))
+    return found

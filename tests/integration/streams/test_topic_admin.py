@@ -1,0 +1,135 @@
+"""Topics on a real cluster: created once, compared, required."""
+
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from schemas import topics
+from streams.embedded_kafka import EmbeddedKafka
+from streams.names import Names
+from streams.topic_admin import ConfigurationRefused, TopicAdmin, connected, require
+from streams.topics import Layout
+
+LAYOUT = Layout(partitions=2, replication=1, min_insync_replicas=1)
+
+
+class Cluster:
+    """A prefix of its own on the shared broker."""
+
+    def __init__(self, kafka: EmbeddedKafka, client: AIOKafkaAdminClient) -> None:
+        self.connection = {"bootstrap_servers": kafka.bootstrap}
+        self.client = client
+        self.names = Names(f"t{uuid.uuid4().hex[:8]}.")
+
+    def admin(self, layout: Layout = LAYOUT) -> TopicAdmin:
+        return TopicAdmin(self.client, layout=layout, names=self.names)
+
+    async def create_by_hand(
+        self, topic: str, *, partitions: int = LAYOUT.partitions, changed: Mapping[str, str]
+    ) -> None:
+        (wanted,) = (each for each in LAYOUT.topics() if each.name == topic)
+        settings = {**LAYOUT.settings_of(wanted), **changed}
+        await self.client.create_topics(
+            [NewTopic(self.names.physical(topic), partitions, 1, topic_configs=settings)]
+        )
+
+
+@pytest.fixture
+async def cluster(kafka: EmbeddedKafka) -> AsyncIterator[Cluster]:
+    client = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await client.start()
+    yield Cluster(kafka, client)
+    await client.close()
+
+
+async def test_created_topics_are_as_the_catalogue_says(cluster: Cluster) -> None:
+    created = await cluster.admin().create()
+
+    assert created == [cluster.names.physical(topic.name) for topic in LAYOUT.topics()]
+    assert await cluster.admin().check() == []
+
+
+async def test_creating_twice_creates_nothing_more(cluster: Cluster) -> None:
+    await cluster.admin().create()
+
+    assert await cluster.admin().create() == []
+
+
+async def test_creating_leaves_a_topic_that_exists_as_it_is(cluster: Cluster) -> None:
+    await cluster.create_by_hand(topics.RECEIPTS, partitions=3, changed={})
+
+    await cluster.admin().create()
+
+    (difference,) = await cluster.admin().check()
+    assert difference.topic == cluster.names.physical(topics.RECEIPTS)
+    assert (difference.setting, difference.found) == ("partitions", "3")
+
+
+async def test_a_start_is_refused_where_topics_are_missing(cluster: Cluster) -> None:
+    with pytest.raises(ConfigurationRefused, match="topics are missing"):
+        await require(cluster.connection, layout=LAYOUT, names=cluster.names, on_waiting=print)
+
+
+async def test_a_start_is_refused_on_another_number_of_partitions(cluster: Cluster) -> None:
+    await cluster.admin().create()
+
+    with pytest.raises(ConfigurationRefused, match="partitions is 2, expected 4"):
+        await require(
+            cluster.connection,
+            layout=replace(LAYOUT, partitions=4),
+            names=cluster.names,
+            on_waiting=print,
+        )
+
+
+async def test_a_start_is_refused_on_lower_replication(cluster: Cluster) -> None:
+    await cluster.admin().create()
+
+    with pytest.raises(ConfigurationRefused, match="replication is 1, expected 3"):
+        await require(
+            cluster.connection,
+            layout=replace(LAYOUT, replication=3),
+            names=cluster.names,
+            on_waiting=print,
+        )
+
+
+async def test_a_start_bears_what_is_only_a_choice(cluster: Cluster) -> None:
+    await cluster.create_by_hand(topics.RECEIPTS, changed={"retention.ms": "-1"})
+    await cluster.admin().create()
+
+    (difference,) = await require(
+        cluster.connection, layout=LAYOUT, names=cluster.names, on_waiting=print
+    )
+
+    assert (difference.setting, difference.found, difference.weight) == (
+        "retention.ms", "-1", "note",
+    )  # fmt: skip
+
+
+async def test_a_broker_that_is_away_is_waited_for(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    kafka = EmbeddedKafka(tmp_path_factory.mktemp("away"), heap_mb=256)
+    kafka.start()
+    names, connection = Names(), {"bootstrap_servers": kafka.bootstrap}
+    async with connected(connection, layout=LAYOUT, names=names) as admin:
+        await admin.create()
+    kafka.stop()
+    told: list[str] = []
+
+    def start_again(reason: str) -> None:
+        told.append(reason)
+        kafka.start()
+
+    try:
+        differences = await require(connection, layout=LAYOUT, names=names, on_waiting=start_again)
+    finally:
+        kafka.stop()
+
+    assert differences == []
+    assert len(told) == 1
+    assert kafka.bootstrap in told[0]
