@@ -17,7 +17,8 @@ class Txn:
     """One transaction; its records are seen once `state` is committed."""
 
     state: str = "open"
-    touched: set[TopicPartition] = field(default_factory=set)
+    touched: dict[TopicPartition, None] = field(default_factory=dict)
+    """In order: that of a set would differ from run to run, and a seed with it."""
 
 
 @dataclass(slots=True)
@@ -88,7 +89,7 @@ class Broker:
         if txn is None:
             log.wake()
         else:
-            txn.touched.add(place)
+            txn.touched[place] = None
         return log.end - 1
 
     async def produce(self, record: Record) -> TopicPartition:

@@ -53,6 +53,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def now_ms(self) -> int:
         return START_MS + int(self._now_seconds * 1000)
 
+    def elapsed_seconds(self) -> float:
+        return self._now_seconds
+
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Run until `main` is done; nothing else is waited for."""
         asyncio.set_event_loop(self)

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
+from typing import Protocol
 
 from schemas.kafka import InboundRecord, TopicPartition
-from streams.engine.ports import RestoreReport, Transaction
+from streams.engine.ports import Lease, RestoreReport, Transaction
 from streams.engine.routes import Topology
 from streams.engine.runner import Bounds, Runner, RunnerSettings
 from tests.simulation.broker import Broker, Fenced
@@ -37,7 +38,8 @@ class MemoryLease:
         return self._loop.time() - self._renewed_at < SESSION_SECONDS - self.margin_seconds
 
     async def wait_until_good(self) -> None:
-        await self._renewed.wait()
+        while not self.is_good():
+            await self._renewed.wait()
 
 
 class Notes:
@@ -76,6 +78,21 @@ class Notes:
         self.lost.append(source)
 
 
+class Plan(Protocol):
+    """What a process runs, and what lives beside it; see `streams.worker.Plan`."""
+
+    @property
+    def topology(self) -> Topology: ...
+
+    def permit(self, lease: Lease) -> Lease: ...
+
+    async def start(self, die: Callable[[BaseException], None]) -> None: ...
+
+    async def before_open(self, numbers: Collection[int]) -> None: ...
+
+    async def close(self) -> None: ...
+
+
 class Process:
     """One life of one slot. It ends by `die`, by a kill from outside, or by `terminate`."""
 
@@ -88,7 +105,7 @@ class Process:
         *,
         slot: str,
         role: str,
-        topology: Topology,
+        plan: Plan,
         loop: VirtualLoop,
         broker: Broker,
         group: Group,
@@ -96,12 +113,11 @@ class Process:
         notes: Notes,
         settings: RunnerSettings,
         on_death: Callable[["Process", BaseException | None], None],
-        before_open: Callable[[Collection[int]], Awaitable[None]],
     ) -> None:
         self.slot = slot
         self.role = role
         self.domain = Domain(slot)
-        self._topology = topology
+        self._plan = plan
         self._loop = loop
         self.broker = broker
         self._group = group
@@ -114,12 +130,12 @@ class Process:
         self._paused: set[TopicPartition] = set()
         self.lease = self.lease_class(loop)
         self.runner = self.runner_class(
-            topology=topology,
+            topology=plan.topology,
             log_for=self.make_log,
             store_for=self.make_store,
             bounds_of=self._bounds_of,
-            before_open=before_open,
-            lease=self.lease,
+            before_open=plan.before_open,
+            lease=plan.permit(self.lease),
             clock=loop,
             control=self,
             observer=notes,
@@ -174,6 +190,7 @@ class Process:
             self.die(error)
 
     async def _run(self) -> None:
+        await self._plan.start(self.die)
         await self.broker.round_trip()
         member = self._member = self._group.join(self.slot)
         while not self._terminating.is_set():
@@ -188,6 +205,7 @@ class Process:
             self._paused.clear()
             if not self._terminating.is_set():
                 self._group.rejoin(member)
+        await self._plan.close()
         self.die(None)
 
     async def _beat(self) -> None:

@@ -4,7 +4,7 @@ Where the rules themselves are tested it is better than the real stages: there i
 else in it that could hide a broken rule, or break by itself.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,7 +14,9 @@ from agents.stage import Batch, Effects, Item
 from schemas.kafka import InboundRecord, Record, TopicPartition
 from schemas.outcome import Accepted, NotProcessed, Outcome
 from streams.engine.items import Taken
+from streams.engine.ports import Lease
 from streams.engine.routes import Source, Timer, Topology
+from tables.expiry import HEAD_BYTES, with_expiry
 from tables.schedule import DueTable
 from tables.state import Kind, Row
 from tests.simulation.world import Role
@@ -66,7 +68,7 @@ class SmallDecide:
         count = (_decode_counter(stored) if stored else 0) + len(new)
         yield Effects(
             rows=[
-                *(Row(Kind.TRANSIENT, b"d" + each, b"1") for each in new),
+                *(Row(Kind.TRANSIENT, b"d" + each, with_expiry(0, b"1")) for each in new),
                 Row(Kind.DURABLE, b"count", _encode(count)),
             ],
             records=[Record(DELIVERIES, batch.partition, each) for each in new],
@@ -98,7 +100,8 @@ class SmallSend:
         calls: list[SmallCall] = []
         settled: list[tuple[Item[bytes], str]] = []
         again: list[Item[bytes]] = []
-        for item, row in zip(batch.items, ledger, strict=True):
+        for item, kept in zip(batch.items, ledger, strict=True):
+            row = kept[HEAD_BYTES:] if kept is not None else None
             if row is None or (row == b"retry" and item.row_key is not None):
                 calls.append(SmallCall(item))
             elif row == b"intent":
@@ -138,7 +141,7 @@ def _outcomes(batch: Batch[bytes], finished: list[tuple[SmallCall, Sequence[Outc
 
 
 def _ledger(item: Item[bytes], state: bytes) -> Row:
-    return Row(Kind.TRANSIENT, b"a" + item.value, state)
+    return Row(Kind.TRANSIENT, b"a" + item.value, with_expiry(0, state))
 
 
 def _receipt(batch: Batch[bytes], item: Item[bytes], status: str) -> Record:
@@ -162,7 +165,23 @@ def send_topology(provider: SmallProvider) -> Topology:
     return Topology("send", (source,), (timer,), SmallEnvelopes())
 
 
+@dataclass(frozen=True, slots=True)
+class SmallPlan:
+    """A topology with nothing beside it."""
+
+    topology: Topology
+
+    def permit(self, lease: Lease) -> Lease:
+        return lease
+
+    async def start(self, die: Callable[[BaseException], None]) -> None: ...
+
+    async def before_open(self, numbers: Collection[int]) -> None: ...
+
+    async def close(self) -> None: ...
+
+
 SMALL_ROLES = (
-    Role("decide", 2, lambda world: decide_topology()),
-    Role("send", 2, lambda world: send_topology(world.provider)),
+    Role("decide", 2, lambda world: SmallPlan(decide_topology())),
+    Role("send", 2, lambda world: SmallPlan(send_topology(world.provider))),
 )

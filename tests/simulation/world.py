@@ -2,28 +2,26 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from schemas.kafka import Record, TopicPartition
-from streams.engine.routes import Topology
 from streams.engine.runner import RunnerSettings
 from tests.simulation.broker import Broker
 from tests.simulation.disk import Files
 from tests.simulation.group import Group
 from tests.simulation.loop import Domain, VirtualLoop
-from tests.simulation.process import EXPECTED_DEATHS, Notes, Process
+from tests.simulation.process import EXPECTED_DEATHS, Notes, Plan, Process
 from tests.simulation.provider import Provider
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One consumer group: how its topology is built for a process, and what it waits for."""
+    """One consumer group, and what each of its processes runs; made anew for every life."""
 
     name: str
     slots: int
-    topology: Callable[["World"], Topology]
-    before_open: Callable[["World"], Awaitable[None]] | None = None
+    plan: Callable[["World"], Plan]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +73,19 @@ class World:
         *,
         faults: Faults,
         fault_seconds: float,
+        calm_seconds: float = 0.2,
         settled: Callable[["World"], bool],
         limit_seconds: float = 4000.0,
     ) -> None:
-        """Strike the faults during the load, then let the world come to rest; raises when it
-        does not, or when a process died of something no rule asks for."""
+        """Strike the faults during the load, after a while of calm, then let the world come to
+        rest; raises when it does not, or when a process died of something no rule asks for."""
 
         async def main() -> None:
             for role in self._roles.values():
                 for number in range(role.slots):
                     self._start(role.name, f"{role.name}-{number}")
             watch = asyncio.create_task(self._watch_sessions())
-            blows = asyncio.create_task(self._strike(faults, fault_seconds))
+            blows = asyncio.create_task(self._strike(faults, calm_seconds, fault_seconds))
             await load(self)
             await blows
             while not settled(self):
@@ -112,6 +111,11 @@ class World:
             values += [record.value for record in records if record.value is not None]
         return values
 
+    @property
+    def processes(self) -> list[Process]:
+        """Those that run now."""
+        return [process for process in self._processes.values() if not process.domain.is_dead]
+
     async def produce(self, record: Record) -> None:
         await self.broker.produce(record)
 
@@ -119,14 +123,10 @@ class World:
         role = self._roles[role_name]
         self._wanted.add(slot)
 
-        async def before_open(numbers: Collection[int]) -> None:
-            if role.before_open is not None:
-                await role.before_open(self)
-
         process = self._processes[slot] = self._process_class(
             slot=slot,
             role=role_name,
-            topology=role.topology(self),
+            plan=role.plan(self),
             loop=self.loop,
             broker=self.broker,
             group=self._groups[role_name],
@@ -134,7 +134,6 @@ class World:
             notes=self.notes,
             settings=self.settings,
             on_death=self._on_death,
-            before_open=before_open,
         )
         self._all.append(process)
 
@@ -161,7 +160,7 @@ class World:
             for group in self._groups.values():
                 group.expire()
 
-    async def _strike(self, faults: Faults, seconds: float) -> None:
+    async def _strike(self, faults: Faults, calm_seconds: float, seconds: float) -> None:
         blows: list[Callable[[], Awaitable[None]]] = [
             *[self._kill] * faults.kills,
             *[self._suspend] * faults.suspensions,
@@ -170,7 +169,7 @@ class World:
             *[self._wipe] * faults.wipes,
             *[self._restore_stale_disk] * faults.stale_disks,
         ]
-        moments = sorted(self.random.uniform(0.2, seconds) for _ in blows)
+        moments = sorted(self.random.uniform(calm_seconds, seconds) for _ in blows)
         self.random.shuffle(blows)
         struck = []
         for moment, blow in zip(moments, blows, strict=True):
@@ -179,7 +178,7 @@ class World:
         await asyncio.gather(*struck)
 
     def _victim(self) -> Process | None:
-        alive = [p for p in self._processes.values() if not p.domain.is_dead]
+        alive = self.processes
         return self.random.choice(alive) if alive else None
 
     async def _kill(self) -> None:
