@@ -7,6 +7,8 @@ killed leaves no Java behind (`PR_SET_PDEATHSIG`).
 
 import base64
 import contextlib
+import fcntl
+import hashlib
 import json
 import logging
 import os
@@ -21,7 +23,14 @@ from pathlib import Path
 from streams.children import spawn
 
 KAFKA_VERSION = "4.4.0"
-_COORDINATES = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-nop:1.7.36"
+_COORDINATES = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:1.7.36"
+_QUIET = (
+    "--sun-misc-unsafe-memory-access=allow",  # a warning that concerns nobody here
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ssXXX",
+)
+"""Into `kafka.log`: without it a broker that cannot start ends and says nothing."""
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 
@@ -63,6 +72,10 @@ class EmbeddedKafka:
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None else None
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Start and wait until it answers; raises `KafkaUnavailable`."""
         java, class_path = _java(), _class_path(self._cache_dir)
@@ -70,6 +83,8 @@ class EmbeddedKafka:
         self._identity = self._read_identity()
         config = self._data_dir / "server.properties"
         config.write_text(self._server_properties())
+        for port in (self._identity["port"], self._identity["controller_port"]):
+            self._refuse_if_taken(int(port))
         if not (self._data_dir / "log" / "meta.properties").exists():
             self._format(java, class_path, config)
         self._process = self._spawn(java, class_path, config)
@@ -162,18 +177,29 @@ class EmbeddedKafka:
         }
         return "".join(f"{name}={value}\n" for name, value in properties.items())
 
+    def _refuse_if_taken(self, port: int) -> None:
+        """Whoever has it could answer in our place, and we would take it for ours."""
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Java's own does
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                raise KafkaUnavailable(
+                    f"port {port} is taken: is a Kafka of {self._data_dir} running already?"
+                ) from None
+
     def _format(self, java: Path, class_path: str, config: Path) -> None:
         command = [str(java), "-cp", class_path, "kafka.tools.StorageTool", "format"]
         command += ["--standalone", "-t", self._identity["cluster_id"], "-c", str(config)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-            raise KafkaUnavailable(f"the Kafka data folder could not be formatted: {last}")
+            last = _last_line(done.stderr or done.stdout)
+            raise KafkaUnavailable(f"{self._data_dir} could not be formatted for Kafka: {last}")
 
     def _spawn(self, java: Path, class_path: str, config: Path) -> "subprocess.Popen[bytes]":
         log = (self._data_dir / "kafka.log").open("ab")
-        command = [str(java), f"-Xmx{self._heap_mb}m", "-Xms256m", "-XX:+UseG1GC"]
-        command += ["-cp", class_path, "kafka.Kafka", str(config)]
+        command = [str(java), f"-Xmx{self._heap_mb}m", f"-Xms{min(256, self._heap_mb)}m"]
+        command += ["-XX:+UseG1GC", *_QUIET, "-cp", class_path, "kafka.Kafka", str(config)]
         with log:
             return spawn(command, output=log)
 
@@ -183,7 +209,9 @@ class EmbeddedKafka:
         request = _api_versions_request()
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                raise KafkaUnavailable(f"Kafka ended at its start: see {self._data_dir}/kafka.log")
+                log = self._data_dir / "kafka.log"
+                last = _last_line(log.read_text(errors="replace"))
+                raise KafkaUnavailable(f"Kafka ended at its start: {last} (more in {log})")
             with (
                 contextlib.suppress(OSError),
                 socket.create_connection(("127.0.0.1", int(self._identity["port"])), 1) as probe,
@@ -217,31 +245,46 @@ def _java() -> Path:
 
 def _class_path(cache_dir: Path) -> str:
     """The jars of Kafka, resolved once and remembered; a second start asks nobody."""
-    remembered = cache_dir / f"kafka-{KAFKA_VERSION}.classpath"
-    if remembered.exists():
-        class_path = remembered.read_text()
-        if all(Path(jar).exists() for jar in class_path.split(os.pathsep)):
-            return class_path
+    key = hashlib.sha256(_COORDINATES.encode()).hexdigest()[:8]
+    remembered = cache_dir / f"kafka-{KAFKA_VERSION}-{key}.classpath"
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    with (cache_dir / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two first starts would fetch into each other's files
+        if remembered.exists():
+            class_path = remembered.read_text()
+            if all(Path(jar).is_file() for jar in class_path.split(os.pathsep)):
+                return class_path
+        class_path = _resolve(cache_dir / "jars")
+        remembered.write_text(class_path)
+        return class_path
+
+
+def _resolve(jars_dir: Path) -> str:
     import jgo
 
     logging.getLogger("jgo").setLevel(logging.ERROR)  # it misses a tool that nobody needs
-    cache_dir.mkdir(parents=True, exist_ok=True)
     java_home = os.environ.get("JAVA_HOME")
     os.environ["JAVA_HOME"] = str(_java().parent.parent)  # jgo asks the environment for it
     try:
-        built = jgo.build(_COORDINATES, cache_dir=cache_dir / "jars")
+        built = jgo.build(_COORDINATES, cache_dir=jars_dir)
     except Exception as error:  # whatever jgo raises, the user can do one thing about it
         raise KafkaUnavailable(
-            f"the jars of Kafka {KAFKA_VERSION} could not be fetched from Maven Central: {error}"
+            f"the jars of Kafka {KAFKA_VERSION} could not be fetched from Maven Central: "
+            f"{_last_line(str(error))}"
         ) from error
     finally:
         if java_home is None:
             del os.environ["JAVA_HOME"]
         else:
             os.environ["JAVA_HOME"] = java_home
-    class_path = os.pathsep.join(str(jar) for jar in built.all_jars)
-    remembered.write_text(class_path)
-    return class_path
+    return os.pathsep.join(str(jar) for jar in built.all_jars)
+
+
+def _last_line(text: str) -> str:
+    """The last one that is not indented: of a stack trace, what went wrong."""
+    return next(
+        (line for line in reversed(text.splitlines()) if line[:1].strip()), "no reason given"
+    )
 
 
 def _free_ports(count: int) -> list[int]:

@@ -1,0 +1,44 @@
+"""`postrider config`: is `faust.yaml` right, and what does it mean?"""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from streams.cli.options import CONFIG_FILE, AsJson, in_file, load_config, new_app
+from streams.config import EVERYTHING, ConfigInvalid
+
+app = new_app(has_subcommands=True)
+
+
+@app.callback()
+def config() -> None:
+    """Look at the configuration."""
+
+
+@app.command()
+def check(
+    file: Annotated[
+        Path, typer.Argument(envvar="POSTRIDER_CONFIG", help="Configuration file.")
+    ] = CONFIG_FILE,
+    without_secrets: Annotated[
+        bool,
+        typer.Option("--without-secrets", help="Where the secrets are not at hand, as in CI."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Validate the file, compile all templates, and print what is in force, secrets masked.
+
+    Faults are printed one a line, each with its place and what is expected there; exit code 2.
+    """
+    loaded = load_config(file, role=None if without_secrets else EVERYTHING)
+    try:
+        _ = loaded.templates
+    except ConfigInvalid as error:
+        raise in_file(file, error) from None
+    effective = loaded.masked()
+    if as_json:
+        effective = json.dumps(yaml.safe_load(effective), ensure_ascii=False, indent=2)
+    typer.echo(effective.rstrip())

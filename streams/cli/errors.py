@@ -1,0 +1,36 @@
+"""Mistakes that a user can mend, in words. What is not here is a bug and keeps its traceback."""
+
+import re
+from collections.abc import Sequence
+
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from streams.config_errors import ConfigInvalid
+from streams.embedded_kafka import KafkaUnavailable
+
+EXIT_MISTAKE = 2
+
+
+class Mistake(Exception):
+    """Raised by a command for what its user can mend; its text is one line and says how."""
+
+
+def words_for(error: Exception) -> Sequence[str]:
+    """The lines to print; none for a bug."""
+    match error:
+        case ConfigInvalid():
+            return error.problems
+        case Mistake() | KafkaUnavailable():
+            return [str(error)]
+        case KafkaConnectionError():
+            return [f"no Kafka answers at {_servers_in(error)}"]
+        case KafkaError():
+            return [f"Kafka refuses: {error.__class__.__name__}: {error}"]
+        case _:
+            return []
+
+
+def _servers_in(error: KafkaConnectionError) -> str:
+    """aiokafka tells them as tuples of a socket module."""
+    found = re.findall(r"\('([^']+)', (\d+)", str(error))
+    return ", ".join(f"{host}:{port}" for host, port in found) or str(error)
