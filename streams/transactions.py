@@ -95,8 +95,11 @@ class KafkaLog:
         self._end_requests = 0
         try:
             committed = await self._commit(self._producer, transaction)
-        except ProducerFenced as error:
-            raise Fenced(f"{self._role}-{self._partition}") from error
+        except Exception as error:
+            # Whichever call came next may have raised something else about the dead producer.
+            if isinstance(_what_ended(self._producer), ProducerFenced):
+                raise Fenced(f"{self._role}-{self._partition}") from error
+            raise
         self._last_at = self._monotonic_seconds()
         return committed
 
@@ -149,8 +152,7 @@ class KafkaLog:
             if not _add(builder, record):
                 futures.append((await self._send(producer, builder, place), count))
                 builder, count = producer.create_batch(), 0
-                if not _add(builder, record):
-                    raise ValueError(f"a record for {place} does not fit an empty batch")
+                _add(builder, record)  # the first always fits: how large it may be is the broker's
             count += 1
         futures.append((await self._send(producer, builder, place), count))
         for future, _ in futures:
@@ -193,7 +195,14 @@ class KafkaLog:
         producer.client.send = send
 
 
+def _what_ended(producer: AIOKafkaProducer) -> BaseException | None:
+    """The error that made the producer useless; asyncio complains if nobody ever asks."""
+    transaction = producer._txn_manager.wait_for_transaction_end()
+    return transaction.exception() if transaction.done() else None
+
+
 def _add(builder: Any, record: Record) -> bool:
+    """False when the batch is full."""
     headers = list(record.headers)
     return (
         builder.append(key=record.key, value=record.value, timestamp=None, headers=headers)

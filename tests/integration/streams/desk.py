@@ -1,0 +1,121 @@
+"""A desk: topics of its own for each test, and a look at what readers of them would see."""
+
+import gc
+import uuid
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.structs import TopicPartition as KafkaPartition
+
+from schemas.kafka import Record
+from streams.engine.ports import Transaction
+from streams.names import Names, changelog
+from streams.transactions import KafkaLog
+from tables.packing import RowList
+from tables.state import Kind
+
+ROLE = "decide"
+OUT = "deliveries"
+
+
+class GivenLease:
+    """A lease that is whatever the test says."""
+
+    def __init__(self) -> None:
+        self.good = True
+
+    def is_good(self) -> bool:
+        return self.good
+
+    async def wait_until_good(self) -> None:
+        raise AssertionError("nobody waits for a lease here")
+
+
+class Desk:
+    """One role-partition's topics on a real Kafka, and readers of them."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        self.connection: dict[str, Any] = {"bootstrap_servers": bootstrap}
+        self.names = Names(f"t{uuid.uuid4().hex[:8]}.")
+        self.lease = GivenLease()
+        self.admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        self._logs: list[KafkaLog] = []
+
+    async def open(self) -> None:
+        await self.admin.start()
+        await self.create(*self.topics)
+
+    async def close(self) -> None:
+        for log in self._logs:
+            await log.close()
+        await self.admin.close()
+        # A fenced producer of aiokafka leaves futures that nobody asks. Complained about at any
+        # later moment, they can break Python 3.11's parser, which a traceback calls again.
+        self._logs.clear()
+        gc.collect()
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        return (OUT, *(changelog(ROLE, kind) for kind in Kind))
+
+    async def create(self, *topics: str) -> None:
+        await self.admin.create_topics([NewTopic(self.names.physical(t), 1, 1) for t in topics])
+
+    async def log(self, **options: Any) -> KafkaLog:
+        """A started log, closed at the end of the test."""
+        given: dict[str, Any] = {"connection": self.connection, "lease": self.lease, **options}
+        log = KafkaLog(role=ROLE, partition=0, names=self.names, **given)
+        await log.start()
+        self._logs.append(log)
+        return log
+
+    def producer(self) -> AIOKafkaProducer:
+        """One that shares the partition's transactional id: what an earlier owner left behind."""
+        return AIOKafkaProducer(
+            bootstrap_servers=self.bootstrap,
+            transactional_id=self.names.transactional_id(ROLE, 0),
+            transaction_timeout_ms=10_000,
+        )
+
+    async def read(
+        self, topic: str, isolation: str = "read_committed"
+    ) -> list[tuple[int, bytes | None, bytes | None]]:
+        """Offset, key and value of whatever a reader of this isolation sees up to now."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap,
+            isolation_level=isolation,
+            enable_auto_commit=False,
+            fetch_max_wait_ms=20,
+        )
+        is_committed = isolation == "read_committed"
+        await consumer.start()
+        try:
+            place = self.place(topic)
+            consumer.assign([place])
+            await consumer.seek_to_beginning(place)
+            found = []
+            end = None
+            while end is None or await consumer.position(place) < end:
+                records = (await consumer.getmany(place, timeout_ms=100)).get(place, ())
+                found += [(record.offset, record.key, record.value) for record in records]
+                # The end as of the last fetch; what is behind an open transaction is not read.
+                ask = consumer.last_stable_offset if is_committed else consumer.highwater
+                end = ask(place)
+        finally:
+            await consumer.stop()
+        return found
+
+    async def values(self, topic: str) -> list[bytes | None]:
+        return [value for _, _, value in await self.read(topic)]
+
+    def place(self, topic: str) -> KafkaPartition:
+        return KafkaPartition(self.names.physical(topic), 0)
+
+
+def transaction(
+    *, transient: RowList | None = None, durable: RowList | None = None, out: tuple[bytes, ...] = ()
+) -> Transaction:
+    records = [Record(OUT, 0, value) for value in out]
+    return Transaction(rows=(transient or [], durable or []), records=records)

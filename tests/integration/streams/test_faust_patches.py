@@ -1,0 +1,211 @@
+"""Each change to Faust and aiokafka: what upstream does without it, and that it still does what it must.
+
+A test that fails on "upstream" after an upgrade says that the patch is needless.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import aiokafka
+import aiokafka.producer.sender as sender
+import faust
+import pytest
+from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator
+from aiokafka.structs import TopicPartition as KafkaPartition
+from faust.tables.manager import TableManager
+from faust.transport.drivers import aiokafka as driver
+
+from streams import faust_app, faust_patches, worker
+from streams.lease import HeartbeatLease
+from tests.integration.streams.desk import OUT, ROLE, Desk
+
+SESSION_SECONDS = 1.0
+CONCURRENT_TRANSACTIONS = 51
+
+PATCHED: tuple[tuple[Any, str], ...] = (
+    (sender, "BACKOFF_OVERRIDE"),
+    (TableManager, "on_start"),
+    (GroupCoordinator, "_on_join_complete"),
+    (GroupCoordinator, "_do_heartbeat"),
+    (GroupCoordinator, "reset_generation"),
+    (CoordinatorGroupRebalance, "_send_sync_group_request"),
+)
+
+
+@pytest.fixture(autouse=True)
+def _upstream_afterwards() -> Iterator[None]:
+    originals = [(owner, name, getattr(owner, name)) for owner, name in PATCHED]
+    yield
+    for owner, name, original in originals:
+        setattr(owner, name, original)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "ours", "methods"),
+    [
+        (driver.AIOKafkaConsumerThread, faust_app._Thread, ("_create_worker_consumer",)),
+        (
+            driver.Consumer,
+            faust_app._Consumer,
+            ("_new_consumer_thread", "perform_seek", "_wait_next_records"),
+        ),
+        (driver.Producer, faust_app._NoProducer, ("on_start", "on_stop", "flush")),
+        (faust.App, faust_app.RoleApp, ("_new_transport", "_new_producer_transport")),
+        (faust.Worker, worker._FaustWorker, ("_setup_logging", "_schedule_shutdown")),
+    ],
+)
+def test_what_we_override_still_exists_upstream(
+    upstream: type, ours: type, methods: tuple[str, ...]
+) -> None:
+    for method in methods:
+        assert callable(getattr(upstream, method)), f"upstream has no {method} any more"
+        assert method in vars(ours)
+
+
+def _backoff_while_markers_are_written() -> object:
+    handler = sender.AddPartitionsToTxnHandler(
+        SimpleNamespace(_txn_manager=SimpleNamespace(txn_partitions=set()), _retry_backoff=0.1),
+        [KafkaPartition("t", 0)],
+    )
+    answer = SimpleNamespace(errors=[("t", [(0, CONCURRENT_TRANSACTIONS)])])
+    return handler.handle_response(answer)
+
+
+def test_a_transaction_right_after_another_waits_two_milliseconds_and_not_twenty() -> None:
+    assert _backoff_while_markers_are_written() == 0.02, "upstream"
+
+    faust_patches.shorten_transaction_backoff()
+
+    assert _backoff_while_markers_are_written() == 0.002
+
+
+class _Tables:
+    """What `TableManager.on_start` uses of itself."""
+
+    def __init__(self) -> None:
+        self.done: list[object] = []
+        self.should_stop = False
+        self.recovery = SimpleNamespace(start=self._start)
+
+    async def sleep(self, seconds: float) -> None:
+        self.done.append(seconds)
+
+    async def _update_channels(self) -> None:
+        self.done.append("channels")
+
+    async def _start(self) -> None:
+        self.done.append("recovery")
+
+
+async def test_tables_start_without_a_second_of_sleep() -> None:
+    upstream: Any = _Tables()
+    ours: Any = _Tables()
+    await TableManager.on_start(upstream)
+    assert upstream.done == [1.0, "channels", "recovery"], "upstream"
+
+    faust_patches.start_tables_at_once()
+    await TableManager.on_start(ours)
+
+    assert ours.done == ["channels", "recovery"]
+
+
+class _Parked:
+    """What `_wait_next_records` uses of itself when every partition is paused."""
+
+    def __init__(self) -> None:
+        self.flow_active = True
+        self.app = SimpleNamespace(client_only=False)
+        self.not_waiting_next_records = asyncio.Event()
+        self.slept: list[float] = []
+
+    def _get_active_partitions(self) -> set[object]:
+        return set()
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+async def test_a_consumer_whose_partitions_are_all_paused_looks_again_at_once() -> None:
+    upstream: Any = _Parked()
+    await driver.Consumer._wait_next_records(upstream, timeout=1.0)
+    assert upstream.slept == [1], "upstream"
+
+    ours: Any = _Parked()
+    assert await faust_app._Consumer._wait_next_records(ours, timeout=1.0) == ({}, set())
+    assert ours.slept == []
+
+
+class _SlowToTakeOver(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]  # untyped base
+    """The first assignment takes longer than the session; the coordinator tells of a second one."""
+
+    def __init__(self) -> None:
+        self.assignments = 0
+        self.first_taken_over = asyncio.Event()
+        self.assigned_again = asyncio.Event()
+
+    async def on_partitions_revoked(self, revoked: object) -> None: ...
+
+    async def on_partitions_assigned(self, assigned: object) -> None:
+        self.assignments += 1
+        if self.assignments > 1:
+            self.assigned_again.set()
+            return
+        await asyncio.sleep(2.5 * SESSION_SECONDS)  # the restore; nothing here could be awaited
+        self.first_taken_over.set()
+
+
+def _member(desk: Desk, **options: Any) -> aiokafka.AIOKafkaConsumer:
+    return aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=desk.bootstrap,
+        group_id=desk.names.group(ROLE),
+        enable_auto_commit=False,
+        session_timeout_ms=int(SESSION_SECONDS * 1000),
+        heartbeat_interval_ms=200,
+        retry_backoff_ms=20,
+        **options,
+    )
+
+
+async def _take_over_slowly(desk: Desk) -> _SlowToTakeOver:
+    listener, member = _SlowToTakeOver(), _member(desk)
+    member.subscribe([desk.names.physical(OUT)], listener=listener)
+    await member.start()
+    try:
+        await listener.first_taken_over.wait()
+        waiting = asyncio.create_task(listener.assigned_again.wait())
+        await asyncio.wait([waiting], timeout=1.5 * SESSION_SECONDS)
+        waiting.cancel()
+    finally:
+        await member.stop()
+    return listener
+
+
+async def test_a_restore_longer_than_the_session_keeps_the_membership(desk: Desk) -> None:
+    assert (await _take_over_slowly(desk)).assignments == 2, "upstream"
+
+    faust_patches.beat_during_assignment()
+
+    assert (await _take_over_slowly(desk)).assignments == 1
+
+
+async def test_a_lease_follows_heartbeats_and_a_lost_membership_is_told(desk: Desk) -> None:
+    lease = HeartbeatLease(session_seconds=SESSION_SECONDS, margin_seconds=0.2)
+    lost = asyncio.Event()
+    lease.bind(asyncio.get_running_loop())
+    faust_patches.watch_membership(lease, lost.set)
+    member = _member(desk)
+    member.subscribe([desk.names.physical(OUT)])
+    await member.start()
+    try:
+        await lease.wait_until_good()
+        assert not lost.is_set()
+
+        time.sleep(2.5 * SESSION_SECONDS)  # noqa: ASYNC251  # suspended: nothing runs, nothing beats
+        assert not lease.is_good()
+        await asyncio.wait_for(lost.wait(), 10)
+        await asyncio.wait_for(lease.wait_until_good(), 10)
+    finally:
+        await member.stop()

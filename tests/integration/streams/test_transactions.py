@@ -1,0 +1,206 @@
+"""R1 on a real Kafka: what one partition commits is there whole, once, and only from its owner."""
+
+import asyncio
+import random
+import struct
+
+import aiokafka
+import pytest
+from aiokafka.errors import MessageSizeTooLargeError, ProducerFenced
+
+from streams.embedded_kafka import EmbeddedKafka
+from streams.names import changelog
+from streams.transactions import Fenced, KafkaLog, LeaseLost
+from tables.packing import unpack_rows
+from tables.state import Kind
+from tests.integration.streams.desk import OUT, ROLE, Desk, transaction
+from tests.integration.streams.kafka_proxy import (
+    ADD_PARTITIONS,
+    END_TRANSACTION,
+    PRODUCE,
+    KafkaProxy,
+)
+
+TRANSIENT, DURABLE = (changelog(ROLE, kind) for kind in Kind)
+A_DAY_SECONDS = 86_400.0
+
+
+async def test_rows_and_records_of_a_transaction_are_there_together_in_order(desk: Desk) -> None:
+    log = await desk.log()
+
+    committed = await log.commit(
+        transaction(
+            transient=[(b"d1", b"x" * 9), (b"d2", None)],
+            durable=[(b"r1", b"one"), (b"r2", None)],
+            out=(b"first", b"second", b"third"),
+        )
+    )
+
+    assert await desk.values(OUT) == [b"first", b"second", b"third"]
+    assert [key for _, key, _ in await desk.read(DURABLE)] == [b"r1", b"r2"]
+    (packed,) = await desk.values(TRANSIENT)
+    assert unpack_rows(packed or b"") == [(b"d1", b"x" * 9), (b"d2", None)]
+    assert committed.offsets == (0, 1), "the offsets of the last row of each kind"
+
+
+async def test_a_kind_without_rows_has_no_offset(desk: Desk) -> None:
+    log = await desk.log()
+
+    assert (await log.commit(transaction(out=(b"only",)))).offsets == (None, None)
+    assert (await log.commit(transaction(durable=[(b"r", b"1")]))).offsets == (None, 0)
+
+
+async def test_a_transaction_larger_than_a_batch_keeps_its_order_and_tells_its_last_offset(
+    desk: Desk,
+) -> None:
+    log = await desk.log()
+    rows = [(b"%05d" % number, b"v" * 1000) for number in range(3000)]
+
+    committed = await log.commit(transaction(transient=[*rows], durable=[*rows]))
+
+    read = await desk.read(DURABLE)
+    assert [key for _, key, _ in read] == [key for key, _ in rows]
+    packs = await desk.read(TRANSIENT)
+    assert [row for _, _, pack in packs for row in unpack_rows(pack or b"")] == rows
+    assert committed.offsets == (packs[-1][0], read[-1][0])
+
+
+async def test_a_record_that_the_broker_refuses_takes_its_transaction_with_it(desk: Desk) -> None:
+    log = await desk.log()
+    too_large = random.Random(1).randbytes(2_500_000)
+
+    with pytest.raises(MessageSizeTooLargeError):
+        await log.commit(transaction(durable=[(b"r", b"1")], out=(too_large,)))
+
+    await desk.log()  # the next owner aborts it
+    assert await desk.values(DURABLE) == []
+
+
+async def test_an_earlier_owner_is_fenced_and_what_it_writes_is_never_seen(desk: Desk) -> None:
+    zombie = await desk.log()
+    await zombie.commit(transaction(out=(b"before",)))
+    owner = await desk.log()
+
+    with pytest.raises(Fenced):
+        await zombie.commit(transaction(durable=[(b"r", b"zombie")], out=(b"zombie",)))
+
+    await owner.commit(transaction(durable=[(b"r", b"owner")], out=(b"after",)))
+    assert await desk.values(OUT) == [b"before", b"after"]
+    assert await desk.values(DURABLE) == [b"owner"]
+
+
+async def test_taking_over_aborts_what_a_dead_owner_left_open(desk: Desk) -> None:
+    async with desk.producer() as dead:
+        await dead.begin_transaction()
+        await dead.send_and_wait(desk.names.physical(OUT), b"half", partition=0)
+        owner = await desk.log()  # the dead one never ends its transaction
+
+        await owner.commit(transaction(out=(b"whole",)))
+
+        assert await desk.values(OUT) == [b"whole"], "readers wait behind it no longer"
+        await owner.close()
+        await _give_up_quietly(dead)
+
+
+async def _give_up_quietly(producer: aiokafka.AIOKafkaProducer) -> None:
+    """A fenced producer refuses to abort, too, before it stops."""
+    with pytest.raises(ProducerFenced):
+        await producer.abort_transaction()
+
+
+async def test_all_partitions_are_registered_in_one_request_before_anything_is_sent(
+    desk: Desk,
+) -> None:
+    async with KafkaProxy(desk.bootstrap) as proxy:
+        log = await desk.log(connection={"bootstrap_servers": proxy.bootstrap})
+
+        await log.commit(
+            transaction(transient=[(b"d", b"x" * 9)], durable=[(b"r", b"1")], out=(b"o",))
+        )
+        await log.close()
+
+    kinds = [kind for kind in proxy.order if kind in (ADD_PARTITIONS, PRODUCE, END_TRANSACTION)]
+    assert kinds[0] == ADD_PARTITIONS
+    assert kinds.count(ADD_PARTITIONS) == 1, "one for three partitions"
+    assert kinds[-1] == END_TRANSACTION
+
+
+async def test_a_late_twin_of_an_end_of_transaction_cannot_commit_half_of_the_next(
+    desk: Desk,
+) -> None:
+    async with KafkaProxy(desk.bootstrap) as proxy:
+        connection = {"bootstrap_servers": proxy.bootstrap, "request_timeout_ms": 700}
+        log = await desk.log(connection=connection)
+        proxy.hold(END_TRANSACTION)
+
+        await log.commit(transaction(out=(b"one",)))  # its end was sent twice: one is on the way
+        late = await proxy.held()
+        proxy.hold(END_TRANSACTION)
+        second = asyncio.create_task(log.commit(transaction(out=(b"two",))))
+        on_time = await proxy.held()  # the second transaction is written, and not ended
+        answer = await late.release()
+
+        assert _refused(answer), "the broker took the twin for the end of the second transaction"
+        assert await desk.values(OUT) == [b"one"]
+        await on_time.release()
+        await second
+        assert await desk.values(OUT) == [b"one", b"two"]
+        await log.close()
+
+
+def _refused(answer: bytes) -> bool:
+    """EndTxn v0 answers with a throttle time and an error code."""
+    _, code = struct.unpack_from(">ih", answer)
+    return bool(code != 0)
+
+
+async def test_a_producer_is_renewed_before_the_broker_forgets_it(desk: Desk) -> None:
+    now_seconds = 0.0
+    log = await desk.log(monotonic_seconds=lambda: now_seconds)
+    await log.commit(transaction(out=(b"one",)))
+    epoch = _epoch(log)
+    await log.commit(transaction(out=(b"two",)))
+    assert _epoch(log) == epoch
+
+    now_seconds += A_DAY_SECONDS + 1
+    await log.commit(transaction(out=(b"three",)))
+
+    assert _epoch(log) > epoch
+    assert await desk.values(OUT) == [b"one", b"two", b"three"]
+
+
+async def test_a_renewal_without_the_lease_ends_it(desk: Desk) -> None:
+    now_seconds = 0.0
+    log = await desk.log(monotonic_seconds=lambda: now_seconds)
+    await log.commit(transaction(out=(b"one",)))
+
+    now_seconds += A_DAY_SECONDS + 1
+    desk.lease.good = False
+    with pytest.raises(LeaseLost):
+        await log.commit(transaction(out=(b"of a stale memory",)))
+
+    assert await desk.values(OUT) == [b"one"]
+
+
+def _epoch(log: KafkaLog) -> int:
+    assert log._producer is not None
+    epoch: int = log._producer._txn_manager.producer_epoch
+    return epoch
+
+
+async def test_a_broker_that_answers_nothing_for_a_while_is_waited_out(
+    desk: Desk, kafka: EmbeddedKafka
+) -> None:
+    log = await desk.log()
+    await log.commit(transaction(out=(b"one",)))
+
+    kafka.pause()
+    try:
+        waiting = asyncio.create_task(log.commit(transaction(out=(b"two",))))
+        done, _ = await asyncio.wait([waiting], timeout=0.5)
+        assert not done
+    finally:
+        kafka.resume()
+    await waiting
+
+    assert await desk.values(OUT) == [b"one", b"two"]
