@@ -24,9 +24,8 @@ def sandbox(
         Path | None, typer.Option(help="Fault script (YAML or JSON) to start with.", exists=True)
     ] = None,
     announce: Annotated[
-        Path | None,
-        typer.Option(help="Write URLs and credentials to this JSON file once it serves."),
-    ] = None,
+        Path, typer.Option(help="Write URLs and credentials to this JSON file once it serves.")
+    ] = Path(".postrider/sandbox/sandbox.json"),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     page_port: Annotated[int, typer.Option(help="Port of the page; 0 is any free one.")] = 0,
     sendgrid_port: Annotated[int, typer.Option(help="Port of SendGrid's API.")] = 0,
@@ -61,7 +60,7 @@ def sandbox(
 
 
 async def _serve(
-    server: Sandbox, script: FaultScript | None, announce: Path | None, tethered: bool
+    server: Sandbox, script: FaultScript | None, announce: Path, tethered: bool
 ) -> None:
     tune_garbage_collection()
     stopping = asyncio.Event()
@@ -74,9 +73,8 @@ async def _serve(
     async with server:
         if script is not None:
             server.script(script)
-        if announce is not None:
-            announce.parent.mkdir(parents=True, exist_ok=True)
-            server.announce(announce)
+        announce.parent.mkdir(parents=True, exist_ok=True)
+        server.announce(announce)
         for name in ("page", "sendgrid", "twilio", "fcm"):
             typer.echo(f"{name:9} {server.url(name)}")
         await stopping.wait()
