@@ -299,7 +299,11 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _base64_uuid() -> str:
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    """As Kafka makes them: one that began with a dash would be taken for an option."""
+    while True:
+        text = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        if not text.startswith("-"):
+            return text
 
 
 def _api_versions_request() -> bytes:

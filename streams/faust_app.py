@@ -93,6 +93,21 @@ class _Consumer(driver.Consumer):
         if seeks:
             await self.seek_wait(seeks)
 
+    async def fetched(self, places: Collection[TP]) -> dict[TP, int]:
+        """Up to where each place has been fetched; those that are not known yet are left out."""
+        found: dict[TP, int] = await self._thread.call_thread(self._fetched, places)
+        return found
+
+    async def _fetched(self, places: Collection[TP]) -> dict[TP, int]:
+        consumer: Any = self._thread._ensure_consumer()
+        assignment = consumer._subscription.subscription.assignment
+        states = {place: assignment.state_value(place) for place in places}
+        return {
+            place: state.position
+            for place, state in states.items()
+            if state is not None and state.has_valid_position
+        }
+
     async def _wait_next_records(self, timeout: float) -> Any:
         """Faust sleeps for a whole second when every partition is paused."""
         if self.flow_active and not self._get_active_partitions():
@@ -212,6 +227,8 @@ def _follow_assignments(app: RoleApp, die: Callable[[BaseException], None]) -> N
     original = app.tables.on_rebalance
 
     async def take_over(assigned: set[TP], *args: Any, **options: Any) -> None:
+        if app.should_stop:  # a rebalance while we drain: what it gives us, nobody would drain
+            return
         try:
             numbers = _numbers(assigned)
             seeks = await runner.partitions_assigned(numbers)
@@ -233,13 +250,8 @@ def _follow_assignments(app: RoleApp, die: Callable[[BaseException], None]) -> N
         """The group's offsets, for lag tools only: nobody reads them back."""
         while not app.should_stop:
             await asyncio.sleep(_LAG_SECONDS)
-            offsets = {
-                TP(names.physical(place.topic), place.partition): offset
-                for place, offset in runner.positions().items()
-            }
-            if offsets:
-                with contextlib.suppress(Exception):  # a rebalance in between: the next one tells
-                    await _consumer_of(app)._commit(offsets)
+            with contextlib.suppress(Exception):  # a rebalance in between: the next one tells
+                await _publish(app)
 
     tables: Any = app.tables
     tables.on_rebalance = take_over
@@ -248,8 +260,20 @@ def _follow_assignments(app: RoleApp, die: Callable[[BaseException], None]) -> N
     app.task(publish_lag)
 
 
-def _consumer_of(app: RoleApp) -> Any:
-    return app.consumer
+async def _publish(app: RoleApp) -> None:
+    """Where nothing is under way the fetcher's position counts: it has passed the markers that
+    end transactions, which no record of ours ever does."""
+    consumer: Any = app.consumer
+
+    def physical(place: TopicPartition) -> TP:
+        return TP(app.names.physical(place.topic), place.partition)
+
+    offsets = {physical(place): offset for place, offset in app.runner.positions().items()}
+    fetched = await consumer.fetched([physical(place) for place in app.runner.idle_sources()])
+    for place, offset in fetched.items():
+        offsets[place] = max(offset, offsets.get(place, 0))
+    if offsets:
+        await consumer._commit(offsets)
 
 
 def _numbers(assigned: set[TP]) -> set[int]:

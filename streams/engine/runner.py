@@ -140,6 +140,15 @@ class Runner:
             if position.next_offset is not None
         }
 
+    def idle_sources(self) -> set[TopicPartition]:
+        """Sources of which nothing is taken and unfinished."""
+        return {
+            place
+            for partition in self._partitions.values()
+            for place, position in partition.positions.items()
+            if not position.waiting
+        }
+
     def backlog(self) -> dict[str, tuple[int, int]]:
         """By topic: records taken and not finished, and the append time of the oldest."""
         found: dict[str, tuple[int, int]] = {}
