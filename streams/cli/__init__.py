@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, str] = {
     "kafka": "streams.cli.kafka",
     "topics": "streams.cli.topics",
     "config": "streams.cli.config",
+    "recipients": "streams.cli.recipients",
     "sandbox": "streams.cli.sandbox",
 }
 """In the order of the help. Each is imported when it is asked for: starting Faust for a look at

@@ -1,0 +1,45 @@
+"""Kafka clients for commands, made from the configuration, that refuse what is not laid out."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaProducer
+
+from streams.cli.errors import Mistake
+from streams.config import Config
+
+_MAX_REQUEST_BYTES = 1_000_000
+
+
+@asynccontextmanager
+async def producing(config: Config, *topics: str) -> AsyncIterator[AIOKafkaProducer]:
+    """An idempotent producer for these topics (logical names).
+
+    Raises:
+        Mistake: a topic is not there, or has another number of partitions than configured: a
+            record could not be put where its reader expects it.
+    """
+    producer = AIOKafkaProducer(
+        **config.kafka.connection(),
+        enable_idempotence=True,
+        compression_type="lz4",
+        max_request_size=_MAX_REQUEST_BYTES,
+    )
+    try:
+        await producer.start()
+        cluster = await producer.client.fetch_all_metadata()
+        for topic in topics:
+            partitions = cluster.partitions_for_topic(config.kafka.names.physical(topic))
+            require_layout(topic, len(partitions or ()), config.partitions)
+        yield producer
+    finally:
+        await producer.stop()
+
+
+def require_layout(topic: str, found: int, expected: int) -> None:
+    """Raise `Mistake` where a topic is missing or has another number of partitions."""
+    if found == 0:
+        raise Mistake(f"topic {topic} is not there: run `postrider topics create`")
+    if found != expected:
+        told = f"topic {topic} has {found} partitions, the configuration says {expected}"
+        raise Mistake(f"{told}: see `postrider topics check`")

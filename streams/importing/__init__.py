@@ -1,0 +1,1 @@
+"""`postrider recipients import`: from a file to batch records on `recipients.imported`."""

@@ -1,0 +1,1 @@
+"""Commands against a real Kafka, as a person runs them."""
