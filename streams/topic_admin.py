@@ -7,7 +7,7 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from streams.names import Names
 from streams.topic_check import Difference, Found, differences, lines
@@ -152,13 +152,14 @@ async def require(
             async with connected(connection, layout=layout, names=names) as admin:
                 found = await admin.check()
             break
-        except (KafkaConnectionError, TimeoutError) as error:
-            if not was_told:
-                on_waiting(f"no Kafka answers at {connection['bootstrap_servers']}: {error}")
-                was_told = True
-        except KafkaError as error:
-            if not error.retriable:
+        except (KafkaError, TimeoutError) as error:
+            if isinstance(error, KafkaError) and not error.retriable:
                 raise ConfigurationRefused(f"Kafka refuses us: {error!r}") from None
+            if not was_told:
+                # Not aiokafka's text: it repeats the address in Python's notation.
+                servers, kind = connection["bootstrap_servers"], type(error).__name__
+                on_waiting(f"no answer of Kafka at {servers}: {kind}")
+                was_told = True
         await asyncio.sleep(_RETRY_SECONDS)
     refused = [difference for difference in found if difference.weight == "refused"]
     if refused:

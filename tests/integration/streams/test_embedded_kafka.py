@@ -99,3 +99,15 @@ def test_a_broker_that_cannot_start_says_where_to_look(tmp_path: Path) -> None:
         broker.start()
 
     assert not broker.is_running
+
+
+def test_a_port_that_is_taken_is_refused_before_its_owner_could_answer_for_us(
+    kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    port = int(kafka.bootstrap.rpartition(":")[2])
+    broker = EmbeddedKafka(tmp_path, port=port, heap_mb=256)
+
+    with pytest.raises(KafkaUnavailable, match=f"port {port} is taken"):
+        broker.start()
+
+    assert not broker.is_running
