@@ -130,13 +130,14 @@ class _Process:
         )
         self._clock = SystemClock()
         intake = FaustIntake(settings.names)
+        self._permit = self._plan.permit(self._lease)
         self._runner = Runner(
             topology=self._plan.topology,
             log_for=self._log_for,
             store_for=self._store_for,
             bounds_of=self._bounds_of,
             before_open=self._plan.before_open,
-            lease=self._plan.permit(self._lease),
+            lease=self._permit,
             clock=self._clock,
             control=intake,
             observer=WorkerObserver(self._metrics),
@@ -198,6 +199,11 @@ class _Process:
         runner, metrics = self._runner, self._metrics
         metrics.is_ready.set_function(lambda: float(self._is_ready()))
         metrics.observe("partitions", "Partitions held.", lambda: len(runner.partitions))
+        metrics.observe(
+            "may_call",
+            "1 while the lease and the tails allow provider calls.",
+            lambda: float(self._permit.is_good()),
+        )
         metrics.observe("open_calls", "Provider calls in flight.", lambda: runner.gate.open_calls)
 
     def _tell_backlog(self) -> None:
