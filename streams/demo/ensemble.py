@@ -72,6 +72,9 @@ class Ensemble:
             worker.terminate()
         await asyncio.gather(*(asyncio.to_thread(_end, each) for each in self._workers.values()))
         await self._sandbox.stop()
+
+    def stop_kafka(self) -> None:
+        """Last of all, and after the event loop."""
         self._kafka.stop()
 
     def memory_mib(self) -> dict[str, int]:

@@ -29,6 +29,13 @@ _QUIET_SECONDS = 2.5
 """Nothing open, nothing waiting and no receipt for so long: everything is at rest."""
 
 
+async def create_topics(config: Config) -> None:
+    """Those that are missing."""
+    names = config.kafka.names
+    async with connected(config.kafka.connection(), layout=layout_of(config), names=names) as admin:
+        await admin.create()
+
+
 class Demo:
     """One run on an ensemble that is up."""
 
@@ -43,11 +50,6 @@ class Demo:
         self.traffic = Traffic(
             people.user_ids(RECIPIENTS), config.partitions, seed=int(time.time())
         )
-
-    async def create_topics(self) -> None:
-        layout = layout_of(self._config)
-        async with connected(self._connection, layout=layout, names=self._names) as admin:
-            await admin.create()
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:

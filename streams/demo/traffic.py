@@ -34,6 +34,13 @@ class Traffic:
         self._random = random.Random(self.seed)
         self._number = 0
 
+    def summary(self) -> str:
+        """What was published, by kind."""
+        return (
+            f"{self.requests} requests, {self.repeats} repeats, {self.conflicts} conflicts, "
+            f"{self.rubbish} records of rubbish, {self.strays} in the wrong partition"
+        )
+
     def records(self) -> Iterator[Record]:
         """Without end: mostly sound requests, each hundredth of another kind."""
         earlier: list[dict[str, Any]] = []

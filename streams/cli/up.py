@@ -1,0 +1,56 @@
+"""`postrider up`: everything on one machine."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streams.cli.errors import Mistake
+from streams.cli.options import CONFIG_FILE, ConfigFile, load_config, new_app
+from streams.demo.ensemble import Ensemble, NotReady
+from streams.demo.run import create_topics
+
+app = new_app()
+
+
+@app.command()
+def up(
+    config: ConfigFile = CONFIG_FILE,
+    data_dir: Annotated[
+        Path, typer.Option("--data-dir", envvar="POSTRIDER_DATA", help="Kept between runs.")
+    ] = Path(".postrider"),
+) -> None:
+    """Run the embedded Kafka, the provider sandbox and a worker of each role until Ctrl-C.
+
+    Where producers and a browser find them is printed once everything serves.
+    """
+    ensemble = Ensemble(
+        config_file=config, data_dir=data_dir, say=lambda text: typer.echo(text, err=True)
+    )
+    ensemble.start_kafka()
+    try:
+        asyncio.run(_run(ensemble, config, data_dir))
+    finally:
+        ensemble.stop_kafka()
+
+
+async def _run(ensemble: Ensemble, file: Path, data_dir: Path) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    try:
+        await ensemble.start_sandbox()
+        config = load_config(file, data_dir=data_dir)
+        await create_topics(config)
+        await ensemble.start_workers()
+        typer.echo(f"Kafka     {config.kafka.connection()['bootstrap_servers']}")
+        typer.echo(f"sandbox   {ensemble.page}")
+        typer.echo(f"logs      {data_dir / 'logs'}")
+        typer.echo("Ctrl-C stops everything; data stays.")
+        await stopping.wait()
+    except NotReady as error:
+        raise Mistake(str(error)) from None
+    finally:
+        await ensemble.stop()

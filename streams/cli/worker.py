@@ -1,0 +1,86 @@
+"""`postrider worker`: one worker of a role, kept alive."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from streams import logs
+from streams.cli.errors import Mistake
+from streams.cli.options import CONFIG_FILE, ConfigFile, DataDir, load_config, new_app
+from streams.config import ConfigInvalid
+from streams.supervisor import SlotLock, SlotTaken, Supervisor
+from streams.topology import ROLES
+
+log = logging.getLogger("postrider.worker")
+
+app = new_app()
+
+
+@app.command()
+def worker(
+    role: Annotated[str, typer.Argument(help=f"One of {', '.join(ROLES)}.")],
+    slot: Annotated[
+        int, typer.Option(min=0, help="The worker's place: keep it, and give each its own.")
+    ] = 0,
+    config: ConfigFile = CONFIG_FILE,
+    data_dir: DataDir = None,
+    level: Annotated[
+        str, typer.Option("--log-level", help="DEBUG, INFO, WARNING, ERROR.")
+    ] = "INFO",
+    once: Annotated[
+        bool, typer.Option("--once", help="Do not start it again when it ends.")
+    ] = False,
+) -> None:
+    """Run a worker of ROLE until SIGTERM or Ctrl-C, and start it again when it ends.
+
+    A second process on the same slot is refused. Exit code 78: the configuration or the cluster
+    is not what it must be, and starting again would not help.
+    """
+    if role not in ROLES:
+        raise Mistake(f"no role is called {role!r}: choose from {', '.join(ROLES)}")
+    logs.configure(level=level.upper(), role=role, slot=str(slot))
+    if once:
+        sys.exit(_work(role, slot, config, data_dir))
+    _supervise(role, slot, config, data_dir, level)
+
+
+def _supervise(role: str, slot: int, config: Path, data_dir: Path | None, level: str) -> NoReturn:
+    loaded = load_config(config, role=role, data_dir=data_dir)  # a mistake is told at once
+    command = [sys.executable, "-m", "streams.cli", "worker", role, "--slot", str(slot), "--once"]
+    command += ["--config", str(config), "--log-level", level]
+    command += ["--data-dir", str(loaded.data_dir)]
+    try:
+        with SlotLock(loaded.data_dir / f"{role}-{slot}"):
+            sys.exit(Supervisor(command).run())
+    except SlotTaken as taken:
+        raise Mistake(str(taken)) from None
+
+
+def _work(role: str, slot: int, file: Path, data_dir: Path | None) -> int:
+    # Imported here: Faust takes half a second, and a mistake in the file should be told at once.
+    from streams.assembly import layout_of, plan_for, worker_settings
+    from streams.topic_admin import ConfigurationRefused, require
+    from streams.worker import EXIT_CONFIG, run
+
+    try:
+        config = load_config(file, role=role, data_dir=data_dir)
+        settings = worker_settings(config, role=role, slot=slot)
+
+        async def check() -> None:
+            borne = await require(
+                config.kafka.connection(),
+                layout=layout_of(config),
+                names=config.kafka.names,
+                on_waiting=lambda why: log.warning("waiting for Kafka", extra={"why": why}),
+            )
+            for difference in borne:
+                log.warning("topic differs", extra={"what": str(difference)})
+
+        return run(settings, plan_for(config, role=role), check=check)
+    except (ConfigInvalid, ConfigurationRefused) as refused:
+        for line in str(refused).splitlines():
+            print(f"postrider: {line}", file=sys.stderr)
+        return EXIT_CONFIG
