@@ -6,6 +6,7 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+INSTALL := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 PACKAGES := schemas policies tables channels agents streams sandbox scripts tests benchmarks
 ARGS ?=
 
@@ -20,10 +21,9 @@ $(READY): requirements/development.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "make: Python 3.11 or newer is needed; name one: make PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-		-r requirements/development.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
-		--no-build-isolation --editable .
+	@echo "installing the pinned packages into .venv (a minute, once)"
+	@$(INSTALL) --no-compile --require-hashes --requirement requirements/development.txt
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
 demo: setup ## Watch notifications go from Kafka to messages; ARGS=--once ends by itself

@@ -12,12 +12,13 @@ from typer.core import TyperGroup
 from streams.cli.errors import EXIT_MISTAKE, words_for
 
 COMMANDS: Mapping[str, str] = {
-    "demo": "streams.cli.demo_tmp",
+    "demo": "streams.cli.demo",
     "up": "streams.cli.up",
     "worker": "streams.cli.worker",
     "kafka": "streams.cli.kafka",
     "topics": "streams.cli.topics",
     "config": "streams.cli.config",
+    "send": "streams.cli.send",
     "recipients": "streams.cli.recipients",
     "sandbox": "streams.cli.sandbox",
 }
