@@ -27,7 +27,7 @@ _ENVIRONMENT = {"SMS_RATE": "200/s", "POSTRIDER_SANDBOX": "on"}
 """A carrier that is faster than real ones: nobody wants to watch ten SMS a second for minutes."""
 
 
-@app.command()
+@app.command(short_help="Watch sample notifications go all the way.")
 def demo(
     once: Annotated[
         bool, typer.Option("--once", help="End when every delivery is settled or deferred.")

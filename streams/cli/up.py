@@ -15,7 +15,7 @@ from streams.demo.run import create_topics
 app = new_app()
 
 
-@app.command()
+@app.command(short_help="Run everything on one machine.")
 def up(
     config: ConfigFile = CONFIG_FILE,
     data_dir: Annotated[

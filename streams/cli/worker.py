@@ -19,7 +19,7 @@ log = logging.getLogger("postrider.worker")
 app = new_app()
 
 
-@app.command()
+@app.command(short_help="Run one worker of a role, kept alive.")
 def worker(
     role: Annotated[str, typer.Argument(help=f"One of {', '.join(ROLES)}.")],
     slot: Annotated[
