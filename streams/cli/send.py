@@ -35,7 +35,7 @@ _POLL_MS = 500
 app = new_app()
 
 
-@app.command()
+@app.command(short_help="Publish one request and print its id.")
 def send(
     user: Annotated[str, typer.Option(metavar="USER_ID", help="Whom to tell.")],
     type_: Annotated[str, typer.Option("--type", metavar="TYPE", help="What happened.")],
