@@ -36,7 +36,7 @@ check: setup ## Style, types, layers
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy $(PACKAGES)
-	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 format: setup ## Let ruff arrange the code
 	@$(BIN)/ruff check --fix
