@@ -2,11 +2,9 @@
 
 import enum
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
-
-import msgspec
 
 from policies.receipt_merge import DeliveryState, fold
 from schemas.delivery import CHANNELS, Channel
@@ -42,6 +40,8 @@ class Open(NamedTuple):
 _OPEN = {(channel, each): Open(channel, each) for channel in CHANNELS for each in Standing}
 """One of each kind, shared by millions."""
 
+_CHANNEL_OF: Mapping[str, Channel] = {channel: channel for channel in CHANNELS}
+
 # How a delivery stands is one integer, so that of two receipts the greater one holds: round,
 # rank, is_final, occurred_ms, then what is only kept.
 _STANDING_BITS, _CHANNEL_BITS = 2, 2
@@ -73,7 +73,7 @@ class Deliveries:
             self._single.pop(delivery_id, None)
             state = fold(known[1] if known else None, [receipt])
             if state is not None:
-                self._to_devices[delivery_id] = (_channel(receipt.channel), state)
+                self._to_devices[delivery_id] = (_CHANNEL_OF[receipt.channel], state)
             return
         packed = _packed(receipt)
         if packed > self._single.get(delivery_id, -1):
@@ -103,7 +103,7 @@ def _packed(receipt: Receipt) -> int:
         | receipt.state_rank << _RANK_AT
         | receipt.is_final << _FINAL_AT
         | occurred_ms << _OCCURRED_AT
-        | CHANNELS.index(_channel(receipt.channel)) << _STANDING_BITS
+        | CHANNELS.index(_CHANNEL_OF[receipt.channel]) << _STANDING_BITS
         | _standing(receipt.status, receipt.reason, receipt.is_final)
     )
 
@@ -120,8 +120,3 @@ def _standing(status: str, reason: str, is_final: bool) -> Standing:
         return Standing.IN_FLIGHT
     is_held = status == "deferred" and reason in _HELD_BY_POLICY
     return Standing.DEFERRED if is_held else Standing.RETRYING
-
-
-def _channel(name: str) -> Channel:
-    channel: Channel = msgspec.convert(name, Channel)
-    return channel
