@@ -170,6 +170,9 @@ class EmbeddedKafka:
             "share.coordinator.state.topic.min.isr": "1",
             # One member of a role at a time on a laptop: waiting for more only delays the start.
             "group.initial.rebalance.delay.ms": "0",
+            # After a crash the broker waits until its last life has expired; 9 s by default.
+            "broker.session.timeout.ms": "3000",
+            "broker.heartbeat.interval.ms": "500",
             "auto.create.topics.enable": "false",
             "num.network.threads": "2",
             "num.io.threads": "4",
