@@ -172,6 +172,8 @@ class Sandbox:
                 "base_url": self.url("twilio"),
                 "account_sid": self.credentials.twilio_account_sid,
                 "auth_token": self.credentials.twilio_auth_token,
+                # Nothing is ever sent there; it is how a delivery's id comes into the ledger.
+                "status_callback": f"{self.url('page')}/status",
             },
             "fcm": {
                 "base_url": self.url("fcm"),
