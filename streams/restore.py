@@ -16,6 +16,8 @@ Bounds = Mapping[TopicPartition, tuple[int, int]]
 Sink = Callable[[Sequence[ConsumerRecord[bytes, bytes]]], None]
 
 _FETCH_BYTES = 4 * 1024 * 1024
+_READS_AT_ONCE = 8
+"""Each may hold a fetch and the rows decoded from it: what a take-over of many partitions costs."""
 
 
 class ChangelogReader:
@@ -24,6 +26,7 @@ class ChangelogReader:
     def __init__(self, *, names: Names, connection: Mapping[str, Any]) -> None:
         self._names = names
         self._connection = connection
+        self._turns = asyncio.Semaphore(_READS_AT_ONCE)
 
     async def bounds(self, places: Collection[TopicPartition]) -> Bounds:
         """First offset held and committed end of each; (0, 0) for an empty one."""
@@ -39,21 +42,31 @@ class ChangelogReader:
 
     async def read(self, place: TopicPartition, start: int, end: int, sink: Sink) -> None:
         """Hand every committed record with start <= offset < end to `sink`, in chunks."""
-        consumer = self._consumer()
-        await consumer.start()
-        try:
-            partition = self._kafka(place)
-            consumer.assign([partition])
-            consumer.seek(partition, start)
-            # Trailing markers are no records: the position passes them, so it tells the end.
-            while await consumer.position(partition) < end:
-                chunks = await consumer.getmany(partition, timeout_ms=500)
-                records = [record for record in chunks.get(partition, ()) if record.offset < end]
-                if records:
-                    sink(records)
-                await asyncio.sleep(0)
-        finally:
-            await consumer.stop()
+        async with self._turns:
+            consumer = self._consumer()
+            await consumer.start()
+            try:
+                await self._read(consumer, self._kafka(place), start, end, sink)
+            finally:
+                await consumer.stop()
+
+    async def _read(
+        self,
+        consumer: AIOKafkaConsumer,
+        partition: KafkaPartition,
+        start: int,
+        end: int,
+        sink: Sink,
+    ) -> None:
+        consumer.assign([partition])
+        consumer.seek(partition, start)
+        # Trailing markers are no records: the position passes them, so it tells the end.
+        while await consumer.position(partition) < end:
+            chunks = await consumer.getmany(partition, timeout_ms=500)
+            records = [record for record in chunks.get(partition, ()) if record.offset < end]
+            if records:
+                sink(records)
+            await asyncio.sleep(0)  # other partitions restore, and heartbeats go on
 
     def _kafka(self, place: TopicPartition) -> KafkaPartition:
         return KafkaPartition(self._names.physical(place.topic), place.partition)

@@ -1,0 +1,246 @@
+"""R3 on a real Kafka: local stores come back equal to the committed changelog, or are rebuilt."""
+
+import logging
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka.admin import RecordsToDelete
+
+from streams.names import changelog
+from streams.partition_files import PartitionFiles
+from streams.restore import ChangelogReader
+from tables.expiry import with_expiry
+from tables.packing import RowList
+from tables.state import Kind
+from tables.store import StoreBudget
+from tests.integration.streams.desk import ROLE, Desk, transaction
+
+TRANSIENT, DURABLE = (changelog(ROLE, kind) for kind in Kind)
+MAX_AGE_MS = 1000
+DECISION = b"d"
+BOTH = tuple(Kind)
+
+
+class Shelf:
+    """Stores of the desk's partition, opened as a worker would, in one folder or another."""
+
+    def __init__(self, desk: Desk, folder: Path) -> None:
+        self.now_ms = 1_000_000
+        self._desk = desk
+        self._folder = folder
+        self._open: list[PartitionFiles] = []
+
+    async def restored(self, disk: str = "disk") -> tuple[PartitionFiles, int]:
+        """The stores, and how many rows had to be read for them."""
+        files = PartitionFiles(
+            role=ROLE,
+            partition=0,
+            folder=self._folder / disk,
+            budget=StoreBudget(cache_bytes=1 << 20, write_buffer_bytes=4 << 20),
+            reader=ChangelogReader(names=self._desk.names, connection=self._desk.connection),
+            now_ms=lambda: self.now_ms,
+            max_age_ms=MAX_AGE_MS,
+            kept_by_append_time=[DECISION],
+        )
+        self._open.append(files)
+        return files, (await files.restore()).rows
+
+    def damage(self, disk: str = "disk") -> None:
+        for current in (self._folder / disk).glob("*/CURRENT"):
+            current.write_text("rubbish\n")
+
+    def close(self) -> None:
+        for files in self._open:
+            files.close()
+
+
+@pytest.fixture
+def shelf(desk: Desk, tmp_path: Path) -> Iterator[Shelf]:
+    opened = Shelf(desk, tmp_path)
+    yield opened
+    opened.close()
+
+
+def rows_of(files: PartitionFiles) -> list[list[tuple[bytes, bytes]]]:
+    return [files.scan(kind, b"\x01", b"\xff", 10_000) for kind in BOTH]
+
+
+async def commit(
+    desk: Desk, *, transient: RowList | None = None, durable: RowList | None = None
+) -> None:
+    log = await desk.log()
+    await log.commit(transaction(transient=transient, durable=durable))
+    await log.close()
+
+
+async def abort(desk: Desk) -> None:
+    """What a dead owner leaves: rows of both kinds that were never committed, and a marker each."""
+    async with desk.producer() as dead:
+        await dead.begin_transaction()
+        for kind in BOTH:
+            topic = desk.names.physical(changelog(ROLE, kind))
+            await dead.send_and_wait(topic, key=b"k1", value=b"never committed", partition=0)
+        await dead.abort_transaction()
+
+
+async def test_a_wiped_disk_comes_back_equal_to_the_one_that_was_written_all_along(
+    desk: Desk, shelf: Shelf
+) -> None:
+    kept, _ = await shelf.restored("kept")
+    log = await desk.log()
+    randomness = random.Random(5)
+
+    def rows() -> RowList:
+        keys = randomness.sample(range(200), 60)
+        value = with_expiry(0, randomness.randbytes(randomness.randint(0, 2000)))
+        return [(b"k%d" % key, value if randomness.random() < 0.7 else None) for key in keys]
+
+    for _ in range(30):
+        written = transaction(transient=rows(), durable=rows())
+        committed = await log.commit(written)
+        for kind in BOTH:
+            kept.apply(kind, written.rows[kind], committed.offsets[kind] or 0)
+
+    wiped, count = await shelf.restored("wiped")
+    assert count == 30 * 2 * 60
+    assert rows_of(wiped) == rows_of(kept)
+
+
+async def test_a_disk_that_is_up_to_date_has_nothing_to_read(desk: Desk, shelf: Shelf) -> None:
+    await commit(desk, transient=[(b"k", with_expiry(0, b""))], durable=[(b"k", b"1")])
+    files, count = await shelf.restored()
+    assert count == 2
+    files.close()
+
+    _, count = await shelf.restored()
+    assert count == 0
+
+
+async def test_a_disk_that_is_behind_reads_only_what_it_lacks(desk: Desk, shelf: Shelf) -> None:
+    await commit(desk, durable=[(b"k%d" % number, b"1") for number in range(50)])
+    files, _ = await shelf.restored()
+    files.close()
+    await commit(desk, durable=[(b"k1", b"2"), (b"k2", None)])
+
+    files, count = await shelf.restored()
+    assert count == 2
+    assert files.get_many(Kind.DURABLE, [b"k0", b"k1", b"k2"]) == [b"1", b"2", None]
+
+
+async def test_rows_of_an_aborted_transaction_are_never_restored(desk: Desk, shelf: Shelf) -> None:
+    await commit(desk, transient=[(b"k1", with_expiry(0, b"t"))], durable=[(b"k1", b"d")])
+    await abort(desk)
+
+    files, _ = await shelf.restored()
+    assert files.get(Kind.TRANSIENT, b"k1") == with_expiry(0, b"t")
+    assert files.get(Kind.DURABLE, b"k1") == b"d"
+
+
+async def test_a_changelog_that_ends_in_markers_is_known_to_be_read_to_its_end(
+    desk: Desk, shelf: Shelf
+) -> None:
+    await commit(desk, durable=[(b"k1", b"d")])
+    await abort(desk)
+    files, _ = await shelf.restored()
+
+    # A record, its commit marker, an aborted record, its marker: the next offset is 4.
+    files.apply(Kind.DURABLE, [(b"k2", b"")], 4)
+    files.close()
+    await commit(desk, durable=[(b"k3", b"3")])
+    files, _ = await shelf.restored()
+    assert files.get(Kind.DURABLE, b"k2") == b""
+
+
+async def test_a_store_behind_the_first_offset_of_its_changelog_is_rebuilt(
+    desk: Desk, shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    await commit(desk, durable=[(b"gone", b"1")])
+    files, _ = await shelf.restored()
+    files.close()
+    await commit(desk, durable=[(b"cut", b"2")])
+    await commit(desk, durable=[(b"held", b"3")])
+    await desk.admin.delete_records({desk.place(DURABLE): RecordsToDelete(before_offset=4)})
+
+    files, _ = await shelf.restored()
+    assert files.scan(Kind.DURABLE, b"\x01", b"\xff", 9) == [(b"held", b"3")]
+    assert "changelog cut or re-created" in caplog.text
+
+
+async def test_a_store_ahead_of_its_changelog_is_rebuilt(
+    desk: Desk, shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    files, _ = await shelf.restored()
+    files.apply(Kind.DURABLE, [(b"of another topic", b"1")], 400)
+    files.close()
+    await commit(desk, durable=[(b"k", b"1")])
+
+    files, _ = await shelf.restored()
+    assert files.scan(Kind.DURABLE, b"\x01", b"\xff", 9) == [(b"k", b"1")]
+    assert "changelog cut or re-created" in caplog.text
+
+
+async def test_a_damaged_store_is_rebuilt_and_said_loudly(
+    desk: Desk, shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    await commit(desk, transient=[(b"k", with_expiry(0, b"t"))], durable=[(b"k", b"d")])
+    files, _ = await shelf.restored()
+    expected = rows_of(files)
+    files.close()
+    shelf.damage()
+
+    files, count = await shelf.restored()
+    assert rows_of(files) == expected
+    assert count == 2
+    assert [r.levelno for r in caplog.records if "damaged" in r.message] == [logging.WARNING] * 2
+
+
+async def test_a_store_too_old_to_know_what_was_deleted_is_rebuilt(
+    desk: Desk, shelf: Shelf
+) -> None:
+    await commit(desk, durable=[(b"k", b"1")])
+    files, _ = await shelf.restored()
+    await abort(desk)  # takes offsets that hold nothing, as those of a tombstone that is gone
+    files.apply(Kind.DURABLE, [(b"deleted since", b"")], 2)
+    files.close()
+
+    shelf.now_ms += MAX_AGE_MS + 1
+    files, _ = await shelf.restored()
+    assert files.scan(Kind.DURABLE, b"\x01", b"\xff", 9) == [(b"k", b"1")]
+
+
+async def test_a_store_in_use_does_not_grow_old(desk: Desk, shelf: Shelf) -> None:
+    await commit(desk, durable=[(b"k", b"1")])
+    files, _ = await shelf.restored()
+    shelf.now_ms += 100 * MAX_AGE_MS
+    files.tidy(shelf.now_ms, horizon_ms=shelf.now_ms)
+    files.close()
+
+    _, count = await shelf.restored()
+    assert count == 0
+
+
+async def test_tidying_forgets_what_has_expired_and_decisions_only_past_the_horizon(
+    desk: Desk, shelf: Shelf
+) -> None:
+    now_ms = shelf.now_ms
+    rows: dict[bytes, int] = {
+        b"a-never": 0,
+        b"a-expired": now_ms - 1,
+        b"a-later": now_ms + 1,
+        DECISION + b"-old": now_ms - 501,
+        DECISION + b"-asked-for-by-a-record-in-the-backlog": now_ms - 499,
+    }
+    transient: Any = [(key, with_expiry(expires_ms, b"")) for key, expires_ms in rows.items()]
+    await commit(desk, transient=transient)
+    files, _ = await shelf.restored()
+
+    files.tidy(now_ms, horizon_ms=now_ms - 500)
+
+    assert [key for key, _ in files.scan(Kind.TRANSIENT, b"\x01", b"\xff", 9)] == [
+        b"a-later",
+        b"a-never",
+        DECISION + b"-asked-for-by-a-record-in-the-backlog",
+    ]
