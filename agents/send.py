@@ -11,7 +11,7 @@ from agents.pace import Line, Pace
 from agents.requests import Composer, SendCall
 from agents.settlement import Settlement, Terms
 from agents.stage import Batch, Effects, Item
-from agents.work import Work, in_groups, take_up
+from agents.work import Claim, Work, in_groups, take_up
 from channels.base import Sender
 from channels.rendering import Rendering
 from policies.clock import Clock
@@ -54,8 +54,8 @@ class Send:
         self._pace = pace
         self._terms = terms
         self._clock = clock
-        self._claimed: set[bytes] = set()
-        """Ledger keys of units that some batch is working on."""
+        self._claimed: set[Claim] = set()
+        """Units that some batch is working on."""
 
     async def handle(self, batch: Batch[DeliveryBatch]) -> AsyncIterator[Effects]:
         works, ours = take_up(batch.items, batch.state, self._claimed)

@@ -18,6 +18,10 @@ from tables.attempts import Attempt, Stand
 from tables.state import Row, State
 
 
+Claim = tuple[bytes, int]
+"""A unit by its ledger key, and the call that is to be made for it."""
+
+
 @dataclass(slots=True, eq=False)
 class Work:
     """An item, the ledger keys of its units, and how far each member (target) has come."""
@@ -72,22 +76,23 @@ class Work:
 
 
 def take_up(
-    items: Sequence[Item[DeliveryBatch]], state: State, claimed: set[bytes]
-) -> tuple[list[Work], set[bytes]]:
-    """What is to be done for each item, and the ledger keys that are ours until it is done.
+    items: Sequence[Item[DeliveryBatch]], state: State, claimed: set[Claim]
+) -> tuple[list[Work], set[Claim]]:
+    """What is to be done for each item, and what of it is ours until it is done.
 
-    A unit claimed by another batch in progress is left to it: its item is not done yet, so
-    after a crash it comes back.
+    A unit claimed by another batch in progress, for the same call, is left to it: its item is
+    not done yet, so after a crash it comes back. One that is to be called again is another
+    claim: its batch may still wait for the answers of others when it comes due.
     """
     works: list[Work] = []
-    ours: set[bytes] = set()
+    ours: set[Claim] = set()
     for item in items:
         keys = _keys_of(item.value)
         work = Work(item, keys, bytearray(len(item.value.targets)), [], [], 0)
         for place, row in enumerate(attempts.get_many(state, keys)):
-            key = keys[place]
-            if key not in claimed and key not in ours and _resume(work, place, row):
-                ours.add(key)
+            claim = (keys[place], item.value.call)
+            if claim not in claimed and claim not in ours and _resume(work, place, row):
+                ours.add(claim)
         work.unsettled = len(work.fresh) + len(work.doubtful)
         works.append(work)
     return works, ours

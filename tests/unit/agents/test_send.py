@@ -28,6 +28,7 @@ from schemas.recipient_events import (
 from schemas.topics import ADDRESSES_CHANGED, DEAD_LETTERS, RECIPIENTS_DERIVED
 from tables import parked
 from tables.state import Kind
+from tests.doubles.batch import BatchOf
 from tests.unit.agents.desk import (
     NOW_MS,
     Desk,
@@ -403,6 +404,28 @@ async def test_what_has_no_token_waits_in_line_without_an_intent(desk: Desk) -> 
         calls_by_second.append(len(desk.sender.calls) - before)
     assert sorted(desk.sender.addresses()) == list(names)
     assert max(calls_by_second) <= 2
+
+
+async def test_a_retry_that_comes_due_while_its_batch_works_on_others_is_not_taken_for_done(
+    desk: Desk,
+) -> None:
+    desk.sender.tell("ann", THROTTLED)
+    desk.put(batch_of("ann", "bob"))
+    slow = desk.send.handle(desk.batch())
+    for _ in range(2):  # both intents, then what came of ann; bob's call is still open
+        desk.apply(await anext(slow))
+
+    desk.clock.advance(seconds=6)
+    async for effects in desk.send.handle(BatchOf(desk.due(), desk.clock.now_ms(), desk.state)):
+        desk.apply(effects)
+    async for effects in slow:
+        desk.apply(effects)
+
+    assert sorted(desk.told(lambda receipt: receipt.status == "sent")) == [
+        ("ann", "sent"),
+        ("bob", "sent"),
+    ]
+    assert desk.waiting() == []
 
 
 async def test_a_template_that_does_not_render_costs_no_token(desk: Desk) -> None:
