@@ -20,6 +20,8 @@ COMMANDS: Mapping[str, str] = {
     "config": "streams.cli.config",
     "send": "streams.cli.send",
     "recipients": "streams.cli.recipients",
+    "dlq": "streams.cli.dlq",
+    "reconcile": "streams.cli.reconcile",
     "sandbox": "streams.cli.sandbox",
 }
 """In the order of the help. Each is imported when it is asked for: starting Faust for a look at

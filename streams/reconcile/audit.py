@@ -30,10 +30,10 @@ from streams.reconcile.span import Span
 
 _EXAMPLES = 20
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[], None]
 
 
-def _quietly(done: int, total: int) -> None: ...
+def _quietly() -> None: ...
 
 
 async def reconcile(
@@ -41,11 +41,11 @@ async def reconcile(
     *,
     since_ms: int = 0,
     until_ms: int | None = None,
-    on_progress: Progress = _quietly,
+    on_partition: Progress = _quietly,
 ) -> Reconciliation:
     """Of the requests appended from `since_ms` to before `until_ms`, by default all there are.
 
-    `on_progress` is told partitions done and in all. An open transaction is waited for.
+    `on_partition` is told after each one. An open transaction is waited for.
     """
     connection = config.kafka.connection()
     async with Reader(names=config.kafka.names, connection=connection) as reader:
@@ -59,7 +59,7 @@ async def reconcile(
         search = Search(reader, taken)
         span = Span(reader, since_ms, until_ms)
         audit = _Audit(taken, span, search, tuple(config.lanes), config.partitions)
-        return await audit.run(on_progress)
+        return await audit.run(on_partition)
 
 
 class _Audit:
@@ -88,18 +88,17 @@ class _Audit:
         self._standings: Counter[Standing] = Counter()
         self._lost_deliveries: Missing = {}
 
-    async def run(self, on_progress: Progress) -> Reconciliation:
+    async def run(self, on_partition: Progress) -> Reconciliation:
         await self._read_dead_letters()
         await self._read_broadcasts()
         away: Missing = {}
         for partition in range(self._partitions):
-            on_progress(partition, self._partitions)
             away |= await self._users_of(partition)
+            on_partition()
         await self._search.elsewhere(away, self._partitions)
         self._lost_deliveries |= away
         self._count(self._broadcasts)
         self._count_misplaced()
-        on_progress(self._partitions, self._partitions)
         return self._result()
 
     def _result(self) -> Reconciliation:
