@@ -15,7 +15,11 @@ def body_of(
     traceparent: bytes | None,
     broadcast_id: bytes = b"",
 ) -> Body:
-    """The type's own time to live is counted from when it is to go out."""
+    """The type's own time to live is counted from when it is to go out. A channel that was asked
+    for by name is no fallback: it is refused, and a delivery has one end."""
+    fallback = kind.fallback
+    if fallback and message.channels is not None:
+        fallback = tuple(each for each in fallback if each not in message.channels)
     expires_ms = message.expires_ms(appended_ms)
     if expires_ms is None:
         starts_ms = max(message.requested_ms(appended_ms), message.send_ms() or 0)
@@ -30,7 +34,7 @@ def body_of(
         collapse_key=message.collapse_key or "",
         metadata=message.metadata,
         traceparent=traceparent_of(traceparent),
-        fallback=kind.fallback,
+        fallback=fallback,
         accepted_ms=appended_ms,
     )
 

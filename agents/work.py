@@ -17,7 +17,6 @@ from tables import attempts
 from tables.attempts import Attempt, Stand
 from tables.state import Row, State
 
-
 Claim = tuple[bytes, int]
 """A unit by its ledger key, and the call that is to be made for it."""
 

@@ -209,6 +209,15 @@ async def test_every_answer_has_a_reason(
     assert told(done.records) == expected
 
 
+async def test_a_channel_that_was_asked_for_and_refused_is_no_fallback_either() -> None:
+    asked = request(type_name="order_confirmed", channels=["email", "sms"])
+
+    done = await decide(state_with(ann=profile()), asked)
+
+    ((_, batch),) = batches(done.records)
+    assert batch.bodies[0].fallback == ("in_app",)
+
+
 async def test_a_cancelled_request_is_settled() -> None:
     item = request(idempotency_key="k")
 
