@@ -467,25 +467,6 @@ async def test_the_critical_lane_keeps_a_reserve_of_the_tokens(desk: Desk) -> No
     assert desk.sender.addresses()[9:] == ["ann"]
 
 
-async def test_a_retry_that_comes_due_while_others_of_its_batch_are_open_is_made(
-    desk: Desk,
-) -> None:
-    desk.put(batch_of("ann", "bob"))
-    desk.sender.tell("ann", THROTTLED)
-    slow = desk.send.handle(desk.batch())
-    for _ in ("intents", "ann is throttled"):
-        desk.apply(await anext(slow))
-    desk.clock.advance(seconds=10)
-
-    (retry,) = desk.due()
-    again = BatchOf([retry], desk.clock.now_ms(), desk.state)
-    for effects in [each async for each in desk.send.handle(again)]:
-        desk.apply(effects)
-
-    assert desk.told() == [("ann", "sent")]
-    assert [effects.done async for effects in slow], "bob's batch goes on"
-
-
 async def test_one_senders_full_line_does_not_hold_up_another_sender(desk: Desk) -> None:
     desk.pace = SenderPace(limits={"us": RateLimit(1, 1.0), "de": RateLimit(50, 1.0)})
     desk.start()
