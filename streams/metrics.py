@@ -59,7 +59,7 @@ class Metrics:
             "provider_misconfigured", "Calls refused for our credentials or account.", "provider"
         )
         self.commit_seconds = self._histogram(
-            "commit_seconds", "From a yield to its commit.", _COMMIT_BUCKETS
+            "commit_seconds", "One transaction, from its begin to its commit.", _COMMIT_BUCKETS
         )
         self.restored_rows = self._counter("restored_rows", "Rows restored from changelogs.")
         self.restore_seconds = self._gauge(

@@ -45,7 +45,10 @@ class _Appended(Protocol):
 
 
 class KafkaLog:
-    """A `TransactionLog` on aiokafka; commits one transaction at a time."""
+    """A `TransactionLog` on aiokafka; commits one transaction at a time.
+
+    `on_committed` is told how many seconds each took.
+    """
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class KafkaLog:
         names: Names,
         connection: Mapping[str, Any],
         lease: Lease,
+        on_committed: Callable[[float], None] = lambda seconds: None,
         monotonic_seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._role = role
@@ -62,6 +66,7 @@ class KafkaLog:
         self._names = names
         self._connection = connection
         self._lease = lease
+        self._on_committed = on_committed
         self._monotonic_seconds = monotonic_seconds
         self._producer: AIOKafkaProducer | None = None
         self._end_requests = 0
@@ -93,6 +98,7 @@ class KafkaLog:
             await self._renew()
         assert self._producer is not None, "commit before start"
         self._end_requests = 0
+        began = self._monotonic_seconds()
         try:
             committed = await self._commit(self._producer, transaction)
         except Exception as error:
@@ -101,6 +107,7 @@ class KafkaLog:
                 raise Fenced(f"{self._role}-{self._partition}") from error
             raise
         self._last_at = self._monotonic_seconds()
+        self._on_committed(self._last_at - began)
         return committed
 
     async def close(self) -> None:

@@ -35,7 +35,7 @@ from streams.partition_files import PartitionFiles
 from streams.probes import Probes
 from streams.restore import ChangelogReader
 from streams.transactions import Fenced, KafkaLog, LeaseLost
-from tables.store import StoreBudget
+from tables.store import StoreBudget, bytes_on_disk
 
 log = logging.getLogger("postrider.worker")
 
@@ -128,6 +128,7 @@ class _Process:
         self._budget = StoreBudget(
             cache_bytes=settings.cache_bytes, write_buffer_bytes=settings.write_buffer_bytes
         )
+        self._stores_folder = slot_folder(group) / "stores"
         self._clock = SystemClock()
         intake = FaustIntake(settings.names)
         self._permit = self._plan.permit(self._lease)
@@ -204,6 +205,11 @@ class _Process:
             "1 while the lease and the tails allow provider calls.",
             lambda: float(self._permit.is_good()),
         )
+        metrics.observe(
+            "store_bytes",
+            "Local copies of the changelogs, on disk.",
+            lambda: bytes_on_disk(self._stores_folder),
+        )
         metrics.observe("open_calls", "Provider calls in flight.", lambda: runner.gate.open_calls)
 
     def _tell_backlog(self) -> None:
@@ -222,13 +228,14 @@ class _Process:
             names=self._settings.names,
             connection=self._settings.connection,
             lease=self._lease,
+            on_committed=self._metrics.commit_seconds.observe,
         )
 
     def _store_for(self, partition: int) -> PartitionFiles:
         return PartitionFiles(
             role=self._settings.group.role,
             partition=partition,
-            folder=slot_folder(self._settings.group) / "stores",
+            folder=self._stores_folder,
             budget=self._budget,
             reader=self._reader,
             now_ms=self._clock.now_ms,

@@ -6,6 +6,7 @@ undo what came after it. The directory is a cache: whatever is wrong with it, it
 and rebuilt from the changelog, and the caller says so loudly.
 """
 
+import contextlib
 import itertools
 import shutil
 import struct
@@ -170,6 +171,15 @@ class LocalStore:
     def _integer(self, key: bytes) -> int | None:
         value = self._db.get(key)
         return None if value is None else int(_INTEGER.unpack(value)[0])
+
+
+def bytes_on_disk(folder: Path) -> int:
+    """What the stores in a folder take up."""
+    total = 0
+    for path in folder.glob("*/*"):
+        with contextlib.suppress(FileNotFoundError):  # compaction removes files meanwhile
+            total += path.stat().st_size
+    return total
 
 
 def destroy(path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tables.state import StaleRows, StoreFailed
-from tables.store import LocalStore, StoreBudget
+from tables.store import LocalStore, StoreBudget, bytes_on_disk
 
 
 def budget() -> StoreBudget:
@@ -89,6 +89,13 @@ def test_a_directory_that_is_no_store_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(StoreFailed, match="store"):
         LocalStore(tmp_path / "store", budget())
+
+
+def test_what_stores_take_up_grows_with_their_rows(store: LocalStore) -> None:
+    empty = bytes_on_disk(store.path.parent)
+    store.apply([(b"k%d" % number, bytes(1000)) for number in range(100)], 1)
+
+    assert bytes_on_disk(store.path.parent) >= empty + 100_000
 
 
 DISK_FULL = """
