@@ -14,7 +14,10 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import CommitFailedError, UnknownMemberIdError
+from aiokafka.structs import TopicPartition as KafkaPartition
 
+from streams.names import Names
 from tests.simulation.small import DELIVERIES, RECEIPTS, REQUESTS
 
 PARTITIONS = 4
@@ -121,7 +124,32 @@ class Lab:
         """Return when the provider has accepted something that it had not before: all is at work."""
         before = self.ledger.accepted.total()
         while self.ledger.accepted.total() == before:
-            await self.ledger.something_accepted.wait()
+            self.restart_the_dead()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.ledger.something_accepted.wait(), 0.2)
+
+    async def until_taken_over(self, name: str) -> None:
+        """Return when the worker has said that it holds partitions."""
+        log = self._folder / f"{name}.log"
+        while b'"partitions": [' not in log.read_bytes().replace(b'"partitions": []', b""):
+            self.restart_the_dead()
+            await asyncio.sleep(0.1)  # there is nothing to await: another process writes it
+
+    async def reset_group_offsets(self, role: str, *, to: int) -> None:
+        """What an operator may do while the workers are down."""
+        source = {"decide": REQUESTS, "send": DELIVERIES}[role]
+        places = [KafkaPartition(self.prefix + source, number) for number in range(PARTITIONS)]
+        group = Names(self.prefix).group(role)
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, group_id=group)
+        await consumer.start()
+        consumer.assign(places)
+        while True:
+            try:
+                await consumer.commit(dict.fromkeys(places, to))
+                break
+            except (CommitFailedError, UnknownMemberIdError):  # until their sessions are over
+                await asyncio.sleep(0.2)
+        await consumer.stop()
 
     def restart_the_dead(self) -> None:
         """What the supervisor does."""

@@ -1,8 +1,9 @@
 """Rules R1-R5 in real processes on a real Kafka: nothing lost, nothing sent twice."""
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from streams.embedded_kafka import EmbeddedKafka
@@ -23,106 +24,157 @@ def check(
         assert may_doubt or statuses == [b"sent"], f"{delivery_id!r} is in doubt"
 
 
-async def produce(opened: Lab, count: int, *, per_second: float) -> None:
-    for number in range(count):
-        await opened.request(number)
-        await asyncio.sleep(1 / per_second)  # the load's own rhythm
+@contextlib.asynccontextmanager
+async def load(opened: Lab, *, per_second: float) -> AsyncIterator[list[int]]:
+    """Requests at a steady rate while the body runs; the list holds them all in the end."""
+    asked: list[int] = []
+
+    async def ask() -> None:
+        while True:
+            await opened.request(len(asked))
+            asked.append(len(asked))
+            await asyncio.sleep(1 / per_second)  # the load's own rhythm
+
+    asking = asyncio.create_task(ask())
+    try:
+        yield asked
+    finally:
+        asking.cancel()
+        await asyncio.wait([asking])
+    # One whose answer was not awaited may have arrived: ask it for certain, twice is once.
+    await opened.request(len(asked))
+    asked.append(len(asked))
 
 
 async def test_kill_9_at_random_moments_loses_nothing(kafka: EmbeddedKafka, tmp_path: Path) -> None:
-    count, randomness = 1500, random.Random(7)
+    randomness = random.Random(7)
     async with lab(kafka.bootstrap, tmp_path) as opened:
         for name in WORKERS:
             opened.start(name)
-        load = asyncio.create_task(produce(opened, count, per_second=150))
-        while not load.done():
-            await asyncio.sleep(randomness.uniform(0.8, 1.8))  # a moment nobody chose
-            opened.kill(randomness.choice(WORKERS))
-            opened.restart_the_dead()
-        await load
+        async with load(opened, per_second=150) as asked:
+            for name in randomness.choices(WORKERS, k=8):
+                await opened.until_more_is_sent()
+                await asyncio.sleep(randomness.uniform(0, 0.3))  # a moment nobody chose
+                opened.kill(name)
+                opened.restart_the_dead()
 
-        finals = await opened.settled(count, within_seconds=40)
-        check(opened, finals, count)
+        finals = await opened.settled(len(asked), within_seconds=40)
+        check(opened, finals, len(asked))
 
 
 async def test_clean_restarts_under_load_leave_nothing_in_doubt(
     kafka: EmbeddedKafka, tmp_path: Path
 ) -> None:
-    count = 900
     async with lab(kafka.bootstrap, tmp_path, call_seconds=0.1) as opened:
         for name in WORKERS:
             opened.start(name)
-        load = asyncio.create_task(produce(opened, count, per_second=150))
         codes = []
-        for name in ("send-0", "decide-0", "send-0"):
-            await opened.until_more_is_sent()
-            codes.append(await asyncio.to_thread(opened.terminate, name))
-            opened.restart_the_dead()
-        await load
+        async with load(opened, per_second=120) as asked:
+            for name in ("send-0", "decide-0", "send-0"):
+                await opened.until_more_is_sent()
+                codes.append(await asyncio.to_thread(opened.terminate, name))
+                opened.restart_the_dead()
 
-        finals = await opened.settled(count, within_seconds=30)
-        check(opened, finals, count, may_doubt=False)
+        finals = await opened.settled(len(asked), within_seconds=30)
+        check(opened, finals, len(asked), may_doubt=False)
         assert codes == [0, 0, 0]
 
 
 async def test_a_second_worker_that_joins_and_leaves_moves_partitions_without_doubt(
     kafka: EmbeddedKafka, tmp_path: Path
 ) -> None:
-    count = 900
     async with lab(kafka.bootstrap, tmp_path) as opened:
         for name in WORKERS:
             opened.start(name)
-        load = asyncio.create_task(produce(opened, count, per_second=120))
-        await opened.until_more_is_sent()
-        for name in ("send-1", "decide-1"):
-            opened.start(name)
-        await asyncio.sleep(3)  # and share them by now
-        for name in ("send-1", "decide-1"):
-            await asyncio.to_thread(opened.terminate, name)
-            del opened.workers[name]
-        await load
+        async with load(opened, per_second=100) as asked:
+            await opened.until_more_is_sent()
+            for name in ("send-1", "decide-1"):
+                opened.start(name)
+            for name in ("send-1", "decide-1"):
+                await opened.until_taken_over(name)
+            await opened.until_more_is_sent()
+            for name in ("send-1", "decide-1"):
+                await asyncio.to_thread(opened.terminate, name)
+                del opened.workers[name]
 
-        finals = await opened.settled(count, within_seconds=30)
-        check(opened, finals, count, may_doubt=False)
+        finals = await opened.settled(len(asked), within_seconds=30)
+        check(opened, finals, len(asked), may_doubt=False)
 
 
 async def test_a_zombie_that_wakes_after_its_session_writes_and_sends_nothing_twice(
     kafka: EmbeddedKafka, tmp_path: Path
 ) -> None:
-    count = 700
     async with lab(kafka.bootstrap, tmp_path) as opened:
-        for name in (*WORKERS, "decide-1", "send-1"):
+        everybody = (*WORKERS, "decide-1", "send-1")
+        for name in everybody:
             opened.start(name)
-        load = asyncio.create_task(produce(opened, count, per_second=100))
-        await opened.until_more_is_sent()
-        await asyncio.sleep(2)  # the second ones have joined by now
-        for name in ("decide-0", "send-0"):
-            opened.suspend(name)
-        await asyncio.sleep(2 * SESSION_SECONDS)  # others take over
-        for name in ("decide-0", "send-0"):
-            opened.wake(name)
-        await load
+        async with load(opened, per_second=100) as asked:
+            for name in everybody:
+                await opened.until_taken_over(name)
+            await opened.until_more_is_sent()
+            for name in WORKERS:
+                opened.suspend(name)
+            await asyncio.sleep(2 * SESSION_SECONDS)  # others take over
+            for name in WORKERS:
+                opened.wake(name)
+            await opened.until_more_is_sent()
 
-        finals = await opened.settled(count, within_seconds=40)
-        check(opened, finals, count)
+        finals = await opened.settled(len(asked), within_seconds=40)
+        check(opened, finals, len(asked))
 
 
 async def test_a_lost_disk_is_rebuilt_from_the_changelogs(
     kafka: EmbeddedKafka, tmp_path: Path
 ) -> None:
-    count = 600
     async with lab(kafka.bootstrap, tmp_path) as opened:
         for name in WORKERS:
             opened.start(name)
-        load = asyncio.create_task(produce(opened, count, per_second=150))
-        for name in WORKERS:
-            await opened.until_more_is_sent()
-            opened.kill(name)
-            opened.wipe(name)
-            opened.restart_the_dead()
-        await load
-        for number in range(0, count, 5):
+        async with load(opened, per_second=150) as asked:
+            for name in WORKERS:
+                await opened.until_more_is_sent()
+                opened.kill(name)
+                opened.wipe(name)
+                opened.restart_the_dead()
+        for number in asked[::5]:
             await opened.request(number)  # told again: the memory of it must have survived
 
-        finals = await opened.settled(count, within_seconds=30)
-        check(opened, finals, count)
+        finals = await opened.settled(len(asked), within_seconds=30)
+        check(opened, finals, len(asked))
+
+
+async def test_offsets_of_the_group_that_were_reset_repeat_nothing_and_skip_nothing(
+    kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    async with lab(kafka.bootstrap, tmp_path) as opened:
+        for name in WORKERS:
+            opened.start(name)
+        async with load(opened, per_second=100) as asked:
+            await opened.until_more_is_sent()
+            for name in WORKERS:
+                await asyncio.to_thread(opened.terminate, name)
+            await opened.reset_group_offsets("decide", to=0)
+            await opened.reset_group_offsets("send", to=10_000_000)
+            opened.restart_the_dead()
+            await opened.until_more_is_sent()
+
+        finals = await opened.settled(len(asked), within_seconds=30)
+        check(opened, finals, len(asked), may_doubt=False)
+
+
+async def test_a_broker_that_is_killed_and_comes_back_is_waited_out(
+    kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    async with lab(kafka.bootstrap, tmp_path) as opened:
+        for name in WORKERS:
+            opened.start(name)
+        async with load(opened, per_second=100) as asked:
+            await opened.until_more_is_sent()
+            kafka.kill()
+            try:
+                await asyncio.sleep(1)  # away for longer than any back-off
+            finally:
+                kafka.start()
+            await opened.until_more_is_sent()
+
+        finals = await opened.settled(len(asked), within_seconds=40)
+        check(opened, finals, len(asked))
