@@ -43,15 +43,17 @@ class StartBroadcast:
         for item in batch.items:
             accepted = item.value
             body = accepted.body
-            started = body.broadcast_id + _STARTED
+            started = body.broadcast_id + _STARTED + accepted.part.to_bytes(2, "big")
             (seen,) = decisions.get_many(batch.state, [started])
-            if seen is not None and 0 < body.accepted_ms - seen.appended_ms < self._terms.window_ms:
-                # The same key came by two partitions at once, and the other one was first here.
+            window_ms = self._terms.window_ms
+            if seen is not None and abs(body.accepted_ms - seen.appended_ms) < window_ms:
+                # The same key came by two partitions, and the other one was first here, though
+                # perhaps not where it was accepted.
                 yield Effects(done=[item])
                 continue
             forget_ms = body.expires_ms + BODY_OUTLIVES_MS
             rows = [
-                decisions.put(started, Seen(body.accepted_ms, b""), self._terms.window_ms),
+                decisions.put(started, Seen(body.accepted_ms, b""), window_ms),
                 bodies.put(body),
                 broadcasts.put(max(accepted.starts_ms, batch.now_ms), _progress(accepted)),
                 waiting.put(forget_ms, body.broadcast_id, ForgetBody(body.broadcast_id)),

@@ -166,13 +166,23 @@ async def test_a_broadcast_submitted_again_is_not_sent_again(
     assert receipt.broadcast_id
 
 
-async def test_a_broadcast_that_came_by_two_partitions_at_once_starts_once() -> None:
+@pytest.mark.parametrize("later_ms", [5, 0, -5], ids=["in order", "one instant", "overtaken"])
+async def test_a_broadcast_that_came_by_two_partitions_at_once_starts_once(later_ms: int) -> None:
     state = members(3)
 
-    await start(state, command())
-    await start(state, command(body=body(accepted_ms=NOW_MS + 5)))
+    await start(state, command(body=body(accepted_ms=NOW_MS)))
+    await start(state, command(body=body(accepted_ms=NOW_MS + later_ms)))
 
     assert len(due(state)) == 1
+
+
+async def test_each_part_of_a_long_list_starts() -> None:
+    state = members(3)
+
+    for part in range(2):
+        await start(state, command(audience="", user_ids=[f"user{part}"], part=part))
+
+    assert len(due(state)) == 2
 
 
 @pytest.mark.parametrize(
