@@ -21,6 +21,8 @@ COMMANDS: Mapping[str, str] = {
     "send": "streams.cli.send",
     "recipients": "streams.cli.recipients",
     "dlq": "streams.cli.dlq",
+    "pause": "streams.cli.pause",
+    "resume": "streams.cli.resume",
     "reconcile": "streams.cli.reconcile",
     "sandbox": "streams.cli.sandbox",
 }

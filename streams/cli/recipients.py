@@ -52,7 +52,7 @@ app = new_app(has_subcommands=True)
 
 @app.callback()
 def recipients() -> None:
-    """Import recipients from CSV, JSON Lines or Parquet."""
+    """Import recipients from files."""
 
 
 @app.command("import", help=_HELP)

@@ -1,10 +1,8 @@
 """One import: rows of a file become batch records, bad lines are told, nothing is held in memory."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
@@ -12,8 +10,8 @@ from schemas.kafka import Record
 from streams.importing.batching import Batches
 from streams.importing.lines import BadLine, Row, parse
 from streams.names import Names
+from streams.outbox import Outbox
 
-_MOST_UNACKNOWLEDGED = 64
 _ROWS_A_TURN = 512
 """Then the event loop has its turn, and the progress is told."""
 
@@ -41,12 +39,10 @@ class Import:
         on_bad: OnBad,
         on_progress: Callable[[Tally], None],
     ) -> None:
-        self._producer = producer
-        self._names = names
+        self._outbox = Outbox(producer, names=names)
         self._batches = Batches(partitions=partitions)
         self._on_bad = on_bad
         self._on_progress = on_progress
-        self._unacknowledged: deque[asyncio.Future[Any]] = deque()
         self._tally = Tally()
 
     async def run(self, rows: Iterable[Row | BadLine], *, as_of_ms: int) -> Tally:
@@ -54,13 +50,13 @@ class Import:
         for number, row in enumerate(rows, 1):
             full = self._take(row, as_of_ms)
             if full is not None:
-                await self._send(full)
+                await self._outbox.send(full)
             if number % _ROWS_A_TURN == 0:
                 self._on_progress(self._tally)
                 await asyncio.sleep(0)
         for record in self._batches.rest():
-            await self._send(record)
-        await asyncio.gather(*self._unacknowledged)
+            await self._outbox.send(record)
+        await self._outbox.flush()
         self._on_progress(self._tally)
         return self._tally
 
@@ -76,11 +72,3 @@ class Import:
             return None
         self._tally.imported += 1
         return self._batches.add(parsed)
-
-    async def _send(self, record: Record) -> None:
-        if len(self._unacknowledged) == _MOST_UNACKNOWLEDGED:
-            await self._unacknowledged.popleft()
-        topic = self._names.physical(record.topic)
-        self._unacknowledged.append(
-            await self._producer.send(topic, value=record.value, partition=record.partition)
-        )

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple, TypeVar
 
 import pytest
 import yaml
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.structs import TopicPartition as KafkaPartition
+from aiokafka import AIOKafkaProducer
 
-from schemas.kafka import InboundRecord, Record
+from schemas.kafka import InboundRecord, Record, TopicPartition
 from streams.assembly import layout_of
 from streams.cli import main
 from streams.config import Config, load
 from streams.embedded_kafka import EmbeddedKafka
+from streams.reading import Reader, inbound
 from streams.topic_admin import connected
 
 PARTITIONS = 2
@@ -80,29 +80,14 @@ class Installation:
         return self.run(self._read(topic))
 
     async def _read(self, topic: str) -> list[InboundRecord]:
-        physical = self.config.kafka.names.physical(topic)
-        consumer = AIOKafkaConsumer(
-            **self.config.kafka.connection(),
-            isolation_level="read_committed",
-            enable_auto_commit=False,
-        )
-        await consumer.start()
-        try:
-            places = [KafkaPartition(physical, number) for number in range(PARTITIONS)]
-            consumer.assign(places)
-            await consumer.seek_to_beginning(*places)
-            ends = await consumer.end_offsets(places)
-            found: list[Any] = []
-            while any([await consumer.position(place) < ends[place] for place in places]):
-                for records in (await consumer.getmany(timeout_ms=200)).values():
-                    found += records
-        finally:
-            await consumer.stop()
-        found.sort(key=lambda record: (record.partition, record.offset))
-        return [
-            InboundRecord(topic, r.partition, r.offset, r.timestamp, r.key, r.value, r.headers)
-            for r in found
-        ]
+        connection, names = self.config.kafka.connection(), self.config.kafka.names
+        places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        found = []
+        async with Reader(names=names, connection=connection) as reader:
+            for place, end in (await reader.ends(places)).items():
+                async for chunk in reader.read(place, 0, end):
+                    found += [inbound(place, record) for record in chunk]
+        return found
 
 
 @pytest.fixture
