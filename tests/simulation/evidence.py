@@ -1,0 +1,127 @@
+"""What can be known of a simulated world from outside: topics, and what its carrier took."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas import ids, topics
+from schemas.dead_letter import DeadLetter, decode_dead_letter
+from schemas.delivery import LANES, decode_batch
+from schemas.kafka import InboundRecord, TopicPartition
+from schemas.profile import Profile, decode_profile
+from schemas.receipt import Receipt, decode_receipt
+from streams.topology import DECIDE
+from tables import inbox, recipients
+from tables.state import Kind
+from tests.simulation.broker import Broker
+from tests.simulation.carrier import Acceptance
+from tests.simulation.real import PARTITIONS, RealWorld
+from tests.simulation.traffic import RUBBISH
+
+Place = tuple[str, int, int]
+"""Topic, partition and offset of a record."""
+
+_KEYED = (*topics.REQUESTED.values(), topics.RECIPIENTS_CHANGED)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One readable record of a producer, a person or an operator."""
+
+    place: Place
+    at_ms: int
+    what: dict[str, Any]
+
+    @property
+    def is_misplaced(self) -> bool:
+        user = self.what.get("user_id", "")
+        return self.place[0] in _KEYED and ids.partition_of(user, PARTITIONS) != self.place[1]
+
+    @property
+    def notification_id(self) -> str:
+        """As a producer can compute it; of a request."""
+        user, key = self.what["user_id"], self.what.get("idempotency_key")
+        if key is not None:
+            return ids.to_text(ids.notification_id("", user, key))
+        return ids.to_text(ids.notification_id_from_origin(*self.place, self.at_ms, user))
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Everything, in the order it was appended within each partition."""
+
+    requests: list[Said] = field(default_factory=list)
+    broadcasts: list[Said] = field(default_factory=list)
+    changes: list[Said] = field(default_factory=list)
+    cancellations: list[Said] = field(default_factory=list)
+    controls: list[Said] = field(default_factory=list)
+    rubbish: set[Place] = field(default_factory=set)
+    forwarded: Counter[Place] = field(default_factory=Counter)
+    """By where they came from."""
+    receipts: list[Receipt] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    acceptances: list[Acceptance] = field(default_factory=list)
+    devices: dict[tuple[bytes, str], str] = field(default_factory=dict)
+    """Which device a delivery was addressed to by a token."""
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    inbox: list[bytes] = field(default_factory=list)
+    """Delivery ids of the messages that users see."""
+
+
+def gather(world: RealWorld) -> Evidence:
+    found = Evidence(acceptances=list(world.carrier.accepted))
+    asked = {
+        **dict.fromkeys(topics.REQUESTED.values(), found.requests),
+        topics.BROADCASTS_REQUESTED: found.broadcasts,
+        topics.RECIPIENTS_CHANGED: found.changes,
+        topics.NOTIFICATIONS_CANCELLED: found.cancellations,
+        topics.CONTROLS: found.controls,
+    }
+    for topic, said in asked.items():
+        for record in _committed(world.broker, topic):
+            place = (topic, record.partition, record.offset)
+            if RUBBISH in record.headers:
+                found.rubbish.add(place)
+            else:
+                said.append(Said(place, record.timestamp_ms, json.loads(record.value or b"")))
+    for topic in _KEYED:
+        for record in _committed(world.broker, topics.forwarded(topic)):
+            found.forwarded[_origin(record)] += 1
+    found.receipts = [
+        decode_receipt(record.value or b"") for record in _committed(world.broker, topics.RECEIPTS)
+    ]
+    found.letters = [
+        decode_dead_letter(record.value or b"")
+        for record in _committed(world.broker, topics.DEAD_LETTERS)
+    ]
+    for lane in LANES:
+        for record in _committed(world.broker, topics.deliveries("push", lane)):
+            for target in decode_batch(record.value or b"").targets:
+                found.devices[target.delivery_id, target.address] = target.device_id
+    for state in world.states[DECIDE]:
+        for key, row in state.scan(
+            Kind.DURABLE, recipients.PREFIX, _after(recipients.PREFIX), 1000
+        ):
+            found.profiles[key[len(recipients.PREFIX) :].decode()] = decode_profile(row)
+    users = {each.user_id for each in found.receipts}
+    for state in world.states["in_app"]:
+        for user in users:
+            found.inbox += [each.delivery_id for each in inbox.read(state, user, 0)]
+    return found
+
+
+def _after(prefix: bytes) -> bytes:
+    return prefix[:-1] + bytes([prefix[-1] + 1])
+
+
+def _committed(broker: Broker, topic: str) -> Iterator[InboundRecord]:
+    for partition in range(PARTITIONS):
+        records, _ = broker.read_committed(TopicPartition(topic, partition), 0, 1 << 60)
+        yield from records
+
+
+def _origin(record: InboundRecord) -> Place:
+    topic, partition, offset, _ = (record.header(name) or b"" for name in topics.ORIGIN_HEADERS)
+    return topic.decode(), int(partition), int(offset)
