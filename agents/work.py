@@ -86,12 +86,14 @@ def take_up(
     works: list[Work] = []
     ours: set[Claim] = set()
     for item in items:
-        keys = _keys_of(item.value)
+        keys = _keys_of(item.value, item.value.round)
         work = Work(item, keys, bytearray(len(item.value.targets)), [], [], 0)
         for place, row in enumerate(attempts.get_many(state, keys)):
             claim = (keys[place], item.value.call)
             if claim not in claimed and claim not in ours and _resume(work, place, row):
                 ours.add(claim)
+        if item.value.round:
+            _recall(work, state)
         work.unsettled = len(work.fresh) + len(work.doubtful)
         works.append(work)
     return works, ours
@@ -134,10 +136,10 @@ def part_of(
     )
 
 
-def _keys_of(batch: DeliveryBatch) -> list[bytes]:
+def _keys_of(batch: DeliveryBatch, round_: int) -> list[bytes]:
     if batch.slice_id:
-        return [attempts.key_of(batch.slice_id, batch.round)]
-    return [attempts.key_of(t.delivery_id, batch.round, t.device_id) for t in batch.targets]
+        return [attempts.key_of(batch.slice_id, round_)]
+    return [attempts.key_of(t.delivery_id, round_, t.device_id) for t in batch.targets]
 
 
 def _resume(work: Work, place: int, row: Attempt | None) -> bool:
@@ -157,3 +159,21 @@ def _resume(work: Work, place: int, row: Attempt | None) -> bool:
         elif stand == Stand.INTENT:
             work.doubtful.append(member)
     return len(work.fresh) + len(work.doubtful) > before
+
+
+def _recall(work: Work, state: State) -> None:
+    """Leave out what an earlier round did more with than fail: a dead letter of our own error
+    holds a batch whole, though some of it may have been sent."""
+    batch, fresh = work.batch, set(work.fresh)
+    for round_ in range(batch.round):
+        for place, row in enumerate(attempts.get_many(state, _keys_of(batch, round_))):
+            if row is None:
+                continue
+            members = range(len(batch.targets)) if batch.slice_id else (place,)
+            for member, stand in zip(members, row.stands, strict=True):
+                if member in fresh and stand not in (Stand.NOTHING, Stand.FAILED):
+                    fresh.discard(member)
+                    work.stands[member] = stand
+                    if stand == Stand.INTENT:
+                        work.doubtful.append(member)
+    work.fresh = [member for member in work.fresh if member in fresh]

@@ -87,6 +87,8 @@ class Desk:
             bootstrap_servers=self.bootstrap,
             isolation_level=isolation,
             enable_auto_commit=False,
+            # By default a new assignment is moved to the end, and may be so after we have sought.
+            auto_offset_reset="earliest",
             fetch_max_wait_ms=20,
         )
         is_committed = isolation == "read_committed"
