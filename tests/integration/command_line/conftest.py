@@ -34,7 +34,7 @@ class Installation:
     """Its topics, its configuration file, and `postrider` run on it."""
 
     def __init__(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self._file = file
+        self.file = file
         self._capsys = capsys
         self.config: Config = load(file, environment={})
 
@@ -51,7 +51,7 @@ class Installation:
     def __call__(self, *arguments: str) -> Ended:
         """`postrider ARGUMENTS` in this installation."""
         with pytest.raises(SystemExit) as ended:
-            main([*arguments, "--config", str(self._file)])
+            main([*arguments, "--config", str(self.file)])
         return Ended(ended.value.code, *self._capsys.readouterr())
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -77,9 +77,9 @@ class Installation:
 
     def read(self, topic: str) -> list[InboundRecord]:
         """What a reader of the topic sees now, in the order of partition and offset."""
-        return self.run(self._read(topic))
+        return self.run(self.records(topic))
 
-    async def _read(self, topic: str) -> list[InboundRecord]:
+    async def records(self, topic: str) -> list[InboundRecord]:
         connection, names = self.config.kafka.connection(), self.config.kafka.names
         places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         found = []
@@ -101,6 +101,7 @@ def postrider(
         monkeypatch.delenv(name, raising=False)
     tree = yaml.safe_load(Path("faust.yaml").read_text())
     tree["templates"] = str(Path("templates").resolve())
+    tree["data"] = str(tmp_path / "data")
     tree["partitions"] = PARTITIONS
     tree["kafka"] = {
         "bootstrap": kafka.bootstrap,
