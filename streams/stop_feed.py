@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from policies.stops import Scope, StopList
 from schemas import ids, topics
-from schemas.decode import Decoder, Undecodable
+from schemas.decode import Decoder, Undecodable, internal
 from schemas.delivery import Channel
 from schemas.instants import to_ms
 from schemas.kafka import InboundRecord
@@ -53,6 +53,7 @@ class StopFeed:
         self._stops = stops
         self._hash_of = partial(ids.address_hash, address_key)
         self._change: Decoder[RecipientChange] = _quiet(RECIPIENT_CHANGE)
+        self._derived = internal(decode_derived)
         self._cancellation = _quiet(TypeAdapter(Cancellation))
         self._control = _quiet(TypeAdapter(Control))
 
@@ -61,7 +62,7 @@ class StopFeed:
             if record.topic == topics.RECIPIENTS_CHANGED:
                 self._note_change(self._change(record), record.timestamp_ms)
             elif record.topic == topics.RECIPIENTS_DERIVED:
-                for fact in decode_derived(record.value or b""):
+                for fact in self._derived(record):
                     self._note_derived(fact, record.timestamp_ms)
             elif record.topic == topics.NOTIFICATIONS_CANCELLED:
                 target_id = self._cancellation(record).target_id()
