@@ -42,11 +42,6 @@ class Reader:
         await self._consumer.stop()
         await self._asker.stop()
 
-    async def partitions(self, topic: str) -> int:
-        """How many there are; 0 for a topic that is not there."""
-        cluster = await self._asker._client.fetch_all_metadata()
-        return len(cluster.partitions_for_topic(self._names.physical(topic)) or ())
-
     async def begins(self, places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """The first offset that retention has left of each."""
         found = await self._asker.beginning_offsets([self._kafka(place) for place in places])
@@ -99,7 +94,8 @@ class Reader:
             auto_offset_reset="earliest",
             isolation_level=isolation,
             max_partition_fetch_bytes=_FETCH_BYTES,
-            fetch_max_wait_ms=100,
+            # A partition is read once the last fetch of the one before has come back.
+            fetch_max_wait_ms=10,
             check_crcs=False,
         )
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rocksdict import (
+    AccessType,
     BlockBasedOptions,
     Cache,
     DBCompressionType,
@@ -32,6 +33,11 @@ _TOUCHED_KEY = b"\x00touched"
 _INTEGER = struct.Struct(">q")
 _FIRST_ROW = b"\x01"
 """Keys of tables begin here: what lies before is the store's own."""
+
+_DAMAGED = "DAMAGED"
+"""A file in the directory: it is to be rebuilt."""
+_CORRUPTION = "Corruption:"
+"""How RocksDB begins what it says of damage; a full disk is none."""
 
 _BLOOM_BITS = 10
 _MAX_OPEN_FILES = 256
@@ -69,14 +75,24 @@ class StoreBudget:
 class LocalStore:
     """An open directory. Raises `StoreFailed` when it cannot be opened, read or written."""
 
-    def __init__(self, path: Path, budget: StoreBudget) -> None:
+    def __init__(self, path: Path, budget: StoreBudget, *, beside: Path | None = None) -> None:
+        """`beside`, a folder for RocksDB's log, opens it to be read as it is now, while another
+        process may go on writing it."""
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._is_ours = beside is None
+        access = AccessType.read_write() if beside is None else AccessType.secondary(str(beside))
         try:
-            self._db = Rdict(str(path), options=budget.options())
-            self._offset = self._integer(_OFFSET_KEY)
+            if (path / _DAMAGED).exists():
+                raise ValueError("found damaged when it was last read")
+            self._db = Rdict(str(path), options=budget.options(), access_type=access)
         except Exception as error:
             raise self._failed(error) from error
+        try:
+            self._offset = self._integer(_OFFSET_KEY)
+        except StoreFailed:
+            self._db.close()  # or its lock would keep us from building it anew
+            raise
 
     @property
     def offset(self) -> int | None:
@@ -108,8 +124,10 @@ class LocalStore:
             rows: Iterator[tuple[Any, Any]] = self._db.items(from_key=start)
             for key, value in itertools.islice(rows, limit):
                 if key >= end:
-                    break
+                    return found
                 found.append((key, value))
+            if len(found) < limit:
+                self._check_end(found[-1][0] if found else start)
         except Exception as error:
             raise self._failed(error) from error
         return found
@@ -131,7 +149,9 @@ class LocalStore:
 
     def touch(self, now_ms: int) -> None:
         """Note that the store is at its changelog's end now."""
-        self._db.put(_TOUCHED_KEY, _INTEGER.pack(now_ms))
+        batch = WriteBatch(raw_mode=True)
+        batch.put(_TOUCHED_KEY, _INTEGER.pack(now_ms))
+        self._write(batch)
 
     def sweep(
         self, start: bytes, limit: int, is_garbage: Callable[[bytes, bytes], bool]
@@ -164,12 +184,26 @@ class LocalStore:
         except Exception as error:
             raise self._failed(error) from error
 
+    def _check_end(self, last: bytes) -> None:
+        """`items` ends in silence at a block that cannot be read, as if there were no more rows."""
+        rows = self._db.iter()
+        rows.seek(last)
+        if rows.valid():
+            rows.next()
+        rows.status()
+
     def _failed(self, error: Exception) -> StoreFailed:
-        """rocksdict raises bare exceptions for whatever RocksDB says: name the store."""
+        """rocksdict raises bare exceptions for whatever RocksDB says: name the store.
+
+        Damage that only a read could show would be met again and again: the next start must know.
+        """
+        if self._is_ours and str(error).startswith(_CORRUPTION):
+            with contextlib.suppress(OSError):  # then it is met again: bad, but nothing is hidden
+                (self.path / _DAMAGED).touch()
         return StoreFailed(f"{self.path.name}: {error}")
 
     def _integer(self, key: bytes) -> int | None:
-        value = self._db.get(key)
+        value = self.get(key)
         return None if value is None else int(_INTEGER.unpack(value)[0])
 
 
@@ -183,5 +217,7 @@ def bytes_on_disk(folder: Path) -> int:
 
 
 def destroy(path: Path) -> None:
-    """Delete a store's directory, open or not."""
-    shutil.rmtree(path, ignore_errors=True)
+    """Delete a store's directory; raises `OSError` when that cannot be, or what is left of it would
+    pass for a store."""
+    if path.exists():
+        shutil.rmtree(path)

@@ -23,6 +23,9 @@ COMMANDS: Mapping[str, str] = {
     "dlq": "streams.cli.dlq",
     "pause": "streams.cli.pause",
     "resume": "streams.cli.resume",
+    "show": "streams.cli.show",
+    "receipts": "streams.cli.receipts",
+    "lookup": "streams.cli.lookup",
     "reconcile": "streams.cli.reconcile",
     "sandbox": "streams.cli.sandbox",
 }

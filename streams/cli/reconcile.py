@@ -7,10 +7,14 @@ from typing import Annotated
 import typer
 
 from policies.clock import SystemClock
+from streams.assembly import layout_of
 from streams.cli.errors import Mistake
+from streams.cli.laid_out import require_topics
 from streams.cli.options import CONFIG_FILE, AsJson, ConfigFile, DataDir, load_config, new_app
 from streams.cli.progress import counting
 from streams.cli.values import past_ms
+from streams.config import Config
+from streams.reconcile import Reconciliation
 from streams.reconcile import reconcile as compute
 
 EXIT_LOST = 1
@@ -36,6 +40,7 @@ def reconcile(
     """Account for every request of a time range, and for every delivery of theirs, from the topics.
 
     requests = decided + rejected + duplicate + waiting
+
     deliveries decided = settled + deferred + retrying + in flight
 
     waiting: not read yet. rejected: a receipt or a dead letter says why. deferred, retrying and
@@ -48,10 +53,7 @@ def reconcile(
     if until_ms is not None and until_ms <= since_ms:
         raise Mistake("--until: expected an instant after --since")
     loaded = load_config(config, data_dir=data_dir)
-    with counting("partitions", loaded.partitions) as count:
-        found = asyncio.run(
-            compute(loaded, since_ms=since_ms, until_ms=until_ms, on_partition=lambda: count(1))
-        )
+    found = asyncio.run(_computed(loaded, since_ms, until_ms))
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=2))
     else:
@@ -59,3 +61,11 @@ def reconcile(
             typer.echo(line)
     if not found.holds:
         raise typer.Exit(EXIT_LOST)
+
+
+async def _computed(config: Config, since_ms: int, until_ms: int | None) -> Reconciliation:
+    await require_topics(config, *(topic.name for topic in layout_of(config).topics()))
+    with counting("partitions", config.partitions) as count:
+        return await compute(
+            config, since_ms=since_ms, until_ms=until_ms, on_partition=lambda: count(1)
+        )

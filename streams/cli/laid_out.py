@@ -1,0 +1,19 @@
+"""Commands that read refuse a cluster whose topics are missing, instead of waiting for them."""
+
+from aiokafka import AIOKafkaConsumer
+
+from streams.cli.clients import require_layout
+from streams.config import Config
+
+
+async def require_topics(config: Config, *topics: str) -> None:
+    """Raise `Mistake` for the first of these that is not as the configuration says."""
+    consumer = AIOKafkaConsumer(**config.kafka.connection())
+    await consumer.start()
+    try:
+        cluster = await consumer._client.fetch_all_metadata()
+    finally:
+        await consumer.stop()
+    for topic in topics:
+        partitions = cluster.partitions_for_topic(config.kafka.names.physical(topic))
+        require_layout(topic, len(partitions or ()), config.partitions)

@@ -1,0 +1,89 @@
+"""`postrider lookup`: the latest state of every delivery, kept up to date."""
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.status import Status
+
+from policies.clock import SystemClock
+from schemas.topics import RECEIPTS
+from streams.cli.errors import Mistake
+from streams.cli.laid_out import require_topics
+from streams.cli.options import CONFIG_FILE, ConfigFile, DataDir, load_config, new_app
+from streams.config import Config
+from streams.lookup.run import Lookup, Progress
+from streams.supervisor import SlotLock, SlotTaken
+from tables.store import StoreBudget
+
+_CACHE_SHARE = 0.5
+"""Of the memory that a worker may use; the write buffers count against the block cache."""
+
+app = new_app()
+
+
+@app.command(short_help="Keep the latest state of every delivery, for `postrider show`.")
+def lookup(
+    once: Annotated[
+        bool, typer.Option("--once", help="End when every receipt of this moment is read.")
+    ] = False,
+    config: ConfigFile = CONFIG_FILE,
+    data_dir: DataDir = None,
+) -> None:
+    """Read the receipts topic and keep how each delivery stands and what each user was told.
+
+    It runs until Ctrl-C, goes on where it was, and forgets what is older than the receipts.
+    `postrider show` reads it; without one `show` has to search the receipts themselves.
+    """
+    loaded = load_config(config, data_dir=data_dir)
+    try:
+        with SlotLock(loaded.data_dir / "lookup"), _shown() as show:
+            asyncio.run(_run(loaded, once, show))
+    except SlotTaken:
+        raise Mistake(f"another lookup runs in {loaded.data_dir}") from None
+
+
+async def _run(config: Config, once: bool, show: Callable[[Progress], None]) -> None:
+    await require_topics(config, RECEIPTS)
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    cache_bytes = round(config.shape.workers.memory * _CACHE_SHARE)
+    running = Lookup(
+        data_dir=config.data_dir,
+        partitions=range(config.partitions),
+        names=config.kafka.names,
+        connection=config.kafka.connection(),
+        budget=StoreBudget(cache_bytes=cache_bytes, write_buffer_bytes=cache_bytes // 2),
+        now_ms=SystemClock().now_ms,
+        on_progress=show,
+        say=lambda text: typer.echo(text, err=True),
+    )
+    await running.run(stopping, once=once)
+
+
+@contextmanager
+def _shown() -> Iterator[Callable[[Progress], None]]:
+    """A line that changes on a terminal; elsewhere one when it has caught up."""
+    began, was_told = time.monotonic(), False
+    with Status("opening", console=Console(stderr=True, quiet=not sys.stderr.isatty())) as status:
+
+        def show(progress: Progress) -> None:
+            nonlocal was_told
+            rate = progress.folded / max(time.monotonic() - began, 0.001)
+            told = f"{progress.folded:,} receipts read ({rate:,.0f}/s)"
+            if progress.behind:
+                status.update(f"{told}, {progress.behind:,} to go")
+                return
+            status.update(f"{told}, up to date")
+            if not was_told and not sys.stderr.isatty():
+                typer.echo(f"{told}, up to date", err=True)
+            was_told = True
+
+        yield show
