@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from sandbox.ledger import read_ledger
 from sandbox.process import SandboxProcess
@@ -22,7 +24,7 @@ from schemas.ids import partition_of
 from schemas.receipt import Receipt, decode_receipt
 from streams.config import Config, load
 from streams.demo.run import create_topics
-from streams.topology import ROLES
+from streams.topology import DECIDE, ROLES
 
 PARTITIONS = 4
 CONFIG = Path("faust.yaml")
@@ -106,6 +108,22 @@ class Pipeline:
             key=user_id.encode(),
             partition=partition_of(user_id, PARTITIONS),
         )
+
+    async def until_handled(self, topic: str, count: int) -> None:
+        """Until `decide` has done so many records of a topic, by its group's offsets."""
+        admin = AIOKafkaAdminClient(**self.config.kafka.connection())
+        await admin.start()
+        name = self.config.kafka.names.physical(topic)
+        handled = 0
+        try:
+            while handled < count:
+                await asyncio.sleep(0.2)
+                with contextlib.suppress(KafkaError):  # a group that nobody has joined yet
+                    group = self.config.kafka.names.group(DECIDE)
+                    offsets = await admin.list_consumer_group_offsets(group)
+                    handled = sum(at.offset for to, at in offsets.items() if to.topic == name)
+        finally:
+            await admin.close()
 
     async def broadcast(self, said: Mapping[str, Any]) -> None:
         name = self.config.kafka.names.physical(topics.BROADCASTS_REQUESTED)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from pathlib import Path
 
 from schemas import topics
@@ -37,6 +38,8 @@ async def introduce(opened: Pipeline) -> None:
         ]  # fmt: skip
         for change in changes:
             await opened.put(topics.RECIPIENTS_CHANGED, said | change)
+    # A broadcast goes to whoever is in the audience when it is expanded.
+    await opened.until_handled(topics.RECIPIENTS_CHANGED, 3 * USERS)
 
 
 async def ask(opened: Pipeline, number: int) -> None:
@@ -69,10 +72,22 @@ async def announce(opened: Pipeline) -> None:
 def at_rest(opened: Pipeline, notifications: int) -> bool:
     latest = opened.latest().values()
     known = {receipt.notification_id for receipt in latest}
-    return len(known) >= notifications and all(is_at_rest(receipt) for receipt in latest)
+    return len(known) >= notifications and all(is_resting(receipt) for receipt in latest)
 
 
-def is_at_rest(receipt: Receipt) -> bool:
+def unrest(opened: Pipeline, notifications: int) -> str:
+    """What is missing, in words."""
+    latest = opened.latest().values()
+    known = {receipt.notification_id for receipt in latest}
+    stuck = Counter(
+        (each.channel, each.type, each.status, each.reason)
+        for each in latest
+        if not is_resting(each)
+    )
+    return f"{len(known)} of {notifications} notifications are known; not at rest: {stuck}"
+
+
+def is_resting(receipt: Receipt) -> bool:
     return receipt.status in AT_REST or (
         receipt.status == "deferred" and receipt.reason in {"quiet_hours", "legal_window"}
     )
@@ -106,7 +121,8 @@ async def test_kill_9_of_any_role_loses_nothing_and_tells_every_doubt(
         await load
 
         expected = REQUESTS + USERS
-        assert await opened.until(lambda: at_rest(opened, expected), within_seconds=60)
+        is_at_rest = await opened.until(lambda: at_rest(opened, expected), within_seconds=60)
+        assert is_at_rest, unrest(opened, expected)
         await check(opened, may_doubt=True)
 
 
@@ -130,7 +146,8 @@ async def test_a_rolling_restart_leaves_nothing_in_doubt_and_an_opt_out_is_obeye
         await load
 
         expected = REQUESTS + USERS
-        assert await opened.until(lambda: at_rest(opened, expected), within_seconds=60)
+        is_at_rest = await opened.until(lambda: at_rest(opened, expected), within_seconds=60)
+        assert is_at_rest, unrest(opened, expected)
         await check(opened, may_doubt=False)
         assert set(codes) <= {0, -15}, f"exit codes {codes}"
         mailed = {
