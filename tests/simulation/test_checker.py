@@ -1,0 +1,267 @@
+"""The checker itself: for every promise a planted fault that it must find."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import msgspec
+import pytest
+
+from schemas.receipt import Receipt
+from tests.simulation.carrier import Acceptance
+from tests.simulation.checker import STOP_MS, complaints
+from tests.simulation.evidence import Evidence, Said, gather
+from tests.simulation.real import RealWorld
+from tests.simulation.traffic import Traffic
+from tests.simulation.world import Faults
+
+SEED = 5
+
+
+@cache
+def _played() -> RealWorld:
+    world = RealWorld(seed=SEED)
+    traffic = Traffic(world)
+    world.play(
+        lambda _: traffic.run(80),
+        faults=Faults(),
+        fault_seconds=0.0,
+        settled=lambda _: world.has_come_to_rest(),
+    )
+    return world
+
+
+@pytest.fixture
+def found() -> Evidence:
+    """Of a world in which nothing went wrong; each test has its own to spoil."""
+    return gather(_played())
+
+
+def sent(found: Evidence, channel: str = "email", *, type_name: str = "") -> Receipt:
+    return next(
+        each
+        for each in found.receipts
+        if each.status == "sent"
+        and each.channel == channel
+        and (not type_name or each.type == type_name)
+    )
+
+
+def acceptance_of(found: Evidence, receipt: Receipt) -> Acceptance:
+    return next(
+        each
+        for each in found.acceptances
+        if each.message.delivery_id.hex() == receipt.delivery_id.replace("-", "")
+    )
+
+
+def lose_an_end(found: Evidence) -> None:
+    found.receipts.remove(sent(found))
+
+
+def lose_a_whole_request(found: Evidence) -> None:
+    lost = sent(found).notification_id
+    found.receipts = [each for each in found.receipts if each.notification_id != lost]
+
+
+def end_twice(found: Evidence) -> None:
+    failed = msgspec.structs.replace(
+        sent(found), receipt_id="other", status="failed", is_final=True
+    )
+    found.receipts.append(failed)
+
+
+def send_twice(found: Evidence) -> None:
+    found.acceptances.append(acceptance_of(found, sent(found)))
+
+
+def send_what_holds_twice_in_doubt(found: Evidence) -> None:
+    receipt = sent(found, type_name="invoice")
+    found.acceptances.append(acceptance_of(found, receipt))
+    found.receipts.append(
+        msgspec.structs.replace(receipt, receipt_id="other", status="in_doubt", is_final=False)
+    )
+
+
+def say_sent_of_what_was_not(found: Evidence) -> None:
+    found.acceptances.remove(acceptance_of(found, sent(found)))
+
+
+def send_without_a_word(found: Evidence) -> None:
+    receipt = sent(found)
+    found.receipts[found.receipts.index(receipt)] = msgspec.structs.replace(
+        receipt, status="failed", is_final=True
+    )
+
+
+def tell_a_fact_twice(found: Evidence) -> None:
+    found.receipts.append(next(each for each in found.receipts if each.status == "queued"))
+
+
+def decide_a_repeat(found: Evidence) -> None:
+    found.receipts.remove(next(each for each in found.receipts if each.status == "duplicate"))
+
+
+def forget_a_member(found: Evidence) -> None:
+    receipt = next(each for each in found.receipts if each.broadcast_id)
+    found.receipts = [each for each in found.receipts if each.delivery_id != receipt.delivery_id]
+
+
+def reach_somebody_else(found: Evidence) -> None:
+    receipt = next(each for each in found.receipts if each.broadcast_id)
+    found.receipts.append(
+        msgspec.structs.replace(
+            receipt, receipt_id="other", delivery_id="other", user_id="nobody",
+            status="suppressed", is_final=True,
+        )
+    )  # fmt: skip
+
+
+def _said_before_a_call(
+    found: Evidence, what: Callable[[Acceptance, Receipt], dict[str, object]]
+) -> Said:
+    receipt = sent(found, type_name="invoice")
+    call = acceptance_of(found, receipt)
+    return Said(("topic", 0, 0), call.called_ms - STOP_MS - 1, dict(what(call, receipt)))
+
+
+def send_past_an_opt_out(found: Evidence) -> None:
+    found.changes = [
+        _said_before_a_call(
+            found,
+            lambda call, receipt: {
+                "change": "preferences_updated",
+                "user_id": receipt.user_id,
+                "source": "user",
+                "occurred_at": "2025-06-15T15:06:00.000Z",
+                "preferences": {"email": {"enabled": False}},
+            },
+        )
+    ]
+
+
+def send_past_a_cancellation(found: Evidence) -> None:
+    receipt = sent(found, type_name="invoice")
+    request = next(
+        each for each in found.requests if each.notification_id == receipt.notification_id
+    )
+    found.cancellations.append(
+        _said_before_a_call(
+            found,
+            lambda call, receipt: {
+                "user_id": receipt.user_id,
+                "idempotency_key": request.what["idempotency_key"],
+            },
+        )
+    )
+
+
+def send_through_a_pause(found: Evidence) -> None:
+    paused = _said_before_a_call(
+        found, lambda call, receipt: {"scope": "channel", "name": "email", "action": "pause"}
+    )
+    resumed = replace(paused, at_ms=1 << 60, what=paused.what | {"action": "resume"})
+    found.controls = [paused, resumed]
+
+
+def lose_a_dead_letter(found: Evidence) -> None:
+    found.letters = [each for each in found.letters if each.kind != "record"]
+
+
+def bury_a_good_record(found: Evidence) -> None:
+    found.rubbish.clear()
+
+
+def forward_twice(found: Evidence) -> None:
+    found.forwarded.update(list(found.forwarded))
+
+
+def keep_what_is_misplaced(found: Evidence) -> None:
+    found.forwarded.clear()
+
+
+def give_up_a_fallback(found: Evidence) -> None:
+    receipt = sent(found, type_name="invoice")
+    found.receipts[found.receipts.index(receipt)] = msgspec.structs.replace(
+        receipt, status="failed", reason="address_invalid", is_final=True
+    )
+    found.acceptances.remove(acceptance_of(found, receipt))
+
+
+def go_beyond_a_cap(found: Evidence) -> None:
+    queued = next(
+        each
+        for each in found.receipts
+        if each.status == "queued" and each.category == "marketing" and each.channel == "email"
+    )
+    found.receipts += [
+        msgspec.structs.replace(queued, delivery_id=str(number), receipt_id=str(number))
+        for number in range(3)
+    ]
+
+
+def hurry(found: Evidence) -> None:
+    slow = next(each for each in found.acceptances if each.channel == "sms")
+    found.acceptances += [slow] * 6
+
+
+def forget_a_wish(found: Evidence) -> None:
+    for profile in found.profiles.values():
+        profile.channels.clear()
+        profile.types.clear()
+
+
+def give_a_phone_to_two(found: Evidence) -> None:
+    holder = next(each for each in found.profiles.values() if each.devices)
+    other = next(each for each in found.profiles.values() if each is not holder)
+    other.devices = [*other.devices, *holder.devices]
+
+
+def show_twice(found: Evidence) -> None:
+    found.inbox.append(found.inbox[0])
+
+
+def show_nothing(found: Evidence) -> None:
+    found.inbox.clear()
+
+
+FAULTS = {
+    lose_an_end: "ended as []",
+    lose_a_whole_request: "nothing was ever said of it",
+    end_twice: "ended as ['sent', 'failed']",
+    send_twice: "accepted 2 times, reported 0 times",
+    send_what_holds_twice_in_doubt: "accepted 2 times, though its type holds",
+    say_sent_of_what_was_not: "no provider has it",
+    send_without_a_word: "nobody says so",
+    tell_a_fact_twice: "was written 2 times",
+    decide_a_repeat: "answered by",
+    forget_a_member: "were forgotten",
+    reach_somebody_else: "were not meant",
+    send_past_an_opt_out: "had turned off email",
+    send_past_a_cancellation: "was called off",
+    send_through_a_pause: "channel:email was paused",
+    lose_a_dead_letter: "rubbish without a dead letter",
+    bury_a_good_record: "a dead letter without rubbish",
+    forward_twice: "forwarded 2 times",
+    keep_what_is_misplaced: "misplaced and not forwarded",
+    give_up_a_fallback: "nobody went on",
+    go_beyond_a_cap: "the limit is 2",
+    hurry: "more than 5 messages",
+    forget_a_wish: "known is None",
+    give_a_phone_to_two: "has 2 holders",
+    show_twice: "shown 2 times",
+    show_nothing: "told and not shown",
+}
+
+
+def test_a_world_without_faults_has_no_complaints(found: Evidence) -> None:
+    assert complaints(found) == []
+
+
+@pytest.mark.parametrize(("spoil", "complaint"), FAULTS.items())
+def test_a_planted_fault_is_found(
+    found: Evidence, spoil: Callable[[Evidence], None], complaint: str
+) -> None:
+    spoil(found)
+
+    assert any(complaint in each for each in complaints(found)), complaints(found)
