@@ -13,8 +13,9 @@ import typer
 from policies.clock import SystemClock
 from schemas.dead_letter import DeadLetter
 from schemas.topics import DEAD_LETTERS
-from streams.cli.clients import producing, require_layout
+from streams.cli.clients import producing
 from streams.cli.errors import Mistake
+from streams.cli.laid_out import require_topics
 from streams.cli.options import CONFIG_FILE, AsJson, ConfigFile, DataDir, load_config, new_app
 from streams.cli.progress import counting
 from streams.cli.tables import show_table
@@ -243,8 +244,8 @@ def _selection(
 def _with_letters(config: Config, act: Callable[[Letters], Awaitable[T]]) -> T:
     async def run() -> T:
         connection, names = config.kafka.connection(), config.kafka.names
-        async with opened(connection, names=names) as letters:
-            require_layout(DEAD_LETTERS, letters.partitions, config.partitions)
+        await require_topics(config, DEAD_LETTERS)
+        async with opened(connection, names=names, partitions=config.partitions) as letters:
             return await act(letters)
 
     return asyncio.run(run())

@@ -13,8 +13,9 @@ from schemas.decode import Undecodable
 from schemas.delivery import CHANNELS
 from schemas.notification import Control
 from schemas.topics import CONTROLS
-from streams.cli.clients import producing, require_layout
+from streams.cli.clients import producing
 from streams.cli.errors import Mistake
+from streams.cli.laid_out import require_topics
 from streams.config import Config
 from streams.controls import paused, record_of
 from streams.outbox import Outbox
@@ -91,8 +92,8 @@ def held(config: Config) -> Sequence[Control]:
     """What is paused now."""
 
     async def read() -> Sequence[Control]:
+        await require_topics(config, CONTROLS)
         async with Reader(names=config.kafka.names, connection=config.kafka.connection()) as reader:
-            require_layout(CONTROLS, await reader.partitions(CONTROLS), config.partitions)
             return await paused(reader, partitions=config.partitions)
 
     return asyncio.run(read())

@@ -68,11 +68,6 @@ class Letters:
         self._reader = reader
         self._ends = ends
 
-    @property
-    def partitions(self) -> int:
-        """How many the topic has; 0 when it is not there."""
-        return len(self._ends)
-
     async def select(self, selection: Selection) -> AsyncIterator[Found]:
         """By partition and offset of each; may be called again."""
         since_ms = selection.since_ms
@@ -101,11 +96,12 @@ class Letters:
 
 
 @asynccontextmanager
-async def opened(connection: Mapping[str, Any], *, names: Names) -> AsyncIterator[Letters]:
+async def opened(
+    connection: Mapping[str, Any], *, names: Names, partitions: int
+) -> AsyncIterator[Letters]:
     """The letters of an installation."""
     async with Reader(names=names, connection=connection) as reader:
-        count = await reader.partitions(DEAD_LETTERS)
-        places = [TopicPartition(DEAD_LETTERS, number) for number in range(count)]
+        places = [TopicPartition(DEAD_LETTERS, number) for number in range(partitions)]
         yield Letters(reader, await reader.ends(places))
 
 
