@@ -14,7 +14,7 @@ from streams.names import changelog
 from streams.restore import ChangelogReader
 from tables.expiry import expires_ms_of
 from tables.packing import RowList, unpack_rows
-from tables.state import Kind, StoreFailed
+from tables.state import Kind, StoreDamaged
 from tables.store import LocalStore, StoreBudget, destroy
 
 log = logging.getLogger("postrider.stores")
@@ -104,11 +104,13 @@ class PartitionFiles:
     def _open(self, kind: Kind) -> LocalStore:
         try:
             store = LocalStore(self._path(kind), self._budget)
-        except StoreFailed as error:
+        except StoreDamaged as error:
             log.warning("store damaged, rebuilding it from its changelog", extra=_said(str(error)))
             return self._anew(kind)
-        touched_ms = store.touched_ms
-        if touched_ms is not None and self._now_ms() - touched_ms > self._max_age_ms:
+        if store.offset is None:
+            # What is read from now on is as old as this, even if its restore never comes to an end.
+            store.touch(self._now_ms())
+        elif not self._is_young(store):
             log.warning("store too old, rebuilding it from its changelog", extra=_said(store.path))
             store.close()
             return self._anew(kind)
@@ -116,7 +118,14 @@ class PartitionFiles:
 
     def _anew(self, kind: Kind) -> LocalStore:
         destroy(self._path(kind))
-        return LocalStore(self._path(kind), self._budget)
+        store = LocalStore(self._path(kind), self._budget)
+        store.touch(self._now_ms())
+        return store
+
+    def _is_young(self, store: LocalStore) -> bool:
+        """Of an age that can be known: a clock that went back by days tells nothing."""
+        touched_ms = store.touched_ms
+        return touched_ms is not None and abs(self._now_ms() - touched_ms) <= self._max_age_ms
 
     async def _restore(self, kind: Kind, place: TopicPartition, begin: int, end: int) -> int:
         store = self._stores[kind]

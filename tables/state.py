@@ -53,5 +53,9 @@ class StoreFailed(RuntimeError):
     """
 
 
+class StoreDamaged(StoreFailed):
+    """Raised when what is on the disk is no store, or one with holes: only building it anew helps."""
+
+
 class StaleRows(StoreFailed):
     """Raised when rows not newer than what is stored were to be applied: a late owner."""

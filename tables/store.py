@@ -8,6 +8,7 @@ and rebuilt from the changelog, and the caller says so loudly.
 
 import contextlib
 import itertools
+import re
 import shutil
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +27,7 @@ from rocksdict import (
 )
 
 from tables.packing import RowList
-from tables.state import StaleRows, StoreFailed
+from tables.state import StaleRows, StoreDamaged, StoreFailed
 
 _OFFSET_KEY = b"\x00offset"
 _TOUCHED_KEY = b"\x00touched"
@@ -36,8 +37,8 @@ _FIRST_ROW = b"\x01"
 
 _DAMAGED = "DAMAGED"
 """A file in the directory: it is to be rebuilt."""
-_CORRUPTION = "Corruption:"
-"""How RocksDB begins what it says of damage; a full disk is none."""
+_SAYS_DAMAGE = re.compile(r"Corruption(?!.*Too many open files)|.*No such file or directory", re.S)
+"""What RocksDB says of damage. A full disk is none, nor a directory in use or too many open files."""
 
 _BLOOM_BITS = 10
 _MAX_OPEN_FILES = 256
@@ -73,7 +74,8 @@ class StoreBudget:
 
 
 class LocalStore:
-    """An open directory. Raises `StoreFailed` when it cannot be opened, read or written."""
+    """An open directory. Raises `StoreFailed` when it cannot be opened, read or written, and
+    `StoreDamaged`, now and at each later opening, when only building it anew helps."""
 
     def __init__(self, path: Path, budget: StoreBudget, *, beside: Path | None = None) -> None:
         """`beside`, a folder for RocksDB's log, opens it to be read as it is now, while another
@@ -82,9 +84,9 @@ class LocalStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._is_ours = beside is None
         access = AccessType.read_write() if beside is None else AccessType.secondary(str(beside))
+        if (path / _DAMAGED).exists():
+            raise StoreDamaged(f"{path.name}: found damaged when it was last read")
         try:
-            if (path / _DAMAGED).exists():
-                raise ValueError("found damaged when it was last read")
             self._db = Rdict(str(path), options=budget.options(), access_type=access)
         except Exception as error:
             raise self._failed(error) from error
@@ -197,10 +199,13 @@ class LocalStore:
 
         Damage that only a read could show would be met again and again: the next start must know.
         """
-        if self._is_ours and str(error).startswith(_CORRUPTION):
+        said = f"{self.path.name}: {error}"
+        if not _SAYS_DAMAGE.match(str(error)):
+            return StoreFailed(said)
+        if self._is_ours:
             with contextlib.suppress(OSError):  # then it is met again: bad, but nothing is hidden
                 (self.path / _DAMAGED).touch()
-        return StoreFailed(f"{self.path.name}: {error}")
+        return StoreDamaged(said)
 
     def _integer(self, key: bytes) -> int | None:
         value = self.get(key)

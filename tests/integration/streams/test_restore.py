@@ -2,16 +2,18 @@
 
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka.admin import RecordsToDelete
+from aiokafka.structs import ConsumerRecord
 
+from schemas.kafka import TopicPartition
 from streams.names import changelog
 from streams.partition_files import PartitionFiles
-from streams.restore import ChangelogReader
+from streams.restore import ChangelogReader, Sink
 from tables.expiry import with_expiry
 from tables.packing import RowList
 from tables.state import Kind
@@ -24,6 +26,19 @@ DECISION = b"d"
 BOTH = tuple(Kind)
 
 
+class Unplugged(Exception):
+    """The end of a process in the middle of a restore."""
+
+
+class _UnpluggedReader(ChangelogReader):
+    async def read(self, place: TopicPartition, start: int, end: int, sink: Sink) -> None:
+        def sink_and_end(records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
+            sink(records)
+            raise Unplugged
+
+        await super().read(place, start, end, sink_and_end)
+
+
 class Shelf:
     """Stores of the desk's partition, opened as a worker would, in one folder or another."""
 
@@ -32,6 +47,7 @@ class Shelf:
         self._desk = desk
         self._folder = folder
         self._open: list[PartitionFiles] = []
+        self._reader_class = ChangelogReader
 
     async def restored(self, disk: str = "disk") -> tuple[PartitionFiles, int]:
         """The stores, and how many rows had to be read for them."""
@@ -40,13 +56,22 @@ class Shelf:
             partition=0,
             folder=self._folder / disk,
             budget=StoreBudget(cache_bytes=1 << 20, write_buffer_bytes=4 << 20),
-            reader=ChangelogReader(names=self._desk.names, connection=self._desk.connection),
+            reader=self._reader_class(names=self._desk.names, connection=self._desk.connection),
             now_ms=lambda: self.now_ms,
             max_age_ms=MAX_AGE_MS,
             kept_by_append_time=[DECISION],
         )
         self._open.append(files)
-        return files, (await files.restore()).rows
+        self._reader_class = ChangelogReader
+        try:
+            return files, (await files.restore()).rows
+        except Unplugged:
+            files.close()
+            raise
+
+    def unplug(self) -> None:
+        """The next restore ends when it has read something."""
+        self._reader_class = _UnpluggedReader
 
     def damage(self, disk: str = "disk") -> None:
         for current in (self._folder / disk).glob("*/CURRENT"):
@@ -209,6 +234,35 @@ async def test_a_store_too_old_to_know_what_was_deleted_is_rebuilt(
     shelf.now_ms += MAX_AGE_MS + 1
     files, _ = await shelf.restored()
     assert files.scan(Kind.DURABLE, b"\x01", b"\xff", 9) == [(b"k", b"1")]
+
+
+async def test_a_store_whose_first_restore_was_cut_short_grows_old_from_its_beginning(
+    desk: Desk, shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    await commit(desk, durable=[(b"k", b"1")])
+    shelf.unplug()
+    with pytest.raises(Unplugged):
+        await shelf.restored()
+    await commit(desk, durable=[(b"k", None)])
+
+    shelf.now_ms += MAX_AGE_MS + 1
+    _, count = await shelf.restored()
+    assert count == 2, "all was read again"
+    assert "too old" in caplog.text
+
+
+async def test_a_store_from_the_future_is_as_good_as_one_too_old(
+    desk: Desk, shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    await commit(desk, durable=[(b"k", b"1")])
+    shelf.now_ms += 10 * MAX_AGE_MS  # a clock that was wrong
+    files, _ = await shelf.restored()
+    files.close()
+
+    shelf.now_ms -= 10 * MAX_AGE_MS
+    _, count = await shelf.restored()
+    assert count == 1
+    assert "too old" in caplog.text
 
 
 async def test_a_store_in_use_does_not_grow_old(desk: Desk, shelf: Shelf) -> None:

@@ -1,5 +1,7 @@
 """A store is a prefix of its changelog: it goes forward, or says why it cannot."""
 
+import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tables.state import StaleRows, StoreFailed
-from tables.store import LocalStore, StoreBudget, bytes_on_disk
+from tables.state import StaleRows, StoreDamaged, StoreFailed
+from tables.store import LocalStore, StoreBudget, bytes_on_disk, destroy
 
 
 def budget() -> StoreBudget:
@@ -81,14 +83,153 @@ def test_a_sweep_goes_round_in_small_steps_and_deletes_only_garbage(store: Local
     assert store.offset == 1, "what is swept is no news to the changelog"
 
 
-def test_a_directory_that_is_no_store_is_refused(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path / "store", budget())
-    store.apply([(b"a", b"1")], 1)
-    store.close()
-    (tmp_path / "store" / "CURRENT").write_text("rubbish\n")
+Rows = list[tuple[bytes, bytes]]
 
-    with pytest.raises(StoreFailed, match="store"):
-        LocalStore(tmp_path / "store", budget())
+
+def fill(path: Path) -> dict[int | None, Rows]:
+    """A store of several files, all its rows having come in many steps; what it held after each."""
+    randomness = random.Random(3)
+    held: dict[bytes, bytes] = {}
+    states: dict[int | None, Rows] = {None: []}
+    for life in range(3):  # each leaves a file of rows, the last one a log
+        store = LocalStore(path, budget())
+        for offset in range(10 * life, 10 * life + 10):
+            rows = [
+                (b"k%03d" % randomness.randrange(400), randomness.randbytes(300)) for _ in "12345"
+            ]
+            store.apply([*rows], offset)
+            held.update(rows)
+            states[offset] = sorted(held.items())
+        store.close()
+    return states
+
+
+def rows_read(path: Path) -> tuple[int | None, Rows]:
+    """Offset and rows of a store, read in both ways; raises `StoreDamaged`."""
+    store = LocalStore(path, budget())
+    try:
+        rows = store.scan(b"\x01", b"\xff", 1000)
+        keys = [b"k%03d" % number for number in range(400)]
+        values = store.get_many(keys)
+        assert [(k, v) for k, v in zip(keys, values, strict=True) if v is not None] == rows
+        return store.offset, rows
+    finally:
+        store.close()
+
+
+def damage(folder: Path, file: Path, at: int) -> Path:
+    """A copy of the folder with eight bytes of one of its files turned over."""
+    path = folder.with_name(f"{file.name}-{at}")
+    shutil.copytree(folder, path)
+    content = bytearray(file.read_bytes())
+    content[at : at + 8] = bytes(byte ^ 0xFF for byte in content[at : at + 8])
+    (path / file.name).write_bytes(content)
+    return path
+
+
+def test_a_damaged_store_fails_or_holds_what_it_held_at_its_offset(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    states = fill(folder)
+    failed = 0
+    for file in folder.iterdir():
+        for at in range(0, file.stat().st_size if file.name != "LOG" else 0, 2000):
+            try:
+                offset, rows = rows_read(damage(folder, file, at))
+            except StoreDamaged:
+                failed += 1
+            else:
+                assert rows == states[offset], f"partial rows after damage to {file.name} at {at}"
+
+    assert failed > 20, "RocksDB noticed nothing: the damage is none"
+
+
+def test_a_store_that_was_read_damaged_is_refused_from_then_on(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    fill(folder)
+    (rows, *_) = sorted(folder.glob("*.sst"))
+    path = damage(folder, rows, 4000)
+    with pytest.raises(StoreDamaged, match="Corruption"):
+        rows_read(path)
+
+    with pytest.raises(StoreDamaged, match="damaged when it was last read"):
+        LocalStore(path, budget())
+    destroy(path)
+    LocalStore(path, budget()).close()
+
+
+def test_a_store_whose_offset_cannot_be_read_lets_go_of_its_directory(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    fill(folder)
+    for rows in folder.glob("*.sst"):  # the offset's key is the first
+        rows.write_bytes(bytes(50) + rows.read_bytes()[50:])
+
+    with pytest.raises(StoreDamaged):
+        LocalStore(folder, budget())
+
+    destroy(folder)
+    LocalStore(folder, budget()).close()
+
+
+@pytest.mark.parametrize("missing", ["*.sst", "MANIFEST*", "CURRENT"])
+def test_a_store_that_lacks_a_file_is_damaged(tmp_path: Path, missing: str) -> None:
+    folder = tmp_path / "store"
+    fill(folder)
+    for file in folder.glob(missing):
+        file.unlink()
+
+    with pytest.raises(StoreDamaged):
+        rows_read(folder)
+
+
+def test_a_store_in_use_is_not_taken_for_a_damaged_one(store: LocalStore) -> None:
+    with pytest.raises(StoreFailed, match="lock") as caught:
+        LocalStore(store.path, budget())
+
+    assert not isinstance(caught.value, StoreDamaged)
+
+
+TOO_MANY_FILES = """
+import os, resource, sys
+from pathlib import Path
+from tables.state import StoreDamaged, StoreFailed
+from tables.store import LocalStore, StoreBudget
+
+given = StoreBudget(cache_bytes=1 << 20, write_buffer_bytes=4 << 20)
+refused = 0
+for spare in range(20):  # files that may be opened yet: a store needs more
+    taken = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (taken + spare, 4096))
+    try:
+        LocalStore(Path(sys.argv[1]), given).close()
+    except StoreDamaged as error:
+        sys.exit(f"with {spare} files: {error}")
+    except StoreFailed:
+        refused += 1
+print(refused)
+"""
+
+
+def test_too_many_open_files_are_not_taken_for_damage(tmp_path: Path) -> None:
+    fill(tmp_path / "store")
+
+    command = [sys.executable, "-c", TOO_MANY_FILES, str(tmp_path / "store")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 3
+
+
+def test_stores_share_one_bound_of_memory(tmp_path: Path) -> None:
+    shared = StoreBudget(cache_bytes=1 << 20, write_buffer_bytes=4 << 20)
+    stores = [LocalStore(tmp_path / name, shared) for name in "abcd"]
+    for offset in range(80):
+        for store in stores:
+            store.apply([(b"k%d" % offset, bytes(100_000))], offset)
+
+    unwritten = sum(file.stat().st_size for store in stores for file in store.path.glob("*.log"))
+    for store in stores:
+        store.close()
+    assert unwritten < 2 * (4 << 20), "32 MB were put into them; one bound holds for all four"
 
 
 def test_what_stores_take_up_grows_with_their_rows(store: LocalStore) -> None:
