@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from schemas.kafka import InboundRecord, Record, TopicPartition
 
+TRANSACTION_TIMEOUT_MS = 10_000
+
 
 class Fenced(RuntimeError):
     """Raised when a newer producer with the same transactional id has been initialised."""
@@ -16,6 +18,7 @@ class Fenced(RuntimeError):
 class Txn:
     """One transaction; its records are seen once `state` is committed."""
 
+    began_ms: int
     state: str = "open"
     touched: dict[TopicPartition, None] = field(default_factory=dict)
     """In order: that of a set would differ from run to run, and a seed with it."""
@@ -142,7 +145,7 @@ class Broker:
     def transact(self, transactional_id: str, epoch: int, records: Sequence[Record]) -> list[int]:
         """Append to the id's open transaction, beginning one if there is none."""
         self.check(transactional_id, epoch)
-        txn = self._open.setdefault(transactional_id, Txn())
+        txn = self._open.setdefault(transactional_id, Txn(self._now_ms()))
         return [self.append(record, txn) for record in records]
 
     def commit(self, transactional_id: str, epoch: int) -> None:
@@ -151,10 +154,15 @@ class Broker:
         if txn is not None:
             self._finish(txn, "committed")
 
-    def expire(self, transactional_id: str) -> None:
-        """The transaction timeout: abort what is open and fence its producer."""
-        if transactional_id in self._open:
-            self.init_producer(transactional_id)
+    def has_open(self, transactional_id: str) -> bool:
+        """Whether a transaction of this id is under way."""
+        return transactional_id in self._open
+
+    def expire_transactions(self) -> None:
+        """The transaction timeout: abort what has been open for too long, and fence its producer."""
+        for transactional_id, txn in list(self._open.items()):
+            if self._now_ms() - txn.began_ms > TRANSACTION_TIMEOUT_MS:
+                self.init_producer(transactional_id)
 
     def _finish(self, txn: Txn, state: str) -> None:
         txn.state = state

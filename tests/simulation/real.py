@@ -88,9 +88,11 @@ class RealWorld(World):
     async def rest(self, limit_seconds: float = 300.0) -> None:
         """Wait until everything said so far has been acted upon."""
         until = self.loop.time() + limit_seconds
+        self._rested = 0
         while not self.has_come_to_rest():
             assert self.loop.time() < until, f"seed {self.seed}: no rest in {limit_seconds} s"
             await asyncio.sleep(0.5)
+        self._rested = 0
 
     def has_come_to_rest(self) -> bool:
         """Everything read and nothing waiting, three times in a row: a commit may be under way."""

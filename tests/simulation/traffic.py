@@ -43,6 +43,8 @@ class Traffic:
         self._number = 0
         self._keys: list[tuple[str, dict[str, Any]]] = []
         self._broadcasts: list[dict[str, Any]] = []
+        self.misplaced_share = 0.1
+        """Of records that a producer puts where its own hash says."""
         self._tokens = [f"token-{number}" for number in range(3)]
 
     async def run(self, steps: int) -> None:
@@ -235,7 +237,7 @@ class Traffic:
     async def put_for(self, user: str, topic: str, said: dict[str, Any]) -> None:
         """In the user's partition, unless the producer hashes otherwise."""
         partition = ids.partition_of(user, PARTITIONS)
-        if self._random.random() < 0.1:
+        if self._random.random() < self.misplaced_share:
             partition = self._random.randrange(PARTITIONS)
         await self.put(topic, partition, json.dumps(said).encode(), key=user.encode())
 

@@ -84,7 +84,7 @@ class World:
             for role in self._roles.values():
                 for number in range(role.slots):
                     self._start(role.name, f"{role.name}-{number}")
-            watch = asyncio.create_task(self._watch_sessions())
+            watch = asyncio.create_task(self._watch_timeouts())
             blows = asyncio.create_task(self._strike(faults, calm_seconds, fault_seconds))
             await load(self)
             await blows
@@ -154,11 +154,12 @@ class World:
         if process.slot in self._wanted and self._processes[process.slot] is process:
             self._start(process.role, process.slot)
 
-    async def _watch_sessions(self) -> None:
+    async def _watch_timeouts(self) -> None:
         while True:
             await asyncio.sleep(0.5)
             for group in self._groups.values():
                 group.expire()
+            self.broker.expire_transactions()
 
     async def _strike(self, faults: Faults, calm_seconds: float, seconds: float) -> None:
         blows: list[Callable[[], Awaitable[None]]] = [
