@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaTimeoutError
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from schemas.kafka import InboundRecord, TopicPartition
@@ -42,8 +43,14 @@ class KafkaTailReader:
         await self._consumer.seek_to_beginning(*self._places)
 
     async def ends(self) -> Mapping[TopicPartition, int]:
-        ends = await self._asker.end_offsets(self._places)
-        return {self._logical(place): end for place, end in ends.items()}
+        while True:
+            try:
+                ends = await self._asker.end_offsets(self._places)
+            except KafkaTimeoutError:
+                # A broker that is away is waited out: the tail grows stale, which holds all calls.
+                # Ending the process would put those in doubt whose answers are still to come.
+                continue
+            return {self._logical(place): end for place, end in ends.items()}
 
     def position(self, place: TopicPartition) -> int:
         return self._positions.get(place, 0)

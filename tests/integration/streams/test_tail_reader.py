@@ -1,0 +1,92 @@
+"""Tails on a real Kafka: an open transaction hides no stop, a broker that is away ends nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from schemas.kafka import InboundRecord, TopicPartition
+from streams.embedded_kafka import EmbeddedKafka
+from streams.tail_reader import KafkaTailReader
+from tests.integration.streams.desk import OUT, Desk, transaction
+
+PLACE = TopicPartition(OUT, 0)
+
+
+@pytest.fixture
+async def reader(desk: Desk) -> AsyncIterator[KafkaTailReader]:
+    opened = KafkaTailReader(
+        topics=[OUT],
+        partitions=1,
+        names=desk.names,
+        connection={**desk.connection, "request_timeout_ms": 500},
+    )
+    await opened.start()
+    yield opened
+    await opened.close()
+
+
+async def read_past(reader: KafkaTailReader, end: int) -> list[InboundRecord]:
+    found: list[InboundRecord] = []
+    while reader.position(PLACE) < end:
+        found += await reader.read()
+    return found
+
+
+async def test_a_tail_begins_at_the_beginning_and_knows_when_it_is_at_the_end(
+    desk: Desk, reader: KafkaTailReader
+) -> None:
+    log = await desk.log()
+    await log.commit(transaction(out=(b"one", b"two")))
+    end = (await reader.ends())[PLACE]
+    assert end == 3, "two records, and the marker of their transaction"
+
+    found = await read_past(reader, end)
+
+    assert [(record.topic, record.value) for record in found] == [(OUT, b"one"), (OUT, b"two")]
+
+
+async def test_an_open_transaction_is_before_the_end_and_is_not_read(
+    desk: Desk, reader: KafkaTailReader
+) -> None:
+    async with desk.producer() as producer:
+        await producer.begin_transaction()
+        await producer.send_and_wait(desk.names.physical(OUT), b"open", partition=0)
+
+        assert (await reader.ends())[PLACE] == 1
+        assert await reader.read() == []
+        assert await reader.read() == []
+        assert reader.position(PLACE) == 0, "calls are held back: it may be an opt-out"
+
+        await producer.commit_transaction()
+        assert [record.value for record in await read_past(reader, 2)] == [b"open"]
+
+
+async def test_what_was_aborted_is_passed_and_never_read(
+    desk: Desk, reader: KafkaTailReader
+) -> None:
+    async with desk.producer() as producer:
+        await producer.begin_transaction()
+        await producer.send_and_wait(desk.names.physical(OUT), b"aborted", partition=0)
+        await producer.abort_transaction()
+
+    assert await read_past(reader, 2) == []
+
+
+async def test_a_broker_that_is_away_is_waited_out(
+    desk: Desk, reader: KafkaTailReader, kafka: EmbeddedKafka
+) -> None:
+    log = await desk.log()
+    await reader.ends()
+    kafka.pause()
+    try:
+        asking = asyncio.create_task(reader.ends())
+        reading = asyncio.create_task(read_past(reader, 2))
+        done, _ = await asyncio.wait([asking, reading], timeout=1.2)  # the request's is 0.5
+        assert not done
+    finally:
+        kafka.resume()
+    await log.commit(transaction(out=(b"after",)))
+
+    await asking
+    assert [record.value for record in await reading] == [b"after"]

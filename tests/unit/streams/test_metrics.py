@@ -1,0 +1,73 @@
+"""The catalogue of metrics: every one has a unit and a meaning, and none can tell of a person."""
+
+import json
+import re
+
+from prometheus_client import generate_latest
+
+from schemas import topics
+from schemas.kafka import Record
+from streams.engine.ports import Transaction
+from streams.metrics import Metrics
+from streams.observer import WorkerObserver
+
+LABELS = {
+    "role", "slot", "topic", "channel", "status", "reason", "stage", "cause", "kind", "provider",
+    "outcome", "partition",
+}  # fmt: skip
+"""Each has as many values as there are things in the configuration and the code."""
+UNITS = ("_seconds", "_bytes")
+COUNTED = {
+    "open_records", "open_calls", "breaker_open", "ready", "partitions", "may_call",
+}  # fmt: skip
+"""Gauges that count things, or are 0 or 1."""
+
+
+def catalogue() -> Metrics:
+    metrics = Metrics(role="decide", slot=3)
+    metrics.observe("partitions", "Partitions held.", lambda: 2.0)
+    return metrics
+
+
+def test_every_metric_is_named_once_and_says_what_it_is() -> None:
+    families = list(catalogue().registry.collect())
+
+    names = [family.name for family in families]
+    assert len(set(names)) == len(names)
+    for family in families:
+        assert re.fullmatch(r"postrider_[a-z_]+", family.name)
+        assert family.documentation.endswith("."), family.name
+
+
+def test_a_metric_that_is_no_count_has_its_unit_in_its_name() -> None:
+    for family in catalogue().registry.collect():
+        if family.type in ("gauge", "histogram"):
+            name = family.name.removeprefix("postrider_")
+            assert name.endswith(UNITS) or name in COUNTED, family.name
+
+
+def test_labels_are_of_the_bounded_kind() -> None:
+    metrics = vars(catalogue()).values()
+
+    assert set().union(*(getattr(metric, "_labelnames", ()) for metric in metrics)) == LABELS
+
+
+def test_receipts_are_counted_by_channel_status_and_reason_and_never_by_user() -> None:
+    metrics = catalogue()
+
+    def receipt(status: str, reason: str = "") -> Record:
+        said = {"user_id": "person-17", "channel": "push", "status": status, "reason": reason}
+        return Record(topics.RECEIPTS, 0, json.dumps(said).encode(), b"person-17")
+
+    records = [receipt("queued"), receipt("queued"), receipt("suppressed", "opted_out_channel")]
+    WorkerObserver(metrics).committed(0, Transaction(([], [(b"person-17", b"")]), records))
+
+    text = generate_latest(metrics.registry).decode()
+    own = 'role="decide",slot="3"'
+    lines = text.splitlines()
+    queued = 'channel="push",reason="",role="decide",slot="3",status="queued"'
+    assert f"postrider_deliveries_total{{{queued}}} 2.0" in lines
+    assert f"postrider_transactions_total{{{own}}} 1.0" in lines
+    assert f'postrider_rows_total{{kind="durable",{own}}} 1.0' in lines
+    assert f'postrider_records_out_total{{{own},topic="receipts"}} 3.0' in lines
+    assert "person-17" not in text
