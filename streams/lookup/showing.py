@@ -12,7 +12,7 @@ from streams.lookup.finding import Found
 from streams.lookup.rows import Delivery
 
 COLUMNS = (
-    "channel", "state", "reason", "attempts", "queued", "sent", "delivered", "provider", "note",
+    "channel", "state", "since", "reason", "attempts", "queued", "sent", "delivered", "provider", "note",
 )  # fmt: skip
 COUNT_COLUMNS = ("channel", "state", "deliveries")
 
@@ -35,6 +35,7 @@ def table(found: Found) -> list[dict[str, Any]]:
             {
                 "channel": delivery.channel,
                 "state": stand.status,
+                "since": stand.occurred_at,
                 "reason": ", ".join(state.reasons),
                 "attempts": state.attempts,
                 "queued": state.queued_at,
@@ -99,6 +100,7 @@ def _delivery_members(delivery_id: bytes, delivery: Delivery) -> Mapping[str, An
         "broadcast_id": ids.to_text(delivery.broadcast_id) if delivery.broadcast_id else "",
         "status": stand.status,
         "is_final": stand.is_final,
+        "since": stand.occurred_at,
         "reasons": list(state.reasons),
         "attempts": state.attempts,
         "round": state.round,
@@ -130,8 +132,8 @@ def _device_row(name: str, stand: Stand) -> dict[str, Any]:
     return row | {
         "channel": f"  {name}",
         "state": stand.status,
+        "since": stand.occurred_at,
         "reason": stand.reason,
-        "sent": stand.occurred_at if stand.status == "sent" else "",
         "provider": _provider(stand),
     }
 

@@ -4,7 +4,7 @@ It is taken before any receipt is read: what a role had read by then has its rec
 topic, so whatever has none and was read is lost, however busy the system is meanwhile.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,10 +42,11 @@ async def take(
     *,
     names: Names,
     connection: Mapping[str, Any],
-    topics: Container[str],
+    topics: Collection[str],
     partitions: int,
 ) -> Snapshot:
     """Ask the cluster; `topics` are the installation's."""
+    await reader.know(topics)
     groups = await _group_offsets(names, connection)
     # A topic that an earlier configuration had may be gone.
     read = {place: offset for place, offset in groups.items() if place.topic in topics}
