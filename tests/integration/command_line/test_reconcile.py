@@ -4,6 +4,9 @@ import json
 from typing import Any
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.records_to_delete import RecordsToDelete
+from aiokafka.structs import TopicPartition as KafkaPartition
 
 from agents.receipts import Fact
 from schemas import topics
@@ -165,6 +168,34 @@ def test_reconcile_finds_what_a_policy_holds(postrider: Installation, roles: Rol
 
     code, found = reconciled(postrider)
     assert (code, found["deliveries"]["missing"]) == (1, 1)
+
+
+def test_reconcile_tells_when_retention_overtook_a_role(
+    postrider: Installation, roles: Roles
+) -> None:
+    home = partition_of("ann", PARTITIONS)
+    postrider.write(request("ann", channels=["in_app"]))
+    roles.decide(NORMAL)
+    postrider.write(request("ann"), request("ann"))
+    postrider.run(_delete_before(postrider, KafkaPartition(_physical(postrider), home), 3))
+
+    ended = postrider("reconcile")
+
+    assert ended.code == 1
+    assert "2 records were deleted before they were read" in ended.out
+
+
+def _physical(postrider: Installation) -> str:
+    return postrider.config.kafka.names.physical(NORMAL)
+
+
+async def _delete_before(postrider: Installation, place: KafkaPartition, offset: int) -> None:
+    client = AIOKafkaAdminClient(**postrider.config.kafka.connection())
+    await client.start()
+    try:
+        await client.delete_records({place: RecordsToDelete(before_offset=offset)})
+    finally:
+        await client.close()
 
 
 def test_reconcile_follows_a_broadcast_to_its_members(
