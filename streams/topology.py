@@ -5,7 +5,7 @@ here does not run.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -52,6 +52,8 @@ _STATE, _URGENT, _USUAL, _BULK = 0, 1, 2, 3
 _PRIORITY: Mapping[Lane, int] = {"critical": _URGENT, "normal": _USUAL, "bulk": _BULK}
 _FEW = 8
 """Records that may hold a thousand facts or deliveries each."""
+_A_TURN = 200
+"""Bulk requests decided together: some milliseconds, which whatever is urgent may have to wait."""
 _SENDING_WIDTH = 64
 
 
@@ -117,7 +119,7 @@ def decide(settings: FlowSettings, stops: StopList) -> Topology:
             *(
                 source
                 for topic, lane in settings.lanes.items()
-                for source in _keyed(topic, request, ask, _PRIORITY[lane])
+                for source in _keyed(topic, request, ask, _PRIORITY[lane], is_bulk=lane == "bulk")
             ),
             _internal(topics.DELIVERIES_RETURNED, reconsider, decode_returned, _USUAL),
             Source(topics.BROADCASTS_REQUESTED, accept, announce, _USUAL, take=_FEW),
@@ -188,13 +190,19 @@ def send(
 
 
 def _keyed(
-    topic: str, stage: Stage[Any], decode: Callable[..., Any], priority: int
+    topic: str,
+    stage: Stage[Any],
+    decode: Callable[..., Any],
+    priority: int,
+    *,
+    is_bulk: bool = False,
 ) -> tuple[Source, Source]:
     """A topic keyed by user, and where its misplaced records are sent."""
-    return (
-        Source(topic, stage, decode, priority, user_of=_user_of),
-        Source(topics.forwarded(topic), stage, decode, priority, is_forwarded=True),
-    )
+    first = Source(topic, stage, decode, priority, user_of=_user_of)
+    if is_bulk:
+        first = replace(first, take=_A_TURN, is_bulk=True)
+    forwarded = replace(first, topic=topics.forwarded(topic), user_of=None, is_forwarded=True)
+    return first, forwarded
 
 
 def _internal(
