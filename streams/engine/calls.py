@@ -52,14 +52,13 @@ class CallGate:
         task = asyncio.current_task()
         assert task is not None
         self._open.discard(task)
-        if self._waiters:
-            _wake(self._waiters.popleft())
+        self._wake_one()
 
     def drain(self) -> None:
         """No call starts from now on; those waiting for a place come back as not processed."""
         self._draining.set()
         while self._waiters:
-            _wake(self._waiters.popleft())
+            self._wake_one()
 
     def cut(self) -> None:
         """The drain's bound has passed: end the open calls, whose answers nobody will know."""
@@ -78,9 +77,17 @@ class CallGate:
         try:
             await waiter
         except asyncio.CancelledError:
-            if waiter.done() and self._waiters:  # our place must not be lost with us
-                _wake(self._waiters.popleft())
+            if not waiter.cancelled():  # it was our turn: that must not be lost with us
+                self._wake_one()
             raise
+
+    def _wake_one(self) -> None:
+        """Tell the next one that still waits; who was cancelled meanwhile hears nothing."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
 
     async def _either(self, condition: Awaitable[None]) -> None:
         tasks = (asyncio.ensure_future(condition), asyncio.create_task(self._draining.wait()))
@@ -142,8 +149,3 @@ class BatchCalls:
             return [Unknown(reason="cut_off")] * call.size
         finally:
             self._gate.leave()
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
