@@ -108,6 +108,7 @@ class StageRun:
     async def _drive(self, batch: EngineBatch) -> Exception | None:
         """Run the generator to its end; the exception it raised, if it did."""
         generator = self._route.stage.handle(batch)
+        is_cancelled = False
         try:
             while True:
                 effects = await self._next(generator)
@@ -117,14 +118,20 @@ class StageRun:
         except StopAsyncIteration:
             left = len(batch.unfinished())
             return Unfinished(f"{left} items were not finished") if left else None
-        except (PartitionClosed, StoreFailed, asyncio.CancelledError):
+        except asyncio.CancelledError:
+            is_cancelled = True
+            raise
+        except (PartitionClosed, StoreFailed):
             raise
         except Exception as error:
             return error
         finally:
             if isinstance(generator, AsyncGenerator):
                 await generator.aclose()
-            await batch.end_calls()
+            if (
+                not is_cancelled
+            ):  # or a call that heeds no cut would keep the partition from closing
+                await batch.end_calls()
 
     async def _next(self, generator: AsyncIterator[Effects]) -> Effects:
         if self._turns is None:

@@ -1,0 +1,210 @@
+"""R4: what a drain ends, what it leaves to the next owner, and that nothing else is in doubt."""
+
+import asyncio
+import collections
+import random
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+
+import pytest
+
+from schemas.kafka import Record, TopicPartition
+from schemas.outcome import Accepted, Outcome
+from streams.engine.runner import Bounds, Runner, RunnerSettings
+from tests.simulation.broker import Broker
+from tests.simulation.disk import Files, MemoryLog, MemoryStore
+from tests.simulation.process import Notes
+from tests.simulation.small import DELIVERIES, RECEIPTS, send_topology
+
+SOURCE = TopicPartition(DELIVERIES, 0)
+SETTLED = TopicPartition(RECEIPTS, 0)
+SETTINGS = RunnerSettings(
+    max_open_calls=2, drain_seconds=0.05, cut_grace_seconds=0.5, tick_seconds=0.005
+)
+
+
+class AnsweringProvider:
+    """Accepts at once, except those that it never answers."""
+
+    def __init__(self) -> None:
+        self.asked: collections.Counter[bytes] = collections.Counter()
+        self.silent_about: set[bytes] = set()
+        self.ignores_cuts = False
+        self.let_go = asyncio.Event()
+        self.is_asked = asyncio.Event()
+
+    async def request(self, delivery_ids: Sequence[bytes]) -> list[Outcome]:
+        self.asked[delivery_ids[0]] += 1
+        self.is_asked.set()
+        if delivery_ids[0] in self.silent_about:
+            try:
+                await self.let_go.wait()
+            except asyncio.CancelledError:
+                if not self.ignores_cuts:
+                    raise
+                await self.let_go.wait()
+        return [Accepted()]
+
+
+class GoodLease:
+    def is_good(self) -> bool:
+        return True
+
+    async def wait_until_good(self) -> None: ...
+
+
+class Bench:
+    """One partition of the small sending role on a broker in memory; lives come and go."""
+
+    def __init__(self) -> None:
+        self.now_ms = 1_000_000
+        self.broker = Broker(now_ms=lambda: self.now_ms, randomness=random.Random(1))
+        self.files = Files()
+        self.provider = AnsweringProvider()
+        self.notes = Notes()
+        self.deaths: list[BaseException] = []
+        self.runner = self._life()
+
+    async def take_over(self) -> None:
+        self.runner = self._life()
+        seeks = await self.runner.partitions_assigned({0})
+        records, _ = self.broker.read_committed(SOURCE, seeks[SOURCE], 100)
+        for record in records:
+            self.runner.push(record)
+
+    def request(self, *delivery_ids: bytes) -> None:
+        for delivery_id in delivery_ids:
+            self.broker.append(Record(DELIVERIES, 0, delivery_id))
+
+    def statuses(self) -> dict[bytes, list[bytes]]:
+        found: dict[bytes, list[bytes]] = collections.defaultdict(list)
+        for record in self.broker.read_committed(SETTLED, 0, 100)[0]:
+            delivery_id, status = (record.value or b"").split()
+            found[delivery_id].append(status)
+        return found
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not condition():  # noqa: ASYNC110  # a look at the log, which tells nobody
+                await asyncio.sleep(0.002)
+
+    def _life(self) -> Runner:
+        async def bounds_of(places: Collection[TopicPartition]) -> Bounds:
+            return {place: (0, self.broker.log(place).end) for place in places}
+
+        async def before_open(numbers: Collection[int]) -> None: ...
+
+        return Runner(
+            topology=send_topology(self.provider),
+            log_for=lambda number: MemoryLog(role="send", partition=number, broker=self.broker),
+            store_for=lambda number: MemoryStore(
+                role="send", partition=number, files=self.files, broker=self.broker
+            ),
+            bounds_of=bounds_of,
+            before_open=before_open,
+            lease=GoodLease(),
+            clock=_Clock(self),
+            control=self,
+            observer=self.notes,
+            settings=SETTINGS,
+            die=self.deaths.append,
+        )
+
+    def pause(self, source: TopicPartition) -> None: ...
+
+    def resume(self, source: TopicPartition) -> None: ...
+
+
+class _Clock:
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    def now_ms(self) -> int:
+        return self._bench.now_ms
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.provider.let_go.set()
+    bench.runner.kill()
+    assert bench.deaths == []
+
+
+async def test_a_drain_waits_for_calls_and_records_their_outcomes(bench: Bench) -> None:
+    bench.provider.silent_about = {b"slow"}
+    bench.request(b"slow", b"quick")
+    await bench.take_over()
+    await bench.until(lambda: bench.provider.asked.total() == 2)
+
+    giving_up = asyncio.create_task(bench.runner.give_up())
+    await asyncio.sleep(0)
+    bench.provider.let_go.set()
+    await giving_up
+
+    assert bench.statuses() == {b"slow": [b"sent"], b"quick": [b"sent"]}
+
+
+async def test_a_call_that_outlives_the_bound_is_recorded_unknown_and_nothing_else_is_in_doubt(
+    bench: Bench,
+) -> None:
+    bench.provider.silent_about = {b"hangs", b"hangs-too"}
+    bench.request(b"sent", b"hangs", b"hangs-too", b"waits", b"waits-too")
+    await bench.take_over()
+    await bench.until(lambda: bench.provider.asked.total() == 3)
+
+    await bench.runner.give_up()
+
+    assert bench.statuses() == {
+        b"sent": [b"sent"], b"hangs": [b"in_doubt"], b"hangs-too": [b"in_doubt"]
+    }  # fmt: skip
+    assert bench.notes.abandoned == 0
+
+    bench.provider.silent_about = set()
+    bench.now_ms += 1000  # what waited was put off, not asked
+    await bench.take_over()
+    await bench.until(lambda: len(bench.statuses()) == 5)
+    await bench.runner.give_up()
+    assert bench.statuses()[b"waits"] == bench.statuses()[b"waits-too"] == [b"sent"]
+    assert set(bench.provider.asked.values()) == {1}
+
+
+async def test_a_call_that_cannot_be_cut_off_is_in_doubt_for_the_next_owner_only(
+    bench: Bench,
+) -> None:
+    bench.provider.silent_about = {b"deaf"}
+    bench.provider.ignores_cuts = True
+    bench.request(b"deaf", b"sent")
+    await bench.take_over()
+    await bench.until(lambda: len(bench.statuses()) == 1 and bench.provider.asked.total() == 2)
+
+    await bench.runner.give_up()
+    assert bench.statuses() == {b"sent": [b"sent"]}
+    await bench.take_over()
+    await bench.until(lambda: len(bench.statuses()) == 2)
+    bench.provider.let_go.set()  # the answer of an earlier life comes at last
+    await bench.runner.give_up()
+
+    assert bench.statuses() == {b"sent": [b"sent"], b"deaf": [b"in_doubt"]}
+    assert bench.provider.asked[b"deaf"] == 1
+
+
+async def test_what_comes_in_during_a_drain_is_left_for_the_next_owner(bench: Bench) -> None:
+    bench.provider.silent_about = {b"slow"}
+    bench.request(b"slow")
+    await bench.take_over()
+    await bench.provider.is_asked.wait()
+
+    giving_up = asyncio.create_task(bench.runner.give_up())
+    await asyncio.sleep(0.01)  # the drain is under way
+    bench.request(b"late")
+    for record in bench.broker.read_committed(SOURCE, 1, 100)[0]:
+        bench.runner.push(record)
+    bench.provider.let_go.set()
+    await giving_up
+    assert bench.provider.asked == {b"slow": 1}
+
+    await bench.take_over()
+    await bench.until(lambda: len(bench.statuses()) == 2)
+    await bench.runner.give_up()
+    assert bench.statuses() == {b"slow": [b"sent"], b"late": [b"sent"]}
