@@ -232,8 +232,12 @@ def _follow_assignments(app: RoleApp, die: Callable[[BaseException], None]) -> N
         try:
             numbers = _numbers(assigned)
             seeks = await runner.partitions_assigned(numbers)
+            if app.should_stop:  # stopped while we restored: nobody else would drain it
+                await runner.give_up()
+                return
         except BaseException as error:
-            die(error)
+            if not app.should_stop:  # which cancels us: nothing of ours is open yet
+                die(error)
             raise
         app.seeks = {
             TP(names.physical(place.topic), place.partition): offset

@@ -6,8 +6,9 @@ A test that fails on "upstream" after an upgrade says that the patch is needless
 import asyncio
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import aiokafka
 import aiokafka.producer.sender as sender
@@ -17,10 +18,13 @@ from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, Group
 from aiokafka.structs import TopicPartition as KafkaPartition
 from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 
 from streams import faust_app, faust_patches, worker
+from streams.engine.runner import Runner
 from streams.lease import HeartbeatLease
 from tests.integration.streams.desk import OUT, ROLE, Desk
+from tests.integration.streams.kafka_proxy import KafkaProxy
 
 SESSION_SECONDS = 1.0
 CONCURRENT_TRANSACTIONS = 51
@@ -209,3 +213,83 @@ async def test_a_lease_follows_heartbeats_and_a_lost_membership_is_told(desk: De
         await asyncio.wait_for(lease.wait_until_good(), 10)
     finally:
         await member.stop()
+
+
+class _Seeking:
+    """What `perform_seek` uses of itself."""
+
+    def __init__(self, seeks: dict[TP, int]) -> None:
+        self.app = SimpleNamespace(seeks=seeks)
+        self._read_offset: dict[TP, int | None] = {}
+        self._committed_offset: dict[TP, int | None] = {}
+        self.sought: list[dict[TP, int]] = []
+
+    async def seek_to_committed(self) -> dict[TP, int]:
+        self.sought.append({TP("t", 0): 7})
+        return {TP("t", 0): 7}
+
+    async def seek_wait(self, partitions: dict[TP, int]) -> None:
+        self.sought.append(dict(partitions))
+
+
+async def test_reading_begins_at_our_positions_and_not_at_the_groups_offsets() -> None:
+    upstream: Any = _Seeking({})
+    await driver.Consumer.perform_seek(upstream)
+    assert upstream.sought == [{TP("t", 0): 7}], "upstream"
+
+    ours: Any = _Seeking({TP("t", 0): 3, TP("t", 1): 0})
+    await faust_app._Consumer.perform_seek(ours)
+    nothing: Any = _Seeking({})
+    await faust_app._Consumer.perform_seek(nothing)
+
+    assert ours.sought == [{TP("t", 0): 3, TP("t", 1): 0}]
+    assert nothing.sought == [], "between two assignments there is nowhere to go"
+
+
+def _app(tmp_path: Path, desk: Desk) -> faust_app.RoleApp:
+    return faust_app.build_app(
+        settings=faust_app.GroupSettings(role=ROLE, slot=0, data_dir=tmp_path),
+        names=desk.names,
+        connection=desk.connection,
+        topics=[OUT],
+        runner=cast(Runner, SimpleNamespace(push=None)),
+        die=lambda error: None,
+    )
+
+
+async def test_the_consumer_reads_committed_and_is_assigned_all_topics_alike(
+    desk: Desk, tmp_path: Path
+) -> None:
+    app = _app(tmp_path, desk)
+    transport: Any = app.transport
+    consumer: Any = app.consumer
+    thread = consumer._thread
+    upstream = driver.AIOKafkaConsumerThread._create_worker_consumer(thread, transport)
+    assert upstream._isolation_level == "read_uncommitted", "upstream"
+    thread._assignor = None
+
+    ours = thread._create_worker_consumer(transport)
+
+    assert ours._isolation_level == "read_committed"
+    assert thread._assignor is app.assignor
+    assert not ours._enable_auto_commit
+    for made in (upstream, ours):  # or they complain of never having been stopped
+        await made.stop()
+
+
+async def test_faust_opens_no_connection_to_write_with(desk: Desk, tmp_path: Path) -> None:
+    async with KafkaProxy(desk.bootstrap) as proxy:
+        desk.connection["bootstrap_servers"] = proxy.bootstrap
+        app = _app(tmp_path, desk)
+        producer: Any = app.producer
+        assert isinstance(producer, driver.Producer)
+
+        await producer.start()
+        await producer.flush()
+        await producer.stop()
+
+        assert proxy.requests.total() == 0
+        upstream = driver.Producer(app.transport)
+        await upstream.start()
+        await upstream.stop()
+        assert proxy.requests.total() > 0, "upstream"
