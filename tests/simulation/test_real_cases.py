@@ -189,7 +189,7 @@ def test_of_two_yields_in_one_transaction_the_second_reads_what_the_first_wrote(
         sum(record.topic == topics.RECEIPTS for record in each.records)
         for each in groups.transactions
     ]
-    assert 3 in receipts, "they were not grouped: the test says nothing"
+    assert max(receipts) > 1, "none were grouped: the test says nothing"
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
