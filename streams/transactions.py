@@ -23,8 +23,6 @@ from streams.names import Names, changelog
 from tables.packing import RowList, pack_rows
 from tables.state import Kind
 
-TRANSACTION_TIMEOUT_MS = 10_000
-"""How long readers may wait behind a worker that died: the broker aborts after it."""
 MAX_BATCH_BYTES = 1_000_000
 _RENEW_SECONDS = 86_400.0
 """A producer idle for `transactional.id.expiration.ms` (7 days) is forgotten by the broker and
@@ -49,6 +47,9 @@ class KafkaLog:
 
     `on_committed` is told how many seconds each took.
     """
+
+    timeout_ms = 10_000
+    """How long readers may wait behind a worker that died: the broker aborts after it."""
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class KafkaLog:
         producer = AIOKafkaProducer(
             **self._connection,
             transactional_id=self._names.transactional_id(self._role, self._partition),
-            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            transaction_timeout_ms=self.timeout_ms,
             acks="all",
             max_batch_size=MAX_BATCH_BYTES,
             max_request_size=8 * MAX_BATCH_BYTES,
@@ -102,8 +103,8 @@ class KafkaLog:
         try:
             committed = await self._commit(self._producer, transaction)
         except Exception as error:
-            # Whichever call came next may have raised something else about the dead producer.
-            if isinstance(_what_ended(self._producer), ProducerFenced):
+            # Some call says so itself; whichever came next may say something else about the dead.
+            if any(isinstance(e, ProducerFenced) for e in (error, _what_ended(self._producer))):
                 raise Fenced(f"{self._role}-{self._partition}") from error
             raise
         self._last_at = self._monotonic_seconds()

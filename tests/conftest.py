@@ -16,7 +16,13 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
     Without one the tests fail in CI and are skipped at a desk, saying why.
     """
     folder: Path = tmp_path_factory.mktemp("kafka")
-    broker = EmbeddedKafka(folder, heap_mb=512, properties={"group.min.session.timeout.ms": "1000"})
+    properties = {
+        "group.min.session.timeout.ms": "1000",
+        # How soon it looks for transactions that have timed out, and for what to compact.
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
+        "log.cleaner.backoff.ms": "500",
+    }
+    broker = EmbeddedKafka(folder, heap_mb=512, properties=properties)
     try:
         broker.start()
     except KafkaUnavailable as error:

@@ -4,18 +4,29 @@ Each check returns its complaints, a line each. A world at rest has none.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from policies.rules import NotificationType
 from schemas import ids
 from schemas.receipt import Receipt
-from tests.simulation.carrier import Acceptance
-from tests.simulation.evidence import Evidence, Said
+from tests.simulation.evidence import Evidence
+from tests.simulation.readings import (
+    accepted,
+    broadcast_of,
+    by_delivery,
+    cancelled_at,
+    choices_in,
+    daily_limits,
+    has_failed,
+    is_end,
+    is_given_up,
+    is_off,
+    pauses_in,
+    requests_by_id,
+    unit_sent,
+    unit_told,
+)
 from tests.simulation.real import RULES, SMS_SENDERS
 from tests.simulation.traffic import AUDIENCE, MEMBERS
-
-Unit = tuple[str, str, int]
-"""Delivery, device ("" for the delivery as a whole) and round."""
 
 STOP_MS = 6_500
 """What stops a delivery works within this: how old a tail may be, and a call that waits a moment.
@@ -44,9 +55,9 @@ def complaints(found: Evidence, *, stop_ms: int = STOP_MS) -> list[str]:
 
 def _unsettled(found: Evidence) -> Iterator[str]:
     """Nothing is lost: every channel of an accepted request ends, once."""
-    told = _by_delivery(found)
+    told = by_delivery(found)
     known = {(each.notification_id, each.channel) for each in found.receipts}
-    for request in _accepted(found):
+    for request in accepted(found):
         for channel in request.what.get("channels") or RULES.types[request.what["type"]].channels:
             if (request.notification_id, channel) not in known:
                 yield f"{request.place} {channel}: nothing was ever said of it"
@@ -64,7 +75,7 @@ def _ends_once(delivery: str, receipts: Sequence[Receipt]) -> Iterator[str]:
             ends = [
                 each.status
                 for each in receipts
-                if each.device_id == unit and each.round == round_number and _is_end(each)
+                if each.device_id == unit and each.round == round_number and is_end(each)
             ]
             if len(ends) != 1:
                 yield f"{delivery} {unit} round {round_number}: ended as {ends}"
@@ -76,7 +87,7 @@ def _uncounted_repeats(found: Evidence) -> Iterator[str]:
     for receipt in found.receipts:
         if receipt.kind == "request" and receipt.reason != "unknown_type":
             told[receipt.notification_id].append(receipt.reason or receipt.status)
-    for notification_id, group in _requests_by_id(found).items():
+    for notification_id, group in requests_by_id(found).items():
         contents = Counter(str(each.what["data"]) for each in group)
         expected = [
             sorted(
@@ -91,7 +102,7 @@ def _uncounted_repeats(found: Evidence) -> Iterator[str]:
 def _broadcasts(found: Evidence) -> Iterator[str]:
     """Everybody who was meant, nobody else, unless it was called off in between."""
     reached: defaultdict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
-    for receipts in _by_delivery(found).values():
+    for receipts in by_delivery(found).values():
         first = receipts[0]
         if first.broadcast_id:
             reached[first.broadcast_id][first.user_id, first.channel] += 1
@@ -114,8 +125,8 @@ def _broadcasts(found: Evidence) -> Iterator[str]:
 
 def _sent_twice(found: Evidence) -> Iterator[str]:
     """A second call is made only for types that ask for it, and is reported."""
-    doubts = Counter(_unit(each) for each in found.receipts if each.status == "in_doubt")
-    units = Counter(_unit_of(each, found) for each in found.acceptances)
+    doubts = Counter(unit_told(each) for each in found.receipts if each.status == "in_doubt")
+    units = Counter(unit_sent(each, found) for each in found.acceptances)
     for unit, count in units.items():
         if count > 1 + doubts[unit]:
             yield f"{unit}: accepted {count} times, reported {doubts[unit]} times"
@@ -128,13 +139,17 @@ def _sent_twice(found: Evidence) -> Iterator[str]:
 
 def _phantoms(found: Evidence) -> Iterator[str]:
     """What is said to be sent was, and what was sent is not said to be anything else."""
-    units = {_unit_of(each, found) for each in found.acceptances}
+    units = {unit_sent(each, found) for each in found.acceptances}
     admitted = set()
     for receipt in found.receipts:
         if receipt.status in ("sent", "in_doubt"):
-            admitted.add(_unit(receipt))
-        if receipt.status == "sent" and receipt.channel != "in_app" and _unit(receipt) not in units:
-            yield f"{_unit(receipt)}: said to be sent, and no provider has it"
+            admitted.add(unit_told(receipt))
+        if (
+            receipt.status == "sent"
+            and receipt.channel != "in_app"
+            and unit_told(receipt) not in units
+        ):
+            yield f"{unit_told(receipt)}: said to be sent, and no provider has it"
     for unit in units - admitted:
         yield f"{unit}: sent, and nobody says so"
 
@@ -151,9 +166,9 @@ def _receipts_told_twice(found: Evidence) -> Iterator[str]:
 def _stopped_too_late(found: Evidence, stop_ms: int) -> Iterator[str]:
     """An opt-out, a cancellation and a pause hold back what is queued already."""
     types = {each.delivery_id: each.type for each in found.receipts}
-    choices = _choices(found.changes)
-    cancelled = _cancelled(found)
-    paused = _pauses(found)
+    choices = choices_in(found.changes)
+    cancelled = cancelled_at(found)
+    paused = pauses_in(found)
     for each in found.acceptances:
         message = each.message
         delivery_id = ids.to_text(message.delivery_id)
@@ -164,9 +179,9 @@ def _stopped_too_late(found: Evidence, stop_ms: int) -> Iterator[str]:
         where = f"{delivery_id} to {message.user_id} by {each.channel} at {each.called_ms}"
         if not kind.category.mandatory:
             for about in (each.channel, kind.name):
-                if _is_off(choices.get((message.user_id, about), []), each.called_ms - stop_ms):
+                if is_off(choices.get((message.user_id, about), []), each.called_ms - stop_ms):
                     yield f"{where}: had turned off {about}"
-        of = (ids.to_text(message.notification_id), _broadcast_of(found, delivery_id))
+        of = (ids.to_text(message.notification_id), broadcast_of(found, delivery_id))
         if any(cancelled.get(target, each.called_ms) < each.called_ms - stop_ms for target in of):
             yield f"{where}: was called off"
         for control in (
@@ -204,7 +219,7 @@ def _misplaced(found: Evidence) -> Iterator[str]:
 def _fallbacks(found: Evidence) -> Iterator[str]:
     """What failed for good on every way goes on by the next channel, and nothing else does."""
     by_notification: defaultdict[str, dict[str, list[Receipt]]] = defaultdict(dict)
-    for receipts in _by_delivery(found).values():
+    for receipts in by_delivery(found).values():
         by_notification[receipts[0].notification_id][receipts[0].channel] = receipts
     for notification_id, channels in by_notification.items():
         kind = RULES.types[next(iter(channels.values()))[0].type]
@@ -215,13 +230,13 @@ def _fallbacks(found: Evidence) -> Iterator[str]:
         }
         first, ways = kind.channels, set(kind.fallback) - refused
         going_on = sorted(ways & set(channels))
-        failed = [each for each in first if _has_failed(channels.get(each, ()))]
+        failed = [each for each in first if has_failed(channels.get(each, ()))]
         if ways and failed and not going_on:
             yield f"{notification_id}: failed by {failed}, and nobody went on"
         if (
             going_on
             and not failed
-            and not any(_is_given_up(channels.get(each, ())) for each in first)
+            and not any(is_given_up(channels.get(each, ())) for each in first)
         ):
             yield f"{notification_id}: went on by {going_on}, though nothing failed"
 
@@ -233,7 +248,7 @@ def _too_many(found: Evidence) -> Iterator[str]:
         if each.status == "queued" or (each.reason == "quiet_hours" and each.status == "deferred"):
             passed[each.category, each.channel, each.user_id].add(each.delivery_id)
     for (category, channel, user), deliveries in passed.items():
-        limit = _daily_limits().get((category, channel))
+        limit = daily_limits().get((category, channel))
         if limit is not None and len(deliveries) > limit:
             yield f"{user}: {len(deliveries)} of {category} by {channel}, the limit is {limit}"
 
@@ -249,7 +264,7 @@ def _too_fast(found: Evidence) -> Iterator[str]:
 
 def _profiles(found: Evidence) -> Iterator[str]:
     """A person's last word on themselves holds, and a phone has one holder."""
-    for (user, about), said in _choices(found.changes).items():
+    for (user, about), said in choices_in(found.changes).items():
         last = max(said)
         if any(each[0] == last[0] and each[2] != last[2] for each in said):
             continue  # both at one instant
@@ -277,110 +292,3 @@ def _inboxes(found: Evidence) -> Iterator[str]:
     for delivery_id, count in kept.items():
         if count > 1:
             yield f"{delivery_id}: shown {count} times"
-
-
-def _accepted(found: Evidence) -> Iterator[Said]:
-    for group in _requests_by_id(found).values():
-        yield group[0]
-
-
-def _requests_by_id(found: Evidence) -> Mapping[str, list[Said]]:
-    groups: defaultdict[str, list[Said]] = defaultdict(list)
-    for request in found.requests:
-        if request.what["type"] in RULES.types:
-            groups[request.notification_id].append(request)
-    return groups
-
-
-def _by_delivery(found: Evidence) -> Mapping[str, list[Receipt]]:
-    told: defaultdict[str, list[Receipt]] = defaultdict(list)
-    for receipt in found.receipts:
-        if receipt.kind == "delivery":
-            told[receipt.delivery_id].append(receipt)
-    return told
-
-
-def _is_end(receipt: Receipt) -> bool:
-    return receipt.is_final or receipt.status == "sent"
-
-
-def _has_failed(receipts: Sequence[Receipt]) -> bool:
-    """Every device failed or is gone, and one failed at least."""
-    ends = [each for each in receipts if _is_end(each)]
-    over = all(each.status == "failed" or each.reason == "address_gone" for each in ends)
-    return over and any(each.status == "failed" and each.reason != "stage_error" for each in ends)
-
-
-def _is_given_up(receipts: Sequence[Receipt]) -> bool:
-    """In doubt to the last, for a type that would rather tell twice."""
-    return any(each.status == "in_doubt" and each.is_final for each in receipts)
-
-
-def _unit(receipt: Receipt) -> Unit:
-    return receipt.delivery_id, receipt.device_id, receipt.round
-
-
-def _unit_of(acceptance: Acceptance, found: Evidence) -> Unit:
-    message = acceptance.message
-    device = found.devices.get((message.delivery_id, message.address), "")
-    return ids.to_text(message.delivery_id), device, message.round
-
-
-def _choices(changes: Sequence[Said]) -> Mapping[tuple[str, str], list[tuple[str, int, bool]]]:
-    """What people said themselves of a channel or type: (occurred, appended, on)."""
-    said: defaultdict[tuple[str, str], list[tuple[str, int, bool]]] = defaultdict(list)
-    for change in changes:
-        what = change.what
-        if what["change"] != "preferences_updated" or what["source"] != "user":
-            continue
-        for about, wish in what["preferences"].items():
-            words = wish if about == "types" else {about: wish.get("enabled")}
-            for name, enabled in words.items():
-                if enabled is not None:
-                    said[what["user_id"], name].append((what["occurred_at"], change.at_ms, enabled))
-    return said
-
-
-def _is_off(said: Sequence[tuple[str, int, bool]], at_ms: int) -> bool:
-    """Whether the person had it off all the time since: nothing later says on."""
-    known = [each for each in said if each[1] <= at_ms]
-    if not known or max(known)[2]:
-        return False
-    return not any(enabled and each_at >= max(known)[0] for each_at, _, enabled in said)
-
-
-def _cancelled(found: Evidence) -> Mapping[str, int]:
-    at: dict[str, int] = {}
-    for each in found.cancellations:
-        what = each.what
-        target = what.get("broadcast_id")
-        if target is None:
-            key = ids.notification_id("", what["user_id"], what["idempotency_key"])
-            target = ids.to_text(key)
-        at[target] = min(each.at_ms, at.get(target, each.at_ms))
-    return at
-
-
-def _pauses(found: Evidence) -> Mapping[str, list[tuple[int, int]]]:
-    spans: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-    since: dict[str, int] = {}
-    for each in found.controls:
-        control = f"{each.what['scope']}:{each.what['name']}"
-        if each.what["action"] == "pause":
-            since.setdefault(control, each.at_ms)
-        elif control in since:
-            spans[control].append((since.pop(control), each.at_ms))
-    return spans
-
-
-def _broadcast_of(found: Evidence, delivery_id: str) -> str:
-    return next((e.broadcast_id for e in found.receipts if e.delivery_id == delivery_id), "")
-
-
-def _daily_limits() -> Mapping[tuple[str, str], int]:
-    kinds: Sequence[NotificationType] = list(RULES.types.values())
-    return {
-        (kind.category.name, channel): limit
-        for kind in kinds
-        for channel, limit in kind.category.daily_limit.items()
-    }

@@ -63,10 +63,10 @@ class Desk:
     async def create(self, *topics: str) -> None:
         await self.admin.create_topics([NewTopic(self.names.physical(t), 1, 1) for t in topics])
 
-    async def log(self, **options: Any) -> KafkaLog:
+    async def log(self, log_class: type[KafkaLog] = KafkaLog, **options: Any) -> KafkaLog:
         """A started log, closed at the end of the test."""
         given: dict[str, Any] = {"connection": self.connection, "lease": self.lease, **options}
-        log = KafkaLog(role=ROLE, partition=0, names=self.names, **given)
+        log = log_class(role=ROLE, partition=0, names=self.names, **given)
         await log.start()
         self._logs.append(log)
         return log
@@ -83,14 +83,7 @@ class Desk:
         self, topic: str, isolation: str = "read_committed"
     ) -> list[tuple[int, bytes | None, bytes | None]]:
         """Offset, key and value of whatever a reader of this isolation sees up to now."""
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap,
-            isolation_level=isolation,
-            enable_auto_commit=False,
-            # By default a new assignment is moved to the end, and may be so after we have sought.
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=20,
-        )
+        consumer = self._consumer(isolation)
         is_committed = isolation == "read_committed"
         await consumer.start()
         try:
@@ -111,6 +104,26 @@ class Desk:
 
     async def values(self, topic: str) -> list[bytes | None]:
         return [value for _, _, value in await self.read(topic)]
+
+    async def stable_end(self, topic: str) -> int:
+        """Up to where a reader of committed records may read now."""
+        consumer = self._consumer("read_committed")
+        await consumer.start()
+        try:
+            (end,) = (await consumer.end_offsets([self.place(topic)])).values()
+        finally:
+            await consumer.stop()
+        return int(end)
+
+    def _consumer(self, isolation: str) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap,
+            isolation_level=isolation,
+            enable_auto_commit=False,
+            # By default a new assignment is moved to the end, and may be so after we have sought.
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=20,
+        )
 
     def place(self, topic: str) -> KafkaPartition:
         return KafkaPartition(self.names.physical(topic), 0)

@@ -17,13 +17,22 @@ PRODUCE, ADD_PARTITIONS, END_TRANSACTION = 0, 24, 26
 class HeldRequest:
     """A request that the client believes sent, and the broker has not seen yet."""
 
-    def __init__(self, frame: bytes, upstream: "_Upstream") -> None:
+    def __init__(self, frame: bytes, upstream: "_Upstream", client: asyncio.StreamWriter) -> None:
         self._frame = frame
         self._upstream = upstream
+        self._client = client
 
     async def release(self) -> bytes:
-        """Let it arrive at last; returns the answer behind its correlation id."""
+        """Let it arrive at last, unanswered; returns the answer behind its correlation id."""
         return (await self._upstream.ask(self._frame))[8:]
+
+    async def answer(self) -> None:
+        """Let it arrive, and its answer come back."""
+        self._client.write(await self._upstream.ask(self._frame))
+
+    def hang_up(self) -> None:
+        """Cut the client's connection."""
+        self._client.close()
 
 
 class _Upstream:
@@ -68,11 +77,9 @@ class KafkaProxy:
         at: TracebackType | None,
     ) -> None:
         self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for writer in self._writers:
+        for writer in self._writers:  # whoever still reads finds the end
             writer.close()
+        await asyncio.gather(*self._tasks)
 
     def hold(self, kind: int) -> None:
         """Keep the next request of this kind back; its client gets no answer."""
@@ -100,7 +107,7 @@ class KafkaProxy:
                 self.order.append(kind)
                 if self._to_hold[kind]:
                     self._to_hold[kind] -= 1
-                    self._held.put_nowait(HeldRequest(frame, upstream))
+                    self._held.put_nowait(HeldRequest(frame, upstream, writer))
                     continue
                 writer.write(self._own_port(await upstream.ask(frame)))
         writer.close()

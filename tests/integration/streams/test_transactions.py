@@ -89,6 +89,50 @@ async def test_an_earlier_owner_is_fenced_and_what_it_writes_is_never_seen(desk:
     assert await desk.values(DURABLE) == [b"owner"]
 
 
+@pytest.mark.parametrize("moment", [ADD_PARTITIONS, PRODUCE, END_TRANSACTION])
+async def test_an_owner_fenced_in_the_middle_of_a_transaction_commits_nothing_of_it(
+    desk: Desk, moment: int
+) -> None:
+    async with KafkaProxy(desk.bootstrap) as proxy:
+        zombie = await desk.log(connection={"bootstrap_servers": proxy.bootstrap})
+        proxy.hold(moment)
+        committing = asyncio.create_task(
+            zombie.commit(transaction(durable=[(b"r", b"zombie")], out=(b"zombie",)))
+        )
+        request = await proxy.held()
+        owner = await desk.log()
+
+        await request.answer()
+        with pytest.raises(Fenced):
+            await committing
+
+        await owner.commit(transaction(durable=[(b"r", b"owner")], out=(b"owner",)))
+        assert await desk.values(OUT) == [b"owner"]
+        assert await desk.values(DURABLE) == [b"owner"]
+        await zombie.close()
+
+
+class _HastyLog(KafkaLog):
+    timeout_ms = 500
+
+
+async def test_a_transaction_that_takes_too_long_is_aborted_and_ends_its_owner(desk: Desk) -> None:
+    async with KafkaProxy(desk.bootstrap) as proxy:
+        log = await desk.log(_HastyLog, connection={"bootstrap_servers": proxy.bootstrap})
+        proxy.hold(END_TRANSACTION)
+        committing = asyncio.create_task(log.commit(transaction(out=(b"too slow",))))
+        end = await proxy.held()
+
+        while await desk.stable_end(OUT) == 0:  # others' records lie behind it
+            await asyncio.sleep(0.05)
+        await end.answer()
+
+        with pytest.raises(Fenced):
+            await committing
+        assert await desk.values(OUT) == []
+        await log.close()
+
+
 async def test_taking_over_aborts_what_a_dead_owner_left_open(desk: Desk) -> None:
     async with desk.producer() as dead:
         await dead.begin_transaction()
@@ -123,6 +167,26 @@ async def test_all_partitions_are_registered_in_one_request_before_anything_is_s
     assert kinds[0] == ADD_PARTITIONS
     assert kinds.count(ADD_PARTITIONS) == 1, "one for three partitions"
     assert kinds[-1] == END_TRANSACTION
+
+
+async def test_an_end_of_transaction_whose_answer_was_cut_off_costs_a_new_producer_and_nothing_else(
+    desk: Desk,
+) -> None:
+    async with KafkaProxy(desk.bootstrap) as proxy:
+        log = await desk.log(connection={"bootstrap_servers": proxy.bootstrap})
+        proxy.hold(END_TRANSACTION)
+        committing = asyncio.create_task(log.commit(transaction(out=(b"one",))))
+        end = await proxy.held()
+        epoch = _epoch(log)
+
+        await end.release()
+        end.hang_up()
+        await committing
+        await log.commit(transaction(out=(b"two",)))
+
+        assert _epoch(log) > epoch
+        assert await desk.values(OUT) == [b"one", b"two"]
+        await log.close()
 
 
 async def test_a_late_twin_of_an_end_of_transaction_cannot_commit_half_of_the_next(
@@ -188,19 +252,31 @@ def _epoch(log: KafkaLog) -> int:
     return epoch
 
 
-async def test_a_broker_that_answers_nothing_for_a_while_is_waited_out(
+async def test_a_broker_that_stops_answering_now_and_then_loses_doubles_and_halves_nothing(
     desk: Desk, kafka: EmbeddedKafka
 ) -> None:
-    log = await desk.log()
-    await log.commit(transaction(out=(b"one",)))
+    connection = {**desk.connection, "request_timeout_ms": 400}
+    log = await desk.log(connection=connection)
+    committed: list[bytes] = []
+    is_over = asyncio.Event()
 
-    kafka.pause()
-    try:
-        waiting = asyncio.create_task(log.commit(transaction(out=(b"two",))))
-        done, _ = await asyncio.wait([waiting], timeout=0.5)
-        assert not done
-    finally:
-        kafka.resume()
-    await waiting
+    async def commit_all() -> None:
+        while not is_over.is_set():
+            name = b"%d" % len(committed)
+            await log.commit(transaction(durable=[(name, name)], out=(name, name)))
+            committed.append(name)
 
-    assert await desk.values(OUT) == [b"one", b"two"]
+    committing = asyncio.create_task(commit_all())
+    randomness = random.Random(4)
+    for _ in range(5):
+        await asyncio.sleep(randomness.uniform(0.05, 0.15))  # a moment nobody chose
+        kafka.pause()
+        try:
+            await asyncio.sleep(0.8)  # for longer than a request may take: everything is sent again
+        finally:
+            kafka.resume()
+    is_over.set()
+    await committing
+
+    assert await desk.values(OUT) == [name for each in committed for name in (each, each)]
+    assert await desk.values(DURABLE) == committed
