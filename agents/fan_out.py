@@ -85,7 +85,7 @@ class FanOut:
         progress = item.value
         if not progress.single_turns:
             careful = msgspec.structs.replace(progress, single_turns=MEMBERS_A_TURN)
-            return Effects([broadcasts.put(batch.now_ms, careful)])
+            return Effects([broadcasts.put(batch.now_ms, careful)], done=[item])
         body = bodies.get_many(batch.state, [progress.broadcast_id])[progress.broadcast_id]
         turn = _next_members(batch.state, progress, 1)
         dispatch = Dispatch(self._terms, batch.state, batch.now_ms)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import assert_never
 
-from agents.portions import portions
+from agents.portions import halves, portions
 from agents.stage import Batch, Effects, Item
 from schemas.ids import partition_of
 from schemas.kafka import Record
@@ -19,9 +19,10 @@ from schemas.recipient_events import (
     DeviceLost,
     HolderBarred,
     HolderUnbarred,
+    encode_address_events,
     encode_derived,
 )
-from schemas.topics import RECIPIENTS_DERIVED
+from schemas.topics import ADDRESSES_CHANGED, RECIPIENTS_DERIVED
 from tables import addresses
 from tables.addresses import Address, Holder
 
@@ -54,8 +55,14 @@ class KeepAddresses:
     def give_up(
         self, batch: Batch[list[AddressEvent]], item: Item[list[AddressEvent]], cause: str
     ) -> Effects:
-        """What was known before still holds."""
-        return Effects()
+        """What was known before still holds; of many, the others are said again."""
+        if len(item.value) == 1:
+            return Effects()
+        records = [
+            Record(ADDRESSES_CHANGED, batch.partition, encode_address_events(list(half)))
+            for half in halves(item.value)
+        ]
+        return Effects(records=records, done=[item])
 
     def _records(self, derived: list[DerivedChange]) -> list[Record]:
         by_partition: defaultdict[int, list[DerivedChange]] = defaultdict(list)

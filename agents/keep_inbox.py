@@ -1,7 +1,8 @@
 """Reads deliveries.in_app and what has come due again; writes receipts; remembers inboxes.
 
 The stored message is the acceptance: no provider is asked, so nothing can be in doubt, and the
-ledger only keeps a dead letter that is replayed twice from being shown twice.
+ledger only keeps a dead letter that is replayed twice from being shown twice. What stops a
+delivery must be known all the same: its batches start only while calls might (`needs_permit`).
 """
 
 from collections.abc import AsyncIterator

@@ -4,12 +4,14 @@ remembers profiles and memberships."""
 from collections.abc import AsyncIterator
 from functools import partial
 
-from agents.portions import portions
+from agents.portions import halves, portions
 from agents.recipient_edits import RecipientEdits
 from agents.stage import Batch, Effects, Item
 from schemas import ids
+from schemas.kafka import Record
 from schemas.recipient import RecipientChange
-from schemas.recipient_events import DerivedChange, ImportBatch
+from schemas.recipient_events import DerivedChange, ImportBatch, encode_derived, encode_import
+from schemas.topics import RECIPIENTS_DERIVED, RECIPIENTS_IMPORTED
 
 RecipientNews = RecipientChange | ImportBatch | list[DerivedChange]
 
@@ -38,8 +40,17 @@ class KeepRecipients:
     def give_up(
         self, batch: Batch[RecipientNews], item: Item[RecipientNews], cause: str
     ) -> Effects:
-        """What was known before still holds."""
-        return Effects()
+        """What was known before still holds; of many, the others are said again."""
+        news, records = item.value, list[Record]()
+        if isinstance(news, ImportBatch) and len(news.items) > 1:
+            for half in halves(news.items):
+                value = encode_import(ImportBatch(list(half), news.tenant))
+                records.append(Record(RECIPIENTS_IMPORTED, batch.partition, value))
+        elif isinstance(news, list) and len(news) > 1:
+            for part in halves(news):
+                value = encode_derived(list(part))
+                records.append(Record(RECIPIENTS_DERIVED, batch.partition, value))
+        return Effects(records=records, done=[item] if records else [])
 
 
 def _recipients_in(news: RecipientNews) -> int:

@@ -1,4 +1,5 @@
-"""Splits a batch whose items hold many facts each, so that no yield outgrows a transaction."""
+"""Parts of what holds many: of a batch, so that no yield outgrows a transaction; of an item, so
+that a culprit in it is given up alone."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
@@ -6,6 +7,7 @@ from typing import TypeVar
 from agents.stage import Item
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 
 def portions(
@@ -22,3 +24,9 @@ def portions(
             portion, size = [], 0
     if portion:
         yield portion
+
+
+def halves(many: Sequence[V]) -> tuple[Sequence[V], Sequence[V]]:
+    """Two parts of what is more than one: whoever must be given up is in one of them."""
+    middle = len(many) // 2
+    return many[:middle], many[middle:]

@@ -6,12 +6,15 @@ from typing import NamedTuple
 import msgspec
 
 from agents.dispatch import Dispatch, DispatchTerms, Notice
+from agents.portions import halves
 from agents.stage import Batch, Effects, Item
 from policies.admission import Verdict
 from policies.fallback import GoOn, go_on
 from schemas import ids
-from schemas.delivery import Body, Channel, Lane, Returned
+from schemas.delivery import Body, Channel, Lane, Returned, encode_returned
+from schemas.kafka import Record
 from schemas.profile import Profile
+from schemas.topics import DELIVERIES_RETURNED
 from tables import fallbacks, recipients
 
 
@@ -53,6 +56,18 @@ class Reconsider:
         yield Effects([*dispatch.all_rows(), *rows], dispatch.all_records(), batch.items)
 
     def give_up(self, batch: Batch[Returned], item: Item[Returned], cause: str) -> Effects:
+        """Of many, each half is tried again; who raises alone has failed by the next channel too."""
+        returned = item.value
+        if len(returned.targets) > 1:
+            parts = [
+                msgspec.structs.replace(returned, targets=list(half))
+                for half in halves(returned.targets)
+            ]
+            records = [
+                Record(DELIVERIES_RETURNED, batch.partition, encode_returned(part))
+                for part in parts
+            ]
+            return Effects(records=records, done=[item])
         dispatch = Dispatch(self._terms, batch.state, batch.now_ms)
         fact = dispatch.fact("failed", "stage_error")
         return Effects(

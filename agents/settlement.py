@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from agents.followups import FollowUps
+from agents.portions import halves
 from agents.receipts import Fact, ReceiptWriter
 from agents.stage import Effects
 from agents.work import Work
@@ -130,18 +131,21 @@ class Settlement:
         self._fail(work, member, "failed", "template_error", "", None, is_dead=True)
 
     def abandon(self, work: Work) -> Effects:
-        """Our own error ends the work: in doubt where a call may have been made, else failed.
+        """Our own error meets the work: in doubt where a call may have been made, else failed.
 
-        The caller keeps the record as a dead letter and finishes the item.
+        Many that were not called about are tried again in halves, so that only the culprit fails.
         """
-        fates: tuple[tuple[list[int], Status, Stand], ...] = (
-            (work.doubtful, "in_doubt", Stand.IN_DOUBT),
-            (work.fresh, "failed", Stand.FAILED),
-        )
-        for members, status, stand in fates:
-            for member in members:
-                self._tell(work, member, status, "stage_error")
-                self._settle(work, member, stand)
+        for member in work.doubtful:
+            self._tell(work, member, "in_doubt", "stage_error")
+            self._settle(work, member, Stand.IN_DOUBT)
+        if len(work.fresh) > 1:
+            for place, half in enumerate(halves(work.fresh)):
+                for member in half:  # the instants differ, or the halves would be one row again
+                    self._schedule(work, member, self._now_ms + place, work.batch.attempt)
+            return self.effects()
+        for member in work.fresh:
+            self._tell(work, member, "failed", "stage_error")
+            self._settle(work, member, Stand.FAILED)
         effects = self.effects()
         return Effects(effects.rows, effects.records)
 

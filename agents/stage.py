@@ -101,6 +101,8 @@ class Stage(Protocol[T]):
     def give_up(self, batch: Batch[T], item: Item[T], cause: str) -> Effects:
         """What is owed when handling `item` alone raised: receipts, settled rows. Must not raise.
 
-        The runner adds the dead letter and finishes the item in the same transaction.
+        The runner adds the dead letter and finishes the item in the same transaction. Of an item
+        that holds many, only the culprit is to be given up: a stage that hands the others on (in
+        halves, until the culprit is alone) names the item in `done`, and there is no dead letter.
         """
         ...

@@ -65,7 +65,7 @@ class Wake:
         if not isinstance(row, Waiting):
             return Effects()
         if len(row.waiters) > 1:
-            return Effects(_one_by_one(row, batch.now_ms))
+            return Effects(_one_by_one(row, batch.now_ms), done=[item])
         body = row.body or bodies.get_many(batch.state, [row.broadcast_id]).get(row.broadcast_id)
         if body is None:
             return Effects()

@@ -167,11 +167,14 @@ def send(
             clock=clock,
         )
     release = Release(stops=stops)
+    # A call waits for its permit by itself; where none is made, the batch does.
+    is_held = outlet.sender is None
     return Topology(
         role=channel,
         sources=tuple(
             _internal(
-                topics.deliveries(channel, lane), stage, decode_batch, _PRIORITY[lane], width=width
+                topics.deliveries(channel, lane), stage, decode_batch, _PRIORITY[lane],
+                width=width, needs_permit=is_held,
             )
             for lane in LANES
         ),
@@ -180,6 +183,7 @@ def send(
                 Timer(
                     f"due.{lane}", stage, SCHEDULES[lane].due, decode_batch,
                     SCHEDULES[lane].prefix, _PRIORITY[lane], take=_FEW, width=width,
+                    needs_permit=is_held,
                 )
                 for lane in LANES
             ),
@@ -213,9 +217,13 @@ def _internal(
     *,
     width: int = 1,
     is_bulk: bool = False,
+    needs_permit: bool = False,
 ) -> Source:
     """A topic that only we write."""
-    return Source(topic, stage, internal(decode), priority, take=_FEW, width=width, is_bulk=is_bulk)
+    return Source(
+        topic, stage, internal(decode), priority,
+        take=_FEW, width=width, is_bulk=is_bulk, needs_permit=needs_permit,
+    )  # fmt: skip
 
 
 def _user_of(said: Any) -> str:

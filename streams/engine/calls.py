@@ -32,6 +32,10 @@ class CallGate:
     def open_calls(self) -> int:
         return len(self._open)
 
+    @property
+    def may_call(self) -> bool:
+        return self._lease.is_good()
+
     async def enter(self) -> bool:
         """True when the caller may call now, at once; False when the role is draining."""
         while not self._draining.is_set():

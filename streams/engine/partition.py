@@ -168,6 +168,7 @@ class Partition:
             self._is_open
             and self._running.get(name, 0) < route.width
             and not (route.is_bulk and self._committer.has_full_group)
+            and not (route.needs_permit and not self._gate.may_call)
         )
 
     def _decode(

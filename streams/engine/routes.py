@@ -28,6 +28,9 @@ class Source:
     """Works in turns: one at a time in the process, and none while a full group commit waits."""
     user_of: Callable[[Any], str] | None = None
     """The user whose partition the record must be in; None where any partition will do."""
+    needs_permit: bool = False
+    """Its stage delivers without a call, so its batches start only while calls may: what stops a
+    delivery must be known here too."""
     is_forwarded: bool = False
     """Its records carry the coordinates of their origin, and are never forwarded again."""
 
@@ -47,6 +50,7 @@ class Timer:
     take: int = 200
     width: int = 1
     is_bulk: bool = False
+    needs_permit: bool = False
 
 
 class Envelopes(Protocol):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agents.stage import Effects
+from schemas.kafka import Record
 from streams.engine.batch import EngineBatch
 from streams.engine.committer import PartitionClosed
 from streams.engine.items import Taken
@@ -140,22 +141,22 @@ class StageRun:
             return await anext(generator)
 
     async def _give_up(self, batch: EngineBatch, item: Taken[Any], error: Exception) -> None:
-        letter = self._dead_letter(item, "stage_raised", _where(error), batch.now_ms)
-        alone = Effects(records=[letter], done=[item])
+        def letter() -> Record:
+            return self._dead_letter(item, "stage_raised", _where(error), batch.now_ms)
+
         try:
             owed = self._route.stage.give_up(batch, item, type(error).__name__)
-            committed = self._partition.stage(
-                Effects(rows=owed.rows, records=[*owed.records, letter], done=[item])
-            )
+            records = owed.records if item in owed.done else [*owed.records, letter()]
+            committed = self._partition.stage(Effects(owed.rows, records, [item]))
         except (PartitionClosed, StoreFailed):
             raise
         except Exception as second:
             # Not even its receipts can be written; without its dead letter it would come for ever.
             self._observer.stage_raised(self._route.stage.name, second)
-            committed = self._partition.stage(alone)
+            committed = self._partition.stage(Effects(records=[letter()], done=[item]))
         await committed
 
-    def _dead_letter(self, item: Taken[Any], cause: str, detail: str, now_ms: int) -> Any:
+    def _dead_letter(self, item: Taken[Any], cause: str, detail: str, now_ms: int) -> Record:
         stage = self._route.stage.name
         self._observer.dead_lettered(stage, cause)
         return self._envelopes.dead_letter(

@@ -12,7 +12,7 @@ from schemas import ids, topics
 from schemas.dead_letter import DeadLetter, decode_dead_letter
 from schemas.instants import rfc3339
 from schemas.kafka import Record, TopicPartition
-from schemas.receipt import Receipt
+from schemas.receipt import Receipt, decode_receipt
 from streams.engine.ports import Transaction
 from streams.engine.runner import RunnerSettings
 from streams.letters.replaying import PutBack, Replay
@@ -333,6 +333,34 @@ def test_an_opt_out_counts_when_it_and_a_request_both_wait_at_the_start(seed: in
 
     assert found.acceptances == []
     assert told(found, "email")[-1][0] in ("rejected", "suppressed")
+
+
+@pytest.mark.parametrize("channel", ["email", "in_app"])
+def test_an_opt_out_behind_an_open_transaction_holds_deliveries_back_until_it_is_read(
+    channel: str,
+) -> None:
+    stage = Stage()
+    world = stage.world
+
+    async def story() -> None:
+        # A producer of its own that died inside a transaction hides what lies behind its record.
+        epoch = world.broker.init_producer("stranger")
+        partition = ids.partition_of("u2", PARTITIONS)
+        hiding = Record(topics.RECIPIENTS_CHANGED, partition, b"{}")
+        world.broker.transact("stranger", epoch, [hiding])
+        await stage.traffic.wish("u2", channel, enabled=False)
+        await asyncio.sleep(6.0)  # the tails are no longer fresh
+        await stage.ask("u2", "offer", channel)
+        await asyncio.sleep(2.0)
+        assert told_now(world) == ["queued"], "decided without it, and held back by the sender"
+
+    found = stage.play(story)
+
+    assert told(found) == [("queued", ""), ("suppressed", "opted_out_channel")]
+
+
+def told_now(world: RealWorld) -> list[str]:
+    return [decode_receipt(each).status for each in world.committed_records(topics.RECEIPTS)]
 
 
 def _letters(world: RealWorld) -> list[DeadLetter]:

@@ -388,7 +388,7 @@ async def test_a_member_who_makes_a_turn_raise_is_passed_over_alone() -> None:
     (item,) = due(state)
     batch = BatchOf([item], NOW_MS, state)
     effects = stage.give_up(batch, item, "ValueError")
-    effects.done = [item]
+    assert list(effects.done) == [item], "it goes on, so it is no dead letter"
     apply(state, effects)
     assert told(list(effects.records)) == []
 

@@ -16,7 +16,9 @@ from schemas.recipient_events import (
     DeviceLost,
     HolderBarred,
     HolderUnbarred,
+    decode_address_events,
 )
+from schemas.topics import ADDRESSES_CHANGED
 from tables import addresses
 from tests.doubles import BatchOf, Driven, MemoryState, drive
 from tests.unit.agents.recipient_records import derived
@@ -131,3 +133,18 @@ async def test_a_release_older_than_the_bar_does_not_lift_it_and_a_newer_one_doe
 
     kept = await keep(state, AddressBarred(HASH, "sms", 6, 0, "stop"))
     assert derived(kept.records) == []
+
+
+async def test_events_of_a_record_that_raises_are_said_again_in_halves() -> None:
+    events: list[AddressEvent] = [claim(name, 1) for name in ("ann", "bob", "cid")]
+    item = Item(events)
+    stage, state = KeepAddresses(partitions=4), MemoryState(2)
+
+    owed = stage.give_up(BatchOf([item], 0, state), item, "ValueError")
+    alone = stage.give_up(BatchOf([item], 0, state), Item(events[:1]), "ValueError")
+
+    assert list(owed.done) == [item], "it goes on, so it is no dead letter"
+    assert {(each.topic, each.partition) for each in owed.records} == {(ADDRESSES_CHANGED, 2)}
+    parts = [decode_address_events(each.value or b"") for each in owed.records]
+    assert [event for part in parts for event in part] == events
+    assert not alone.done

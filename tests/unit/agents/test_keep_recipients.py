@@ -14,6 +14,7 @@ from schemas.recipient_events import (
     AddressClaimed,
     AddressGivenUp,
     AddressUnbarred,
+    DerivedChange,
     DeviceLost,
     HolderBarred,
     HolderUnbarred,
@@ -22,7 +23,10 @@ from schemas.recipient_events import (
     ImportedOptOut,
     ImportedRecipient,
     ImportedWish,
+    decode_derived,
+    decode_import,
 )
+from schemas.topics import RECIPIENTS_IMPORTED
 from tables import memberships
 from tests.doubles import BatchOf, Driven, MemoryState, drive
 from tests.unit.agents.recipient_records import KEY, address_events, change, derived, profile_of
@@ -350,3 +354,39 @@ async def test_an_older_registration_does_not_take_the_token_from_a_newer_device
     )
 
     assert [each.device_id for each in profile_of(state).devices] == ["new"]
+
+
+async def test_recipients_of_an_import_that_raises_are_tried_again_in_halves() -> None:
+    lines = [ImportedRecipient(f"user-{n}", NOON_MS, name="N") for n in range(5)]
+    item: Item[RecipientNews] = Item(ImportBatch(lines, "shop"))
+    stage = KeepRecipients(partitions=4, address_key=KEY)
+
+    owed = stage.give_up(BatchOf([item], NOON_MS, MemoryState(3)), item, "ValueError")
+
+    assert list(owed.done) == [item], "it goes on, so it is no dead letter"
+    assert {(each.topic, each.partition) for each in owed.records} == {(RECIPIENTS_IMPORTED, 3)}
+    parts = [decode_import(each.value or b"") for each in owed.records]
+    assert [len(part.items) for part in parts] == [2, 3]
+    assert [line for part in parts for line in part.items] == lines
+    assert {part.tenant for part in parts} == {"shop"}
+
+
+async def test_the_one_recipient_who_raises_alone_is_a_dead_letter() -> None:
+    item: Item[RecipientNews] = Item(imported().value)
+    stage = KeepRecipients(partitions=4, address_key=KEY)
+
+    owed = stage.give_up(BatchOf([item], NOON_MS, MemoryState()), item, "ValueError")
+
+    assert not owed.done
+    assert not owed.records
+
+
+async def test_derived_facts_of_a_record_that_raises_are_said_again_in_halves() -> None:
+    facts: list[DerivedChange] = [ImportedOptOut(name, 1, channel="sms") for name in ("ann", "bob")]
+    item: Item[RecipientNews] = Item(facts)
+    stage = KeepRecipients(partitions=4, address_key=KEY)
+
+    owed = stage.give_up(BatchOf([item], NOON_MS, MemoryState()), item, "ValueError")
+
+    assert list(owed.done) == [item]
+    assert [decode_derived(each.value or b"") for each in owed.records] == [[f] for f in facts]

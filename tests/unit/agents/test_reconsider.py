@@ -5,9 +5,10 @@ import msgspec
 from agents.reconsider import Reconsider
 from agents.stage import Item
 from policies.rules import Category, NotificationType, Rules
-from schemas.delivery import Body, Channel, Returned, Target
+from schemas.delivery import Body, Channel, Returned, Target, decode_returned
 from schemas.ids import delivery_id
 from schemas.profile import Profile
+from schemas.topics import DELIVERIES_RETURNED
 from tables.waiting import SCHEDULE, Waiting, decode_due
 from tests.doubles import BatchOf, Driven, MemoryState, drive
 from tests.unit.agents.decide_side import (
@@ -178,3 +179,15 @@ async def test_a_return_that_raises_is_told_of() -> None:
     assert [
         (each.channel, each.status, each.reason) for each in receipts(list(effects.records))
     ] == [("sms", "failed", "stage_error")]
+
+
+async def test_deliveries_of_a_return_that_raises_are_tried_again_in_halves() -> None:
+    item = returned(users=("ann", "bob", "cid"))
+    state = MemoryState(1)
+
+    owed = Reconsider(terms=terms()).give_up(BatchOf([item], NOW_MS, state), item, "ValueError")
+
+    assert list(owed.done) == [item], "it goes on, so it is no dead letter"
+    assert {(each.topic, each.partition) for each in owed.records} == {(DELIVERIES_RETURNED, 1)}
+    parts = [decode_returned(each.value or b"") for each in owed.records]
+    assert [t.user_id for part in parts for t in part.targets] == ["ann", "bob", "cid"]

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.stage import Effects, Item
 from channels.rendering import Rendering
 from schemas.dead_letter import decode_dead_letter
+from schemas.delivery import DeliveryBatch
 from schemas.outcome import (
     Accepted,
     AddressInvalid,
@@ -185,6 +187,33 @@ async def test_giving_up_tells_every_delivery_its_end(desk: Desk) -> None:
     assert {r.reason for r in desk.receipts()} == {"stage_error"}
     await desk.turn()
     assert desk.sender.calls == [], "the ledger knows that all is settled"
+
+
+@pytest.mark.parametrize("slice_id", [b"", SLICE], ids=["singles", "slice"])
+async def test_giving_up_many_who_were_not_called_about_fails_only_the_culprit(
+    desk: Desk, slice_id: bytes
+) -> None:
+    names = [f"user-{number}" for number in range(9)]
+    desk.put(batch_of(*names, slice_id=slice_id))
+
+    def with_culprit() -> list[Item[DeliveryBatch]]:
+        return [
+            item
+            for item in desk.undone + desk.due()
+            if any(target.user_id == "user-4" for target in item.value.targets)
+        ]
+
+    while found := with_culprit():
+        (item,) = found
+        owed = desk.send.give_up(desk.batch(), item, "ValueError")
+        assert (item in owed.done) == (len(item.value.targets) > 1), "alone it is a dead letter"
+        desk.apply(Effects(owed.rows, owed.records, [item]))
+        desk.clock.advance(ms=1)
+    await desk.settle()
+
+    assert sorted(desk.told()) == [
+        (name, "failed" if name == "user-4" else "sent") for name in names
+    ]
 
 
 OUTCOMES: st.SearchStrategy[Outcome] = st.sampled_from(

@@ -173,7 +173,7 @@ async def test_the_one_of_a_slice_who_raises_is_settled_alone() -> None:
     ((key, value),) = SCHEDULE.due(state, NOW_MS, 10)
     item = Item(decode_due(value), row_key=key)
     effects = stage.give_up(BatchOf([item], NOW_MS, state), item, "ValueError")
-    effects.done = [item]
+    assert list(effects.done) == [item], "it goes on, so it is no dead letter"
     apply(state, effects)
 
     alone = [Item(decode_due(v), row_key=k) for k, v in SCHEDULE.due(state, NOW_MS + MINUTE, 10)]

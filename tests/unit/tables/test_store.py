@@ -4,6 +4,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -226,10 +227,16 @@ def test_stores_share_one_bound_of_memory(tmp_path: Path) -> None:
         for store in stores:
             store.apply([(b"k%d" % offset, bytes(100_000))], offset)
 
-    unwritten = sum(file.stat().st_size for store in stores for file in store.path.glob("*.log"))
+    def unwritten_bytes() -> int:
+        return sum(file.stat().st_size for store in stores for file in store.path.glob("*.log"))
+
+    # RocksDB flushes beside us: on a busy machine it is a moment behind.
+    until = time.monotonic() + 20
+    while unwritten_bytes() > 2 * (4 << 20):
+        assert time.monotonic() < until, "32 MB were put into them; one bound holds for all four"
+        time.sleep(0.01)
     for store in stores:
         store.close()
-    assert unwritten < 2 * (4 << 20), "32 MB were put into them; one bound holds for all four"
 
 
 def test_what_stores_take_up_grows_with_their_rows(store: LocalStore) -> None:
