@@ -86,7 +86,9 @@ class Decide:
                 traceparent=item.header(TRACEPARENT_HEADER),
             )  # fmt: skip
             lane = lane_of(self._lanes[item.topic], kind.category.lane, item.value.priority)
-            notice = Notice.of(body, lane, inline=inline_profile(item.value.recipient))
+            notice = Notice.of(
+                body, lane, inline=inline_profile(item.value.recipient, self._terms.hash_of)
+            )
             if notice.body_bytes > MAX_BODY_BYTES:
                 dispatch.told.append(_refused(dispatch.receipts, item, "rejected", "too_large"))
                 continue

@@ -25,7 +25,7 @@ from tables import caps, waiting
 from tables.state import Row, State
 from tables.waiting import Waiter, Waiting
 
-_NOWHERE: tuple[tuple[str, str], ...] = ()
+_INBOX = (("", b"", ""),)
 
 
 class SmsSender(NamedTuple):
@@ -243,8 +243,7 @@ class Dispatch:
         sender, partition = "", self._state.partition
         if channel == "sms":
             sender, partition = self._terms.sender_of(user_id)
-        name = profile.name.value if profile.name else ""
-        locale = profile.locale.value if profile.locale else ""
+        name, locale = profile.name, profile.locale
         reached = addresses_of(profile, channel)
         text = len(user_id) + len(name) + len(locale)
         batch = self._outgoing.place(
@@ -252,29 +251,27 @@ class Dispatch:
             partition=partition,
             sender=sender,
             targets=len(reached),
-            text=sum(text + len(address) + len(device_id) for address, device_id in reached),
+            text=sum(text + len(address) + len(device_id) for address, _, device_id in reached),
         )  # fmt: skip
         place = len(batch.bodies) - 1
-        hash_of = self._terms.hash_of
-        for address, device_id in reached:
+        for address, address_hash, device_id in reached:
             batch.targets.append(
                 Target(
-                    user_id, notification_id, delivery_id, address,
-                    hash_of(channel, address) if address else b"",
+                    user_id, notification_id, delivery_id, address, address_hash,
                     place, locale, name, device_id, len(reached),
                 )
             )  # fmt: skip
         return len(reached)
 
 
-def addresses_of(profile: Profile, channel: Channel) -> Sequence[tuple[str, str]]:
-    """(address, device_id) of everything that a delivery by this channel goes to."""
+def addresses_of(profile: Profile, channel: Channel) -> Sequence[tuple[str, bytes, str]]:
+    """(address, its hash, device_id) of everything that a delivery by this channel goes to."""
     match channel:
         case "push":
-            return [(device.token, device.device_id) for device in profile.devices]
+            return [(device.token, device.hash, device.device_id) for device in profile.devices]
         case "email":
-            return ((profile.email.value, ""),) if profile.email else _NOWHERE
+            return ((profile.email.text, profile.email.hash, ""),) if profile.email else ()
         case "sms":
-            return ((profile.phone.value, ""),) if profile.phone else _NOWHERE
+            return ((profile.phone.text, profile.phone.hash, ""),) if profile.phone else ()
         case "in_app":
-            return (("", ""),)
+            return _INBOX

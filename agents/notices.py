@@ -1,10 +1,15 @@
 """From a request to what is to be told: body, lane, channels."""
 
+import msgspec
+
+from policies.profile_changes import AddressHash
 from policies.rules import NotificationType
 from schemas.decode import traceparent_of
 from schemas.delivery import LANES, Body, Channel, Lane
 from schemas.notification import InlineRecipient, Message
-from schemas.profile import Profile, Text
+from schemas.profile import Address, Profile, Wishes, pack_wishes
+
+_UNKNOWN = Profile()
 
 
 def body_of(
@@ -48,20 +53,20 @@ def channels_of(message: Message, kind: NotificationType) -> tuple[Channel, ...]
     return kind.channels if message.channels is None else tuple(message.channels)
 
 
-def inline_profile(recipient: InlineRecipient | None) -> Profile | None:
+def inline_profile(recipient: InlineRecipient | None, hash_of: AddressHash) -> Profile | None:
     """What a request says of its recipient, for this notification only."""
     if recipient is None:
         return None
 
-    def text(value: str | None) -> Text | None:
-        return None if value is None else Text(value, "producer", 0)
+    def address(channel: str, text: str | None) -> Address | None:
+        return Address(text, hash_of(channel, text)) if text else None
 
     return Profile(
-        name=text(recipient.name),
-        locale=text(recipient.locale),
-        timezone=text(recipient.timezone),
-        email=text(recipient.email),
-        phone=text(recipient.phone),
+        name=recipient.name or "",
+        locale=recipient.locale or "",
+        email=address("email", recipient.email),
+        phone=address("sms", recipient.phone),
+        packed_wishes=pack_wishes(Wishes(timezone=recipient.timezone or "")),
     )
 
 
@@ -70,19 +75,16 @@ def with_inline(profile: Profile | None, inline: Profile | None) -> Profile:
 
     Wishes, suppressions and devices are the known ones: a request cannot lift an opt-out.
     """
-    known = profile or Profile()
+    known = profile or _UNKNOWN
     if inline is None:
         return known
-    return Profile(
+    zone = inline.wishes.timezone
+    wishes = msgspec.structs.replace(known.wishes, timezone=zone) if zone else None
+    return msgspec.structs.replace(
+        known,
         name=inline.name or known.name,
         locale=inline.locale or known.locale,
-        timezone=inline.timezone or known.timezone,
         email=inline.email or known.email,
         phone=inline.phone or known.phone,
-        devices=known.devices,
-        channels=known.channels,
-        types=known.types,
-        suppressions=known.suppressions,
-        removed_devices=known.removed_devices,
-        deleted_ms=known.deleted_ms,
+        packed_wishes=pack_wishes(wishes) if wishes else known.packed_wishes,
     )

@@ -77,7 +77,10 @@ class RecipientEdits:
                 if isinstance(each, AudienceJoined | AudienceLeft):
                     member_keys[memberships.key_of(each.audience, each.user_id)] = None
         profiles = recipients.get_many(self._state, list(user_ids))
-        self._edits = dict(zip(user_ids, map(ProfileEdit, profiles), strict=True))
+        self._edits = {
+            user_id: ProfileEdit(profile, self._hash_of)
+            for user_id, profile in zip(user_ids, profiles, strict=True)
+        }
         members = memberships.get_many(self._state, list(member_keys))
         self._members = dict(zip(member_keys, members, strict=True))
 
@@ -103,7 +106,7 @@ class RecipientEdits:
 
     def rows(self) -> list[Row]:
         profiles = (
-            recipients.put(user_id, edit.profile)
+            recipients.put(user_id, edit.profile())
             for user_id, edit in self._edits.items()
             if edit.is_changed
         )
@@ -146,7 +149,7 @@ class RecipientEdits:
             case AddressSuppressed():
                 until_ms = 0 if change.until is None else to_ms(change.until)
                 edit.suppress(change.channel, change.reason, until_ms)
-                if address_hash := self._present(edit, change.channel):
+                if address_hash := _present(edit, change.channel):
                     self._address_events.append(
                         AddressBarred(
                             address_hash, change.channel, change.occurred_ms, offset,
@@ -155,7 +158,7 @@ class RecipientEdits:
                     )  # fmt: skip
             case AddressReleased():
                 edit.release(change.channel)
-                if address_hash := self._present(edit, change.channel):
+                if address_hash := _present(edit, change.channel):
                     self._address_events.append(
                         AddressUnbarred(address_hash, change.channel, change.occurred_ms, offset)
                     )
@@ -175,12 +178,12 @@ class RecipientEdits:
     def _derive(self, edit: ProfileEdit, fact: DerivedChange) -> None:
         match fact:
             case DeviceLost():
-                edit.lose_device(fact.device_id, fact.address_hash, self._hash_of)
+                edit.lose_device(fact.device_id, fact.address_hash)
             case HolderBarred():
-                if self._present(edit, fact.channel) == fact.address_hash:
+                if _present(edit, fact.channel) == fact.address_hash:
                     edit.suppress(fact.channel, fact.reason, fact.until_ms)
             case HolderUnbarred():
-                if self._present(edit, fact.channel) == fact.address_hash:
+                if _present(edit, fact.channel) == fact.address_hash:
                     edit.release(fact.channel)
             case ImportedOptOut():
                 pass  # written here, for the senders
@@ -201,29 +204,30 @@ class RecipientEdits:
             self._members[key] = new
             self._member_rows[key] = memberships.put(audience, user_id, new)
 
-    def _present(self, edit: ProfileEdit, channel: str) -> bytes:
-        """The hash of the recipient's mailbox or number; b"" where a channel has no such thing."""
-        said = {"email": edit.profile.email, "sms": edit.profile.phone}.get(channel)
-        return self._hash_of(channel, said.value) if said is not None and said.value else b""
-
     def _follow_up(self, user_id: str, edit: ProfileEdit, offset: int) -> None:
         for held in edit.given_up:
-            address_hash = self._hash_of(held.channel, held.address)
             self._address_events.append(
                 AddressGivenUp(
-                    address_hash, held.channel, held.occurred_ms, offset, user_id, held.device_id
+                    held.address_hash, held.channel, held.occurred_ms, offset,
+                    user_id, held.device_id,
                 )
-            )
+            )  # fmt: skip
         for held in edit.claimed:
-            address_hash = self._hash_of(held.channel, held.address)
             self._address_events.append(
                 AddressClaimed(
-                    address_hash, held.channel, held.occurred_ms, offset, user_id, held.device_id
+                    held.address_hash, held.channel, held.occurred_ms, offset,
+                    user_id, held.device_id,
                 )
-            )
+            )  # fmt: skip
         for channel, type_name in edit.opted_out:
             self._derived.append(ImportedOptOut(user_id, edit.occurred_ms, channel, type_name))
         edit.forget_consequences()
+
+
+def _present(edit: ProfileEdit, channel: str) -> bytes:
+    """The hash of the recipient's mailbox or number; b"" where a channel has no such thing."""
+    address = {"email": edit.email, "sms": edit.phone}.get(channel)
+    return b"" if address is None else address.hash
 
 
 def _runs(events: list[EventT]) -> Iterator[list[EventT]]:
@@ -232,26 +236,26 @@ def _runs(events: list[EventT]) -> Iterator[list[EventT]]:
 
 
 _UPDATES = {
-    "email": ProfileEdit.email,
-    "phone": ProfileEdit.phone,
-    "name": ProfileEdit.name,
-    "locale": ProfileEdit.locale,
-    "timezone": ProfileEdit.timezone,
+    "email": ProfileEdit.say_email,
+    "phone": ProfileEdit.say_phone,
+    "name": ProfileEdit.say_name,
+    "locale": ProfileEdit.say_locale,
+    "timezone": ProfileEdit.say_timezone,
 }
 
 
 def _weigh(edit: ProfileEdit, line: ImportedRecipient) -> None:
     """What an import says of somebody who is known already."""
     if line.email:
-        edit.email(line.email)
+        edit.say_email(line.email)
     if line.phone:
-        edit.phone(line.phone)
+        edit.say_phone(line.phone)
     if line.name:
-        edit.name(line.name)
+        edit.say_name(line.name)
     if line.locale:
-        edit.locale(line.locale)
+        edit.say_locale(line.locale)
     if line.timezone:
-        edit.timezone(line.timezone)
+        edit.say_timezone(line.timezone)
     for wish in line.wishes:
         if wish.enabled is not None:
             edit.channel_enabled(wish.channel, wish.enabled)

@@ -13,7 +13,7 @@ from agents.fan_out import FanOut
 from agents.stage import Item
 from policies.rules import Category, NotificationType, RateLimit, Rules
 from schemas.delivery import Body, Channel
-from schemas.profile import ChannelPreference, Choice, Device, Profile, Text
+from schemas.profile import Address, ChannelWish, Choice, Device, Profile, Wishes, pack_wishes
 from tables import bodies, broadcasts, memberships, recipients
 from tables.broadcasts import Progress, decode_progress
 from tables.state import Row
@@ -33,18 +33,15 @@ def rules() -> Rules:
 
 def member(number: int) -> list[Row]:
     user_id = f"user-{number:08d}"
+    zone = ("Europe/Berlin", "America/New_York", "Asia/Tokyo")[number % 3]
+    wishes = {"email": ChannelWish(True, "23:00-07:00"), "sms": ChannelWish(False)}
     profile = Profile(
-        name=Text(f"Recipient {number}", "import", 1),
-        locale=Text("de", "import", 1),
-        timezone=Text(("Europe/Berlin", "America/New_York", "Asia/Tokyo")[number % 3], "import", 1),
-        email=Text(f"recipient.{number}@example.com", "import", 1),
-        phone=Text(f"+1555{number:07d}", "import", 1),
-        devices=[Device("phone", f"{number:064d}", "ios", 1)],
-        channels={
-            "email": ChannelPreference(Choice(True, "user", 1), Text("23:00-07:00", "user", 1)),
-            "sms": ChannelPreference(Choice(False, "user", 1)),
-        },
-        types={"newsletter": Choice(False, "user", 1)},
+        name=f"Recipient {number}",
+        locale="de",
+        email=Address(f"recipient.{number}@example.com", number.to_bytes(16, "big")),
+        phone=Address(f"+1555{number:07d}", number.to_bytes(16, "big")),
+        devices=(Device("phone", f"{number:064d}", "ios", 1, number.to_bytes(16, "big")),),
+        packed_wishes=pack_wishes(Wishes(zone, wishes, {"newsletter": False})),
     )
     joined = Choice(True, "import", 1)
     return [recipients.put(user_id, profile), memberships.put("all", user_id, joined)]

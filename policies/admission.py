@@ -192,9 +192,9 @@ class Admission:
         """What follows when a cap is reached; None while there is room."""
         own_limit = None
         if not plan.is_mandatory:
-            wish = profile.channels.get(channel)
-            if wish is not None and wish.daily_limit is not None:
-                own_limit = wish.daily_limit.value
+            wish = profile.wishes.channels.get(channel)
+            if wish is not None:
+                own_limit = wish.daily_limit
         if caps is counting.NOTHING and plan.allows_first and own_limit != 0:
             return None
         zone = self._zone(profile)
@@ -240,8 +240,7 @@ class Admission:
         return Defer(free_ms, reason, is_counted=True)
 
     def _zone(self, profile: Profile) -> Zone:
-        text = profile.timezone
-        return self.zones.default if text is None else self.zones.get(text.value)
+        return self.zones.get(profile.wishes.timezone)
 
 
 def is_on_by_default(category: Category, channel: Channel, defaults: Defaults) -> bool:
@@ -258,20 +257,17 @@ def has_address(profile: Profile, channel: Channel) -> bool:
         case "push":
             return bool(profile.devices)
         case "email":
-            return profile.email is not None and bool(profile.email.value)
+            return profile.email is not None
         case "sms":
-            return profile.phone is not None and bool(profile.phone.value)
+            return profile.phone is not None
         case "in_app":
             return not profile.deleted_ms or _is_known_again(profile)
 
 
 def _is_known_again(profile: Profile) -> bool:
     """Anything but the opt-outs that outlive a deletion was said after it."""
-    said = (
-        profile.name, profile.locale, profile.timezone, profile.email, profile.phone,
-        *profile.devices,
-    )  # fmt: skip
-    return any(each is not None for each in said)
+    said = profile.name, profile.locale, profile.wishes.timezone, profile.email, profile.phone
+    return any(said) or bool(profile.devices)
 
 
 def _refusal(plan: _Plan, channel: Channel, profile: Profile, now_ms: int) -> Settle | None:
@@ -282,23 +278,21 @@ def _refusal(plan: _Plan, channel: Channel, profile: Profile, now_ms: int) -> Se
             return _SUPPRESSED
     if plan.is_mandatory:
         return None
-    wish = profile.channels.get(channel)
+    wishes = profile.wishes
+    wish = wishes.channels.get(channel)
     if wish is None or wish.enabled is None:
         if not plan.is_on:
             return _OPTED_OUT["off_by_default"]
-    elif not wish.enabled.enabled:
+    elif not wish.enabled:
         return _OPTED_OUT["opted_out_channel"]
-    choice = profile.types.get(plan.type_name)
-    if choice is not None and not choice.enabled:
+    if not wishes.types.get(plan.type_name, True):
         return _OPTED_OUT["opted_out_type"]
     return None
 
 
 def _quiet_hours(profile: Profile, channel: Channel) -> DaySpan | None:
-    wish = profile.channels.get(channel)
-    if wish is None or wish.quiet_hours is None or not wish.quiet_hours.value:
-        return None
-    return parse_span(wish.quiet_hours.value)
+    wish = profile.wishes.channels.get(channel)
+    return parse_span(wish.quiet_hours) if wish is not None and wish.quiet_hours else None
 
 
 def _defer(until_ms: int, reason: Reason, expires_ms: int, *, is_counted: bool) -> Defer | Settle:

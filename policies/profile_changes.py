@@ -5,18 +5,26 @@ one counts. So the order in which words of different people arrive does not matt
 that says what is known already says nothing.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import msgspec
 
 from schemas.profile import (
-    ChannelPreference,
+    Address,
+    ChannelWish,
     Choice,
-    Count,
     Device,
+    History,
     Profile,
     Source,
     Suppression,
-    Text,
+    Wishes,
+    Word,
+    pack_history,
+    pack_wishes,
+    unpack_history,
 )
 from schemas.recipient_events import ImportedRecipient
 
@@ -26,27 +34,20 @@ MAX_DEVICES = 32
 AddressHash = Callable[[str, str], bytes]
 """(channel, address) to the keyed hash of it."""
 
+_NOTHING = Profile()
+_NO_WISH = ChannelWish()
+
 
 class Held(NamedTuple):
-    """An address that the recipient has, or has no more."""
+    """An address that the recipient has, or has no more, by its hash."""
 
     channel: str
-    address: str
+    address_hash: bytes
     device_id: str
     occurred_ms: int
 
 
-class _Said(Protocol):
-    @property
-    def source(self) -> Source: ...
-    @property
-    def occurred_ms(self) -> int: ...
-
-
-SaidT = TypeVar("SaidT", Text, Choice, Count)
-
-
-def outranks(old: _Said | None, source: Source, occurred_ms: int) -> bool:
+def outranks(old: Word | Choice | None, source: Source, occurred_ms: int) -> bool:
     """Whether a new word counts against what was said before."""
     if old is None or (source == "user") > (old.source == "user"):
         return True
@@ -59,19 +60,23 @@ class ProfileEdit:
     `by` must be called before any change: it says whose word the next ones are.
     """
 
-    __slots__ = (
-        "_is_known",
-        "_source",
-        "claimed",
-        "given_up",
-        "is_changed",
-        "occurred_ms",
-        "opted_out",
-        "profile",
-    )
+    email: Address | None
+    phone: Address | None
+    _name: str
+    _locale: str
+    _zone: str
+    _channels: dict[str, ChannelWish]
+    _types: dict[str, bool]
+    _devices: Sequence[Device]
+    _suppressions: dict[str, Suppression]
+    _deleted_ms: int
+    _packed_history: bytes
+    _words: dict[str, Word] | None
+    """Unpacked when first asked for, and only then packed again; so are removed devices."""
+    _removed: dict[str, int]
 
-    def __init__(self, profile: Profile | None) -> None:
-        self.profile = profile or Profile()
+    def __init__(self, profile: Profile | None, hash_of: AddressHash) -> None:
+        self._hash_of = hash_of
         self._is_known = profile is not None
         self.is_changed = False
         self.claimed: list[Held] = []
@@ -80,99 +85,102 @@ class ProfileEdit:
         """(channel, "") or ("", type) turned off by an import: senders would not hear of it."""
         self._source: Source = "producer"
         self.occurred_ms = 0
+        self._take_up(profile or _NOTHING)
 
     def by(self, source: Source, occurred_ms: int) -> bool:
         """Whose word the next changes are; False when the recipient was deleted since."""
         self._source = source
         self.occurred_ms = occurred_ms
-        return occurred_ms > self.profile.deleted_ms
-
-    def introduce(self, line: ImportedRecipient) -> None:
-        """An import's word of somebody of whom nothing was said: there is nothing to weigh."""
-        at_ms = line.occurred_ms
-        self.profile = Profile(
-            name=_imported(line.name, at_ms),
-            locale=_imported(line.locale, at_ms),
-            timezone=_imported(line.timezone, at_ms),
-            email=_imported(line.email, at_ms),
-            phone=_imported(line.phone, at_ms),
-            channels={
-                wish.channel: ChannelPreference(
-                    None if wish.enabled is None else Choice(wish.enabled, "import", at_ms),
-                    _imported(wish.quiet_hours, at_ms),
-                    None if wish.daily_limit is None else Count(wish.daily_limit, "import", at_ms),
-                )
-                for wish in line.wishes
-            },
-            types={name: Choice(enabled, "import", at_ms) for name, enabled in line.types.items()},
-        )
-        self.is_changed = True
-        for channel, address in (("email", line.email), ("sms", line.phone)):
-            if address:
-                self.claimed.append(Held(channel, address, "", at_ms))
-        self.opted_out += [(wish.channel, "") for wish in line.wishes if wish.enabled is False]
-        self.opted_out += [("", name) for name, enabled in line.types.items() if not enabled]
-
-    def forget_consequences(self) -> None:
-        """They were seen to."""
-        if self.claimed or self.given_up or self.opted_out:
-            self.claimed, self.given_up, self.opted_out = [], [], []
+        return occurred_ms > self._deleted_ms
 
     @property
     def is_known(self) -> bool:
         """Something was said of the recipient, in this edit or before."""
         return self._is_known or self.is_changed
 
-    def name(self, value: str) -> None:
-        self.profile.name = self._text(self.profile.name, value)
+    def profile(self) -> Profile:
+        """What holds after all changes so far."""
+        history = self._packed_history
+        if self._words is not None:
+            history = pack_history(History(self._words, self._removed))
+        return Profile(
+            self._name, self._locale, self.email, self.phone, tuple(self._devices),
+            self._suppressions, self._deleted_ms,
+            pack_wishes(Wishes(self._zone, self._channels, self._types)), history,
+        )  # fmt: skip
 
-    def locale(self, value: str) -> None:
-        self.profile.locale = self._text(self.profile.locale, value)
+    def introduce(self, line: ImportedRecipient) -> None:
+        """An import's word of somebody of whom nothing was said: there is nothing to weigh."""
+        self._name, self._locale, self._zone = line.name, line.locale, line.timezone
+        self.email = self._claim("email", line.email)
+        self.phone = self._claim("sms", line.phone)
+        for wish in line.wishes:
+            self._channels[wish.channel] = ChannelWish(
+                wish.enabled, wish.quiet_hours, wish.daily_limit
+            )
+            if wish.enabled is False:
+                self._note_opt_out(wish.channel, "")
+        for name, enabled in line.types.items():
+            self._types[name] = enabled
+            if not enabled:
+                self._note_opt_out("", name)
+        self._packed_history = _imported(_fields_of(line), line.occurred_ms)
+        self.is_changed = True
 
-    def timezone(self, value: str) -> None:
-        self.profile.timezone = self._text(self.profile.timezone, value)
+    def forget_consequences(self) -> None:
+        """They were seen to."""
+        if self.claimed or self.given_up or self.opted_out:
+            self.claimed, self.given_up, self.opted_out = [], [], []
 
-    def email(self, value: str) -> None:
-        old, new = self.profile.email, self._text(self.profile.email, value)
-        self.profile.email = new
-        self._moved("email", old, new)
+    def say_name(self, value: str) -> None:
+        self._name = self._text("name", self._name, value)
 
-    def phone(self, value: str) -> None:
-        old, new = self.profile.phone, self._text(self.profile.phone, value)
-        self.profile.phone = new
-        self._moved("sms", old, new)
+    def say_locale(self, value: str) -> None:
+        self._locale = self._text("locale", self._locale, value)
+
+    def say_timezone(self, value: str) -> None:
+        self._zone = self._text("timezone", self._zone, value)
+
+    def say_email(self, value: str) -> None:
+        self.email = self._address("email", "email", self.email, value)
+
+    def say_phone(self, value: str) -> None:
+        self.phone = self._address("phone", "sms", self.phone, value)
 
     def channel_enabled(self, channel: str, enabled: bool | None) -> None:
         """None takes back what was said."""
-        wish = self._wish(channel)
-        old = wish.enabled
-        wish.enabled = self._choice(old, enabled)
-        self._note_opt_out(channel, "", old, wish.enabled)
+        wish = self._channels.get(channel, _NO_WISH)
+        new = self._choice(f"{channel}.enabled", wish.enabled, enabled)
+        if new is not wish.enabled:
+            self._channels[channel] = msgspec.structs.replace(wish, enabled=new)
+            if new is False:
+                self._note_opt_out(channel, "")
 
     def type_enabled(self, type_name: str, enabled: bool) -> None:
-        types = self.profile.types
-        old = types.get(type_name)
-        new = self._choice(old, enabled)
+        old = self._types.get(type_name)
+        new = self._choice(f"types.{type_name}", old, enabled)
         if new is not None and new is not old:
-            types[type_name] = new
-        self._note_opt_out("", type_name, old, new)
+            self._types[type_name] = new
+            if new is False:
+                self._note_opt_out("", type_name)
 
     def quiet_hours(self, channel: str, value: str) -> None:
-        wish = self._wish(channel)
-        wish.quiet_hours = self._text(wish.quiet_hours, value)
+        wish = self._channels.get(channel, _NO_WISH)
+        new = self._text(f"{channel}.quiet_hours", wish.quiet_hours, value)
+        if new is not wish.quiet_hours:
+            self._channels[channel] = msgspec.structs.replace(wish, quiet_hours=new)
 
     def daily_limit(self, channel: str, value: int | None) -> None:
-        wish = self._wish(channel)
-        old = wish.daily_limit
-        if self._counts(old, old is not None and old.value == value):
-            wish.daily_limit = Count(value, self._source, self.occurred_ms)
-            self.is_changed = True
+        wish = self._channels.get(channel, _NO_WISH)
+        if self._counts(f"{channel}.daily_limit", is_same=wish.daily_limit == value):
+            self._note(f"{channel}.daily_limit")
+            self._channels[channel] = msgspec.structs.replace(wish, daily_limit=value)
 
     def register_device(self, device_id: str, token: str, platform: str) -> None:
         """Registered again with the same token counts too: it may have had another holder since."""
-        occurred_ms, devices = self.occurred_ms, self.profile.devices
+        occurred_ms, devices = self.occurred_ms, self._devices
         old = next((each for each in devices if each.device_id == device_id), None)
-        removed_ms = self.profile.removed_devices.get(device_id, -1)
+        removed_ms = self._said()[1].get(device_id, -1)
         if removed_ms >= occurred_ms or (removed_ms >= 0 and self._source == "import"):
             return  # an import cannot know that the phone was sold since the file was written
         if any(each.token == token and each.occurred_ms > occurred_ms for each in devices):
@@ -184,74 +192,108 @@ class ProfileEdit:
             ):
                 return
             if old.token != token:
-                self._give_up("push", old.token, device_id)
-        new = Device(device_id, token, platform, occurred_ms)
+                self._give_up("push", old.hash, device_id)
+        new = Device(device_id, token, platform, occurred_ms, self._hash_of("push", token))
         # The same token under another device id is the app installed anew on the same phone.
         kept = [each for each in devices if each is not old and each.token != token]
         kept = sorted([*kept, new], key=lambda each: each.occurred_ms)
         for surplus in kept[:-MAX_DEVICES]:
-            self._give_up("push", surplus.token, surplus.device_id)
-        self.profile.devices = kept[-MAX_DEVICES:]
-        self.profile.removed_devices.pop(device_id, None)
-        self.claimed.append(Held("push", token, device_id, occurred_ms))
+            self._give_up("push", surplus.hash, surplus.device_id)
+        self._devices = kept[-MAX_DEVICES:]
+        self._said()[1].pop(device_id, None)
+        self.claimed.append(Held("push", new.hash, device_id, occurred_ms))
         self.is_changed = True
 
     def remove_device(self, device_id: str) -> None:
-        removed = self.profile.removed_devices
+        removed = self._said()[1]
         if removed.get(device_id, -1) >= self.occurred_ms:
             return
-        old = next((each for each in self.profile.devices if each.device_id == device_id), None)
+        old = next((each for each in self._devices if each.device_id == device_id), None)
         if old is not None and old.occurred_ms > self.occurred_ms:
             return
         if old is not None:
-            self.profile.devices = [each for each in self.profile.devices if each is not old]
-            self._give_up("push", old.token, device_id)
+            self._devices = [each for each in self._devices if each is not old]
+            self._give_up("push", old.hash, device_id)
         removed[device_id] = self.occurred_ms
         for forgotten in sorted(removed, key=removed.__getitem__)[:-MAX_DEVICES]:
             del removed[forgotten]
         self.is_changed = True
 
-    def lose_device(self, device_id: str, address_hash: bytes, hash_of: AddressHash) -> None:
+    def lose_device(self, device_id: str, address_hash: bytes) -> None:
         """The token has another holder, or died; whatever token the device has by now stays."""
-        for device in self.profile.devices:
-            if device.device_id == device_id and hash_of("push", device.token) == address_hash:
-                self.remove_device(device_id)
-                return
+        if any(d.device_id == device_id and d.hash == address_hash for d in self._devices):
+            self.remove_device(device_id)
 
     def suppress(self, channel: str, reason: str, until_ms: int) -> None:
-        old = self.profile.suppressions.get(channel)
+        old = self._suppressions.get(channel)
         new = Suppression(reason, self.occurred_ms, until_ms)
         if old != new and (old is None or old.occurred_ms <= new.occurred_ms):
-            self.profile.suppressions[channel] = new
+            self._suppressions = {**self._suppressions, channel: new}
             self.is_changed = True
 
     def release(self, channel: str) -> None:
-        old = self.profile.suppressions.get(channel)
+        old = self._suppressions.get(channel)
         if old is not None and old.occurred_ms <= self.occurred_ms:
-            del self.profile.suppressions[channel]
+            self._lift(channel)
             self.is_changed = True
 
     def delete(self) -> None:
         """Forget the person. What they turned off themselves stays off: it names nobody, and an
         import after the deletion must not reach someone who said stop."""
-        old = self.profile
-        for channel, text in (("email", old.email), ("sms", old.phone)):
-            if text is not None and text.value:
-                self._give_up(channel, text.value, "")
-        for device in old.devices:
-            self._give_up("push", device.token, device.device_id)
-        self.profile = Profile(
-            channels={
-                channel: ChannelPreference(enabled=wish.enabled)
-                for channel, wish in old.channels.items()
-                if _is_own_stop(wish.enabled)
-            },
-            types={name: choice for name, choice in old.types.items() if _is_own_stop(choice)},
-            deleted_ms=self.occurred_ms,
-        )
+        for channel, address in (("email", self.email), ("sms", self.phone)):
+            if address is not None:
+                self._give_up(channel, address.hash, "")
+        for device in self._devices:
+            self._give_up("push", device.hash, device.device_id)
+        words, _ = self._said()
+        channels, types, kept = self._channels, self._types, dict[str, Word]()
+
+        def is_own_stop(field: str, enabled: bool | None) -> bool:
+            word = words.get(field)
+            if enabled is not False or word is None or word.source != "user":
+                return False
+            kept[field] = word
+            return True
+
+        self._take_up(_NOTHING)
+        self._channels = {
+            channel: ChannelWish(enabled=False)
+            for channel, wish in channels.items()
+            if is_own_stop(f"{channel}.enabled", wish.enabled)
+        }
+        self._types = {
+            name: False for name, enabled in types.items() if is_own_stop(f"types.{name}", enabled)
+        }
+        self._words, self._removed = kept, {}
+        self._deleted_ms = self.occurred_ms
         self.is_changed = True
 
-    def _counts(self, old: _Said | None, is_same: bool) -> bool:
+    def _take_up(self, profile: Profile) -> None:
+        wishes = profile.wishes
+        self._name, self._locale = profile.name, profile.locale
+        self.email, self.phone = profile.email, profile.phone
+        self._devices = profile.devices
+        self._suppressions = profile.suppressions
+        self._deleted_ms = profile.deleted_ms
+        self._zone = wishes.timezone
+        # Wishes are shared by all who have the same ones.
+        self._channels, self._types = dict(wishes.channels), dict(wishes.types)
+        self._packed_history = profile.packed_history
+        self._words = None
+
+    def _said(self) -> tuple[dict[str, Word], dict[str, int]]:
+        """Words and removed devices."""
+        if self._words is None:
+            history = unpack_history(self._packed_history)
+            self._words, self._removed = history.words, history.removed_devices
+        return self._words, self._removed
+
+    def _note(self, field: str) -> None:
+        self._said()[0][field] = Word(self._source, self.occurred_ms)
+        self.is_changed = True
+
+    def _counts(self, field: str, *, is_same: bool) -> bool:
+        old = self._said()[0].get(field)
         if old is None:
             return True
         if not outranks(old, self._source, self.occurred_ms):
@@ -263,52 +305,74 @@ class ProfileEdit:
             old.occurred_ms < self.occurred_ms or old.source != self._source
         )
 
-    def _text(self, old: Text | None, value: str) -> Text | None:
-        if (old is None and not value) or not self._counts(
-            old, old is not None and old.value == value
-        ):
+    def _text(self, field: str, old: str, value: str) -> str:
+        is_nothing = not value and field not in self._said()[0]
+        if is_nothing or not self._counts(field, is_same=old == value):
             return old
-        self.is_changed = True
-        return Text(value, self._source, self.occurred_ms)
+        self._note(field)
+        return value
 
-    def _choice(self, old: Choice | None, enabled: bool | None) -> Choice | None:
+    def _choice(self, field: str, old: bool | None, enabled: bool | None) -> bool | None:
+        words, _ = self._said()
         if enabled is None:
-            if old is None or not outranks(old, self._source, self.occurred_ms):
-                return old
-            self.is_changed = True
-            return None
-        if not self._counts(old, old is not None and old.enabled == enabled):
+            if field in words and outranks(words[field], self._source, self.occurred_ms):
+                del words[field]
+                self.is_changed = True
+                return None
             return old
-        self.is_changed = True
-        return Choice(enabled, self._source, self.occurred_ms)
+        if not self._counts(field, is_same=old is enabled):
+            return old
+        self._note(field)
+        return enabled
 
-    def _wish(self, channel: str) -> ChannelPreference:
-        return self.profile.channels.setdefault(channel, ChannelPreference())
-
-    def _note_opt_out(
-        self, channel: str, name: str, old: Choice | None, new: Choice | None
-    ) -> None:
-        is_new_stop = new is not None and not new.enabled and (old is None or old.enabled)
-        if is_new_stop and self._source == "import":
+    def _note_opt_out(self, channel: str, name: str) -> None:
+        if self._source == "import":
             self.opted_out.append((channel, name))
 
-    def _moved(self, channel: str, old: Text | None, new: Text | None) -> None:
-        before, after = old.value if old else "", new.value if new else ""
+    def _address(self, field: str, channel: str, old: Address | None, value: str) -> Address | None:
+        before = old.text if old else ""
+        after = self._text(field, before, value)
         if before == after:
-            return
-        self.profile.suppressions.pop(channel, None)  # it spoke of the address that is gone
-        if before:
-            self._give_up(channel, before, "")
-        if after:
-            self.claimed.append(Held(channel, after, "", self.occurred_ms))
+            return old
+        self._lift(channel)  # what was barred is the address that is gone
+        if old is not None:
+            self._give_up(channel, old.hash, "")
+        return self._claim(channel, after)
 
-    def _give_up(self, channel: str, address: str, device_id: str) -> None:
-        self.given_up.append(Held(channel, address, device_id, self.occurred_ms))
+    def _claim(self, channel: str, text: str) -> Address | None:
+        if not text:
+            return None
+        new = Address(text, self._hash_of(channel, text))
+        self.claimed.append(Held(channel, new.hash, "", self.occurred_ms))
+        return new
+
+    def _lift(self, channel: str) -> None:
+        if channel in self._suppressions:
+            others = self._suppressions.items()
+            self._suppressions = {name: bar for name, bar in others if name != channel}
+
+    def _give_up(self, channel: str, address_hash: bytes, device_id: str) -> None:
+        self.given_up.append(Held(channel, address_hash, device_id, self.occurred_ms))
 
 
-def _imported(value: str, occurred_ms: int) -> Text | None:
-    return Text(value, "import", occurred_ms) if value else None
+def _fields_of(line: ImportedRecipient) -> tuple[str, ...]:
+    """Of what the line says something."""
+    plain = ("name", line.name), ("locale", line.locale), ("timezone", line.timezone)
+    addresses = ("email", line.email), ("phone", line.phone)
+    fields = [field for field, value in (*plain, *addresses) if value]
+    for wish in line.wishes:
+        if wish.enabled is not None:
+            fields.append(f"{wish.channel}.enabled")
+        if wish.quiet_hours:
+            fields.append(f"{wish.channel}.quiet_hours")
+        if wish.daily_limit is not None:
+            fields.append(f"{wish.channel}.daily_limit")
+    fields += [f"types.{name}" for name in line.types]
+    return tuple(fields)
 
 
-def _is_own_stop(choice: Choice | None) -> bool:
-    return choice is not None and choice.source == "user" and not choice.enabled
+@lru_cache(maxsize=1024)
+def _imported(fields: tuple[str, ...], occurred_ms: int) -> bytes:
+    """A file says the same fields of most people, as of one instant."""
+    word = Word("import", occurred_ms)
+    return pack_history(History(dict.fromkeys(fields, word)))

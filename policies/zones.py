@@ -102,7 +102,7 @@ class Zones:
     def __init__(self, default: str = "UTC") -> None:
         """Raises `KeyError` when there is no zone of the default's name."""
         self.default = Zone(default)
-        self._by_name: dict[str, Zone] = {default: self.default}
+        self._by_name: dict[str, Zone] = {default: self.default, "": self.default}
 
     def get(self, name: str) -> Zone:
         zone = self._by_name.get(name)

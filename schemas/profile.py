@@ -1,15 +1,27 @@
 """`Profile`: everything known about one recipient, the row that decisions read.
 
-Each thing a person or a system can say carries who said it and when, because a person's own
-choice yields only to a newer choice of that person, never to an import or a producer's sync.
-Times are epoch milliseconds.
+What holds comes plain, since a fan-out reads it for a million recipients in a row. Who said it
+and when comes packed, since only a change asks: a person's own word yields only to a newer word
+of that person, never to an import or a producer's sync. Wishes are packed too: many people have
+the same ones, so they are read once for all of them. Times are epoch milliseconds.
 """
 
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 import msgspec
 
 Source = Literal["user", "producer", "import", "provider"]
+
+_HOT_WISHES = 16_384
+"""Distinct wishes kept in memory, some hundred bytes each."""
+
+
+class Word(NamedTuple):
+    """Who said something, and when."""
+
+    source: Source
+    occurred_ms: int
 
 
 class Choice(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -20,20 +32,11 @@ class Choice(msgspec.Struct, array_like=True, frozen=True, gc=False):
     occurred_ms: int
 
 
-class Text(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A value (address, zone, locale, quiet hours, ...) as said by `source`; "" means none."""
+class Address(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A mailbox or number, and its keyed hash."""
 
-    value: str
-    source: Source
-    occurred_ms: int
-
-
-class Count(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A number (a person's own daily limit); None means no limit of their own."""
-
-    value: int | None
-    source: Source
-    occurred_ms: int
+    text: str
+    hash: bytes
 
 
 class Device(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -44,14 +47,26 @@ class Device(msgspec.Struct, array_like=True, frozen=True, gc=False):
     platform: str
     occurred_ms: int
     """When it was registered; a removal that is older is ignored."""
+    hash: bytes
+    """The token's keyed hash."""
 
 
-class ChannelPreference(msgspec.Struct, array_like=True):
-    """What the recipient wants of one channel; None where nothing was said."""
+class ChannelWish(msgspec.Struct, array_like=True, frozen=True):
+    """What the recipient wants of one channel."""
 
-    enabled: Choice | None = None
-    quiet_hours: Text | None = None
-    daily_limit: Count | None = None
+    enabled: bool | None = None
+    """None: nothing was said."""
+    quiet_hours: str = ""
+    daily_limit: int | None = None
+    """None: no limit of their own."""
+
+
+class Wishes(msgspec.Struct, array_like=True, frozen=True):
+    """What the recipient wants, and the zone that times of day are meant in."""
+
+    timezone: str = ""
+    channels: dict[str, ChannelWish] = {}
+    types: dict[str, bool] = {}
 
 
 class Suppression(msgspec.Struct, array_like=True, frozen=True):
@@ -63,23 +78,54 @@ class Suppression(msgspec.Struct, array_like=True, frozen=True):
     """0: until released."""
 
 
-class Profile(msgspec.Struct, array_like=True):
-    """One recipient. Absent members were never said."""
+class History(msgspec.Struct, array_like=True, frozen=True):
+    """Who said what holds; a field that was never said has no word."""
 
-    name: Text | None = None
-    locale: Text | None = None
-    timezone: Text | None = None
-    email: Text | None = None
-    phone: Text | None = None
-    devices: list[Device] = []
-    channels: dict[str, ChannelPreference] = {}
-    types: dict[str, Choice] = {}
-    suppressions: dict[str, Suppression] = {}
-    """Channel to the bar on its present address."""
+    words: dict[str, Word] = {}
+    """By field: `email`, `timezone`, `push.enabled`, `types.promotion`, ..."""
     removed_devices: dict[str, int] = {}
     """device_id to the time of its removal, so that an older registration does not bring it back."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decode_wishes = msgspec.msgpack.Decoder(Wishes).decode
+unpack_history = msgspec.msgpack.Decoder(History).decode
+NO_WISHES = _encoder.encode(Wishes())
+NO_HISTORY = _encoder.encode(History())
+
+
+class Profile(msgspec.Struct, array_like=True, frozen=True):
+    """One recipient."""
+
+    name: str = ""
+    locale: str = ""
+    email: Address | None = None
+    phone: Address | None = None
+    devices: tuple[Device, ...] = ()
+    suppressions: dict[str, Suppression] = {}
+    """Channel to the bar on its present address."""
     deleted_ms: int = 0
+    packed_wishes: bytes = NO_WISHES
+    packed_history: bytes = NO_HISTORY
+
+    @property
+    def wishes(self) -> Wishes:
+        """The same object for equal wishes, as long as they are remembered."""
+        return _wishes_of(self.packed_wishes)
 
 
-encode_profile = msgspec.msgpack.Encoder().encode
+@lru_cache(maxsize=_HOT_WISHES)
+def _wishes_of(packed: bytes) -> Wishes:
+    return _decode_wishes(packed)
+
+
+def pack_wishes(wishes: Wishes) -> bytes:
+    return _encoder.encode(wishes)
+
+
+def pack_history(history: History) -> bytes:
+    return _encoder.encode(history)
+
+
+encode_profile = _encoder.encode
 decode_profile = msgspec.msgpack.Decoder(Profile).decode

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from schemas import ids
+from schemas.profile import unpack_history
 from schemas.receipt import Receipt
 from tests.simulation.evidence import Evidence
 from tests.simulation.readings import (
@@ -269,10 +270,12 @@ def _profiles(found: Evidence) -> Iterator[str]:
         if any(each[0] == last[0] and each[2] != last[2] for each in said):
             continue  # both at one instant
         profile = found.profiles[user]
-        wish = profile.channels.get(about)
-        choice = profile.types.get(about) or (wish.enabled if wish else None)
-        if choice is None or choice.enabled != last[2] or choice.source != "user":
-            yield f"{user}: said {last[2]} of {about} at {last[0]}, known is {choice}"
+        wish = profile.wishes.channels.get(about)
+        enabled = profile.wishes.types.get(about, wish.enabled if wish else None)
+        words = unpack_history(profile.packed_history).words
+        word = words.get(f"types.{about}") or words.get(f"{about}.enabled")
+        if enabled is not last[2] or word is None or word.source != "user":
+            yield f"{user}: said {last[2]} of {about} at {last[0]}, known is {enabled} by {word}"
     tokens = [device.token for profile in found.profiles.values() for device in profile.devices]
     for token, count in Counter(tokens).items():
         if count > 1:

@@ -7,6 +7,7 @@ from functools import cache
 import msgspec
 import pytest
 
+from schemas.profile import NO_WISHES
 from schemas.receipt import Receipt
 from tests.simulation.carrier import Acceptance
 from tests.simulation.checker import STOP_MS, complaints
@@ -206,15 +207,15 @@ def hurry(found: Evidence) -> None:
 
 
 def forget_a_wish(found: Evidence) -> None:
-    for profile in found.profiles.values():
-        profile.channels.clear()
-        profile.types.clear()
+    for user, profile in found.profiles.items():
+        found.profiles[user] = msgspec.structs.replace(profile, packed_wishes=NO_WISHES)
 
 
 def give_a_phone_to_two(found: Evidence) -> None:
     holder = next(each for each in found.profiles.values() if each.devices)
-    other = next(each for each in found.profiles.values() if each is not holder)
-    other.devices = [*other.devices, *holder.devices]
+    user, other = next(each for each in found.profiles.items() if each[1] is not holder)
+    both = (*other.devices, *holder.devices)
+    found.profiles[user] = msgspec.structs.replace(other, devices=both)
 
 
 def show_twice(found: Evidence) -> None:

@@ -8,10 +8,19 @@ import msgspec
 from agents.dispatch import DispatchTerms
 from agents.stage import Item
 from policies.rules import Category, Defaults, NotificationType, RateLimit, Rules
-from schemas.delivery import Channel, DeliveryBatch, decode_batch
+from schemas.delivery import CHANNELS, Channel, DeliveryBatch, decode_batch
+from schemas.ids import address_hash
 from schemas.kafka import Record
 from schemas.notification import NotificationRequest
-from schemas.profile import ChannelPreference, Choice, Device, Profile, Source, Suppression, Text
+from schemas.profile import (
+    Address,
+    ChannelWish,
+    Device,
+    Profile,
+    Suppression,
+    Wishes,
+    pack_wishes,
+)
 from schemas.receipt import Receipt, decode_receipt
 from schemas.topics import RECEIPTS
 from tables import recipients
@@ -21,6 +30,7 @@ NOW_MS = 1_772_366_400_000  # 2026-03-01T12:00:00Z
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
 PARTITIONS = 4
 TOPIC = "notifications.requested"
+KEY = b"key"
 
 _SECURITY = Category("security", mandatory=True, in_doubt="resend", lane="critical")
 _TRANSACTIONAL = Category("transactional", quiet_hours=True)
@@ -46,7 +56,7 @@ def terms(*, cancelled: Collection[bytes] = (), rules: Rules = RULES) -> Dispatc
     return DispatchTerms(
         rules=rules,
         partitions=PARTITIONS,
-        address_key=b"key",
+        address_key=KEY,
         sms_senders=("us_main", "eu_main"),
         is_cancelled=lambda each: each in cancelled,
     )
@@ -73,26 +83,31 @@ def profile(
     quiet: str = "",
     suppressed: Channel | None = None,
     devices: int = 1,
-    source: Source = "user",
     **members: Any,
 ) -> Profile:
     """Somebody in Berlin who can be reached by every channel."""
-    wishes = {
-        channel: ChannelPreference(Choice(wish, source, 1)) for channel, wish in (on or {}).items()
-    }
-    if quiet:
-        for channel in ("push", "email", "sms", "in_app"):
-            wishes.setdefault(channel, ChannelPreference()).quiet_hours = Text(quiet, source, 1)
+    wanted = on or {}
+    about = CHANNELS if quiet else wanted
+    wishes = Wishes(
+        "Europe/Berlin", {channel: ChannelWish(wanted.get(channel), quiet) for channel in about}
+    )
     given: dict[str, Any] = {
-        "name": Text("Ann", source, 1),
-        "timezone": Text("Europe/Berlin", source, 1),
-        "email": Text("ann@example.com", source, 1),
-        "phone": Text("+15550100123", source, 1),
-        "devices": [Device(f"device-{n}", f"token-{n}", "ios", 1) for n in range(devices)],
-        "channels": wishes,
+        "name": "Ann",
+        "email": address("email", "ann@example.com"),
+        "phone": address("sms", "+15550100123"),
+        "devices": tuple(device(f"device-{n}", f"token-{n}") for n in range(devices)),
         "suppressions": {suppressed: Suppression("bounced", 1)} if suppressed else {},
+        "packed_wishes": pack_wishes(wishes),
     }
     return Profile(**(given | members))
+
+
+def address(channel: Channel, text: str) -> Address:
+    return Address(text, address_hash(KEY, channel, text))
+
+
+def device(device_id: str, token: str) -> Device:
+    return Device(device_id, token, "ios", 1, address_hash(KEY, "push", token))
 
 
 def state_with(*, partition: int = 0, **profiles: Profile) -> MemoryState:

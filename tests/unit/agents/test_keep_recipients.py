@@ -8,7 +8,7 @@ import pytest
 from agents.keep_recipients import KeepRecipients, RecipientNews
 from agents.stage import Item
 from schemas.ids import address_hash
-from schemas.profile import Choice
+from schemas.profile import Address, Word, unpack_history
 from schemas.recipient_events import (
     AddressBarred,
     AddressClaimed,
@@ -34,6 +34,10 @@ from tests.unit.agents.recipient_records import KEY, address_events, change, der
 NOON_MS = 1_772_366_400_000  # 2026-03-01T12:00:00Z
 
 
+def words_of(state: MemoryState, user_id: str = "ann") -> dict[str, Word]:
+    return unpack_history(profile_of(state, user_id).packed_history).words
+
+
 async def keep(state: MemoryState, *items: Item[Any]) -> Driven:
     stage = KeepRecipients(partitions=4, address_key=KEY)
     values: Sequence[Item[RecipientNews]] = items
@@ -50,13 +54,11 @@ async def test_a_new_address_is_remembered_and_claimed() -> None:
 
     kept = await keep(state, change("recipient_updated", email="Ann@Example.com", at=3))
 
-    said = profile_of(state).email
-    assert said is not None
-    assert (said.value, said.source) == ("Ann@example.com", "user")
+    digest = address_hash(KEY, "email", "Ann@example.com")
+    assert profile_of(state).email == Address("Ann@example.com", digest)
+    assert words_of(state)["email"] == Word("user", NOON_MS + 3000)
     assert address_events(kept.records) == [
-        AddressClaimed(
-            address_hash(KEY, "email", "Ann@example.com"), "email", NOON_MS + 3000, 3, "ann"
-        )
+        AddressClaimed(digest, "email", NOON_MS + 3000, 3, "ann")
     ]
 
 
@@ -83,10 +85,7 @@ async def test_a_member_set_to_null_is_taken_back() -> None:
     await keep(state, change("recipient_updated", email=None, at=1))
 
     profile = profile_of(state)
-    assert profile.email is not None
-    assert profile.email.value == ""
-    assert profile.name is not None
-    assert profile.name.value == "Ann"
+    assert (profile.email, profile.name) == (None, "Ann")
 
 
 @pytest.mark.parametrize(
@@ -114,11 +113,9 @@ async def test_whose_word_counts(
             state, change("preferences_updated", source=source, at=at, preferences=preferences)
         )
 
-    profile = profile_of(state)
-    wish_kept = profile.channels["email"].enabled
-    assert wish_kept is not None
-    assert wish_kept.enabled is enabled
-    assert profile.types["promotion"].enabled is enabled
+    wishes = profile_of(state).wishes
+    assert wishes.channels["email"].enabled is enabled
+    assert wishes.types["promotion"] is enabled
 
 
 async def test_an_import_never_undoes_a_persons_own_choice() -> None:
@@ -131,8 +128,8 @@ async def test_an_import_never_undoes_a_persons_own_choice() -> None:
 
     await keep(state, imported(at=60, wishes=(ImportedWish("sms", True),), audiences=("news",)))
 
-    wish = profile_of(state).channels["sms"].enabled
-    assert wish == Choice(False, "user", NOON_MS)
+    assert profile_of(state).wishes.channels["sms"].enabled is False
+    assert words_of(state)["sms.enabled"] == Word("user", NOON_MS)
     assert memberships.page(state, "news", b"", 10).members == []
 
 
@@ -212,7 +209,7 @@ async def test_a_removal_older_than_the_registration_is_ignored_and_the_other_wa
         change("device_removed", device_id="phone", at=7),
         change("device_registered", at=6, **device),
     )
-    assert profile_of(state).devices == []
+    assert profile_of(state).devices == ()
 
 
 async def test_the_same_token_under_a_new_device_id_replaces_the_old_one() -> None:
@@ -237,7 +234,7 @@ async def test_a_token_that_went_to_another_holder_is_removed_unless_registered_
     assert len(profile_of(state).devices) == 1
 
     await keep(state, Item([DeviceLost("ann", NOON_MS + 6000, "phone", lost, "taken_over")]))
-    assert profile_of(state).devices == []
+    assert profile_of(state).devices == ()
 
     await keep(state, change("device_registered", at=8, **device))
     assert len(profile_of(state).devices) == 1
@@ -264,7 +261,7 @@ async def test_an_import_does_not_bring_back_a_token_that_went_to_another_holder
 
     kept = await keep(state, imported(at=60, devices=devices))
 
-    assert profile_of(state).devices == []
+    assert profile_of(state).devices == ()
     assert address_events(kept.records) == []
 
 
@@ -316,8 +313,8 @@ async def test_a_deleted_recipient_is_forgotten_but_for_what_they_turned_off_the
     kept = await keep(state, change("recipient_deleted", at=5))
 
     profile = profile_of(state)
-    assert (profile.name, profile.email, profile.phone, profile.devices) == (None, None, None, [])
-    assert list(profile.channels) == ["email"]
+    assert (profile.name, profile.email, profile.phone, profile.devices) == ("", None, None, ())
+    assert list(profile.wishes.channels) == ["email"]
     events = address_events(kept.records)
     assert [event.channel for event in events] == ["email", "sms", "push"]
     assert all(isinstance(event, AddressGivenUp) for event in events)
@@ -328,10 +325,10 @@ async def test_what_was_said_before_a_deletion_is_not_brought_back_by_arriving_l
     await keep(state, change("recipient_deleted", at=5))
 
     await keep(state, change("recipient_updated", name="Ann", at=4))
-    assert profile_of(state).name is None
+    assert profile_of(state).name == ""
 
     await keep(state, change("recipient_updated", name="Ann", at=6))
-    assert profile_of(state).name is not None
+    assert profile_of(state).name == "Ann"
 
 
 async def test_one_transaction_holds_about_a_thousand_recipients() -> None:

@@ -8,7 +8,7 @@ from agents.stage import Item
 from agents.wake import Wake
 from schemas.delivery import Body, Channel
 from schemas.ids import delivery_id, member_notification_id, partition_of
-from schemas.profile import Profile, Text
+from schemas.profile import Profile
 from tables import bodies, recipients, waiting
 from tables.state import Kind
 from tables.waiting import SCHEDULE, Waiter, Waiting, decode_due
@@ -18,6 +18,7 @@ from tests.unit.agents.decide_side import (
     HOUR,
     MINUTE,
     NOW_MS,
+    address,
     batches,
     profile,
     receipts,
@@ -58,7 +59,7 @@ async def wake(
 
 
 async def test_a_deferred_delivery_goes_out_with_the_address_of_that_moment() -> None:
-    state = state_with(ann=profile(email=Text("new@example.com", "user", 2)))
+    state = state_with(ann=profile(email=address("email", "new@example.com")))
     put_off(state)
 
     done = await wake(state)
@@ -123,7 +124,7 @@ async def test_a_fallback_that_waited_goes_on() -> None:
 
 async def test_inline_addresses_are_still_there() -> None:
     state = MemoryState()
-    put_off(state, inline=Profile(email=Text("new@example.com", "producer", 0)))
+    put_off(state, inline=Profile(email=address("email", "new@example.com")))
 
     # Marketing e-mail is on by default in these rules, so that an unknown user gets it.
     done = await wake(state)
