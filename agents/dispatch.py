@@ -11,11 +11,12 @@ from typing import NamedTuple
 from zlib import crc32
 
 from agents.outgoing import Outgoing
-from agents.receipts import Fact, ReceiptWriter
-from policies.admission import Admission, Defer, Deliver, Verdict
+from agents.receipts import Fact, ReceiptWriter, Told
+from policies.admission import Admission
 from policies.caps import NOTHING, Caps
 from policies.reasons import Reason
 from policies.rules import Rules
+from policies.verdicts import Defer, Deliver, Verdict
 from schemas import ids
 from schemas.delivery import Body, Channel, Lane, Target, encode_body
 from schemas.kafka import Record
@@ -46,13 +47,15 @@ class DispatchTerms:
         address_key: bytes,
         sms_senders: Sequence[str],
         is_cancelled: Callable[[bytes], bool],
+        told: Told | None = None,
     ) -> None:
         """`address_key` is the secret of the keyed hash of addresses. `is_cancelled` is asked of
-        notification and broadcast ids, and may be a moment behind: senders are not."""
+        notification and broadcast ids, and may be a moment behind: senders are not. `told` counts
+        receipts."""
         self.rules = rules
         self.partitions = partitions
         self.admission = Admission(rules)
-        self.receipts = ReceiptWriter(partitions=partitions)
+        self.receipts = ReceiptWriter(partitions=partitions, told=told)
         self.hash_of = partial(ids.address_hash, address_key)
         self.is_cancelled = is_cancelled
         self.window_ms = rules.dedup_window_seconds * 1000
@@ -95,7 +98,7 @@ class Dispatch:
     def __init__(self, terms: DispatchTerms, state: State, now_ms: int) -> None:
         self._terms = terms
         self._state = state
-        self._now_ms = now_ms
+        self._admission = terms.admission.at(now_ms)
         self.receipts = terms.receipts.at(now_ms)
         self.rows: list[Row] = []
         self.told: list[Record] = []
@@ -128,15 +131,14 @@ class Dispatch:
         is_fallback: bool = False,
     ) -> Verdict:
         """Decide for the first time, and count it."""
-        body, now_ms = notice.body, self._now_ms
+        body = notice.body
         key = caps.key_of(channel, user_id)
         held = self._caps.get(key)
-        verdict = self._terms.admission.admit(
+        verdict = self._admission.admit(
             body.type,
             channel,
             profile,
             NOTHING if held is None else held,
-            now_ms=now_ms,
             expires_ms=body.expires_ms,
             send_ms=send_ms,
             is_cancelled=self.is_cancelled(body, notification_id),
@@ -145,8 +147,8 @@ class Dispatch:
         if held is not None and (
             isinstance(verdict, Deliver) or (isinstance(verdict, Defer) and verdict.is_counted)
         ):
-            self._caps[key] = self._terms.admission.counted(
-                body.type, channel, profile, held, now_ms
+            self._caps[key] = self._admission.counted(
+                body.type, channel, profile, held, expires_ms=body.expires_ms
             )
             self._counted.add(key)
         return verdict
@@ -155,11 +157,10 @@ class Dispatch:
         self, notice: Notice, channel: Channel, notification_id: bytes, profile: Profile
     ) -> Verdict:
         """Decide again what was counted already."""
-        return self._terms.admission.recheck(
+        return self._admission.recheck(
             notice.body.type,
             channel,
             profile,
-            now_ms=self._now_ms,
             expires_ms=notice.body.expires_ms,
             is_cancelled=self.is_cancelled(notice.body, notification_id),
         )

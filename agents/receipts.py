@@ -2,7 +2,8 @@
 
 import struct
 from binascii import hexlify
-from typing import Any
+from collections import Counter
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,6 +14,9 @@ from schemas.instants import rfc3339
 from schemas.kafka import Record
 from schemas.receipt import FINAL_STATUSES, SCHEMA_VERSION, Receipt, Status, encode_receipt
 from schemas.topics import RECEIPTS
+
+Told = Counter[tuple[str, str, str]]
+"""Receipts by channel, status and reason."""
 
 _BLANK = "\0"  # no field of a receipt may hold it
 _BLANK_JSON = rb'"\u0000"'
@@ -52,28 +56,38 @@ class Fact:
         )
 
 
+class _Form(NamedTuple):
+    """A receipt with blanks for the ids and the user."""
+
+    text: bytes
+    counts_as: tuple[str, str, str]
+
+
 class ReceiptWriter:
     """Holds what all receipts of a process share."""
 
-    def __init__(self, *, partitions: int) -> None:
+    def __init__(self, *, partitions: int, told: Told | None = None) -> None:
+        """`told` is counted up with each receipt that is written."""
         self._partitions = partitions
+        self._told = Counter() if told is None else told
 
     def at(self, now_ms: int) -> "ReceiptsAt":
         """The receipts of one batch: everything it tells happened at its instant."""
-        return ReceiptsAt(self._partitions, now_ms)
+        return ReceiptsAt(self._partitions, self._told, now_ms)
 
 
 class ReceiptsAt:
     """Writes receipts of one instant. The same fact has the same receipt_id however often told."""
 
-    __slots__ = ("_body", "_forms", "_now", "_partitions")
+    __slots__ = ("_body", "_forms", "_now", "_partitions", "_told")
 
-    def __init__(self, partitions: int, now_ms: int) -> None:
+    def __init__(self, partitions: int, told: Told, now_ms: int) -> None:
         self._partitions = partitions
+        self._told = told
         self._now = rfc3339(now_ms)
         self._body: Body | None = None
-        self._forms: dict[tuple[Fact, str, int], bytes] = {}
-        """Receipts of `_body` with blanks for the ids and the user."""
+        self._forms: dict[tuple[Fact, str, int], _Form] = {}
+        """Of `_body`."""
 
     def delivery(
         self,
@@ -97,9 +111,10 @@ class ReceiptsAt:
         form = self._forms.get(key)
         if form is None:
             form = self._forms[key] = self._form(fact, body, channel, device_count)
+        self._told[form.counts_as] += 1
         receipt_id = ids.receipt_id(delivery_id, fact.id_part)
         three = _THREE_IDS.unpack(hexlify(receipt_id + notification_id + delivery_id))
-        value = form % (*three, _encode_text(user_id))
+        value = form.text % (*three, _encode_text(user_id))
         partition = ids.partition_of_id(notification_id, self._partitions)
         return Record(RECEIPTS, partition, value, user_id.encode())
 
@@ -107,6 +122,7 @@ class ReceiptsAt:
         self, fact: Fact, body: Body, channel: str, target: Target, provider_message_id: str = ""
     ) -> Record:
         """About a delivery that is on its way; for push, about one device of it."""
+        self._told[channel, fact.status, fact.reason] += 1
         id_part = fact.id_part
         if target.device_id:
             id_part += target.device_id.encode()
@@ -141,6 +157,7 @@ class ReceiptsAt:
 
         `origin` names the record, so that each repeat of a request has a receipt of its own.
         """
+        self._told["", status, reason] += 1
         fact = ids.receipt_fact(status, reason=reason, detail=origin)
         id_text = ids.to_text(request_id)
         receipt = Receipt(
@@ -163,7 +180,7 @@ class ReceiptsAt:
         partition = ids.partition_of_id(request_id, self._partitions)
         return Record(RECEIPTS, partition, encode_receipt(receipt), (user_id or id_text).encode())
 
-    def _form(self, fact: Fact, body: Body, channel: str, device_count: int) -> bytes:
+    def _form(self, fact: Fact, body: Body, channel: str, device_count: int) -> _Form:
         blank = self._receipt(
             fact, body, channel,
             receipt_id=_BLANK,
@@ -173,7 +190,8 @@ class ReceiptsAt:
             device_count=device_count,
         )  # fmt: skip
         text = encode_receipt(blank).replace(b"%", b"%%")
-        return text.replace(_BLANK_JSON, _ID_FORM, 3).replace(_BLANK_JSON, b"%b", 1)
+        text = text.replace(_BLANK_JSON, _ID_FORM, 3).replace(_BLANK_JSON, b"%b", 1)
+        return _Form(text, (channel, fact.status, fact.reason))
 
     def _receipt(
         self,

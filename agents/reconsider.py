@@ -8,8 +8,8 @@ import msgspec
 from agents.dispatch import Dispatch, DispatchTerms, Notice
 from agents.portions import halves
 from agents.stage import Batch, Effects, Item
-from policies.admission import Verdict
 from policies.fallback import GoOn, go_on
+from policies.verdicts import Verdict
 from schemas import ids
 from schemas.delivery import Body, Channel, Lane, Returned, encode_returned
 from schemas.kafka import Record

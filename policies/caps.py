@@ -8,7 +8,7 @@ in any window, however it slides, and in exchange what was used comes back up to
 the window late.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -21,32 +21,23 @@ _FURTHEST_WEST_MS = 12 * 3_600_000
 """A calendar day ends this long after it does in UTC where it ends last."""
 
 
-class Caps(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What was decided for one user and channel. `Caps()` is a user without a row."""
+class Caps(NamedTuple):
+    """What was decided for one user and channel. `NOTHING` is a user without a row."""
 
     day: int = 0
     """The local calendar day that `by_category` is about, as days since 1970-01-01."""
-    by_category: dict[str, int] = {}
+    by_category: tuple[tuple[str, int], ...] = ()
     slot_ms: int = 0
     """Width of a slot; counts made under another rate limit are void."""
     slot: int = 0
     """The newest slot's number: its start divided by its width."""
-    counts: list[int] = []
+    counts: tuple[int, ...] = ()
     """Of the slots from the newest to older ones."""
 
 
 NOTHING = Caps()
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Caps).decode
-
-
-def encode(caps: Caps) -> bytes:
-    return _encode(caps)
-
-
-def decode(row: bytes | None) -> Caps:
-    """`row` None is a user of whom nothing was counted yet."""
-    return NOTHING if row is None else _decode(row)
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Caps).decode
 
 
 def exceeded(
@@ -67,8 +58,8 @@ def exceeded(
         today = 0
         in_category = 0
     else:
-        today = sum(caps.by_category.values())
-        in_category = caps.by_category.get(category, 0)
+        today = sum(count for _, count in caps.by_category)
+        in_category = dict(caps.by_category).get(category, 0)
     if category_limit is not None and in_category >= category_limit:
         return "daily_limit"
     if own_limit is not None and today >= own_limit:
@@ -83,19 +74,21 @@ def count(
     day, by_category = caps.day, caps.by_category
     if category is not None:
         if day < local_day:
-            day, by_category = local_day, {category: 1}
+            day, by_category = local_day, ((category, 1),)
         else:
-            by_category = {**by_category, category: by_category.get(category, 0) + 1}
+            counts = dict(by_category)
+            counts[category] = counts.get(category, 0) + 1
+            by_category = tuple(counts.items())
     if rate is None:
         return Caps(day, by_category)
     slot_ms = _slot_ms(rate)
     slot = now_ms // slot_ms
     if caps.slot_ms != slot_ms or slot - caps.slot > SLOTS:
-        return Caps(day, by_category, slot_ms, slot, [1])
+        return Caps(day, by_category, slot_ms, slot, (1,))
     if slot <= caps.slot:  # a clock that was set back counts where it has come from
-        return Caps(day, by_category, slot_ms, caps.slot, [caps.counts[0] + 1, *caps.counts[1:]])
-    passed = [1, *[0] * (slot - caps.slot - 1), *caps.counts][: SLOTS + 1]
-    return Caps(day, by_category, slot_ms, slot, passed)
+        return Caps(day, by_category, slot_ms, caps.slot, (caps.counts[0] + 1, *caps.counts[1:]))
+    passed = 1, *[0] * (slot - caps.slot - 1), *caps.counts
+    return Caps(day, by_category, slot_ms, slot, passed[: SLOTS + 1])
 
 
 def expiry_ms(caps: Caps) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from policies.admission import Defer, Deliver, Settle, Verdict
+from policies.verdicts import Defer, Deliver, Settle, Verdict
 from schemas.delivery import Channel
 
 

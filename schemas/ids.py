@@ -121,7 +121,7 @@ def delivery_id(notification_id: bytes, channel: str, first_seen_ms: int) -> byt
     The append time of the first request is part of it: a key that is used again after the
     window makes new deliveries.
     """
-    number = _sha1(notification_id + f"{channel}:{first_seen_ms}".encode())
+    number = _sha1(notification_id + _delivery_name(channel, first_seen_ms))
     return (number & _FREE_BITS | _V5).to_bytes(16, "big")
 
 
@@ -151,9 +151,8 @@ def receipt_id(unit_id: bytes, fact: bytes) -> bytes:
     Unit ids are as good as random, so a fact's own pattern laid over one tells it apart; one
     fact is told of a million units, and hashing each would cost twice as much.
     """
-    return ((int.from_bytes(unit_id, "big") ^ _pattern(fact)) & _FREE_BITS | _V8).to_bytes(
-        16, "big"
-    )
+    number = int.from_bytes(unit_id, "big") ^ _pattern(fact)
+    return (number & _FREE_BITS | _V8).to_bytes(16, "big")
 
 
 def address_hash(key: bytes, channel: str, address: str) -> bytes:
@@ -185,6 +184,12 @@ def from_text(text: str) -> bytes:
 
 def _origin(topic: str, partition: int, offset: int, appended_ms: int) -> bytes:
     return f"{topic}\0{partition}\0{offset}\0{appended_ms}".encode()
+
+
+@lru_cache(maxsize=_HOT_FACTS)
+def _delivery_name(channel: str, first_seen_ms: int) -> bytes:
+    """The same for all members of a broadcast."""
+    return f"{channel}:{first_seen_ms}".encode()
 
 
 @lru_cache(maxsize=_HOT_FACTS)

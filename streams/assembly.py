@@ -67,6 +67,7 @@ def _flow(config: Config, metrics: Metrics) -> FlowSettings:
         lanes=config.lanes,
         sms_senders=tuple(config.sms_senders),
         on_ignored=count_ignored,
+        told=metrics.told,
     )
 
 

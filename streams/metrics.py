@@ -3,12 +3,16 @@
 No label holds a user or an id; every label's values are bounded.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import prometheus_client as prometheus
+from prometheus_client import CollectorRegistry, Gauge, Histogram
 
-MetricT = TypeVar("MetricT", Counter, Gauge, Histogram)
+from agents.receipts import Told
+
+MetricT = TypeVar("MetricT", prometheus.Counter, Gauge, Histogram)
 
 _LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
@@ -20,6 +24,8 @@ class Metrics:
     def __init__(self, *, role: str, slot: int) -> None:
         self.registry = CollectorRegistry()
         self._labels = {"role": role, "slot": str(slot)}
+        self.told: Told = Counter()
+        """Receipts written since `refresh` was called."""
         self.records_in = self._counter("records_in", "Records taken from a source topic.", "topic")
         self.records_forwarded = self._counter(
             "records_forwarded", "Records of another partition, sent to the right one.", "topic"
@@ -73,12 +79,18 @@ class Metrics:
         )
         self.is_ready = self._gauge("ready", "1 when partitions are taken over and served.")
 
+    def refresh(self) -> None:
+        """To be called before a scrape: what is counted too often for a metric each time."""
+        for (channel, status, reason), count in self.told.items():
+            self.own(self.deliveries, channel=channel, status=status, reason=reason).inc(count)
+        self.told.clear()
+
     def observe(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """A gauge that is read when it is scraped."""
         self._gauge(name, meaning).set_function(read)
 
-    def _counter(self, name: str, meaning: str, *labels: str) -> "Counter":
-        counter = Counter(
+    def _counter(self, name: str, meaning: str, *labels: str) -> prometheus.Counter:
+        counter = prometheus.Counter(
             f"postrider_{name}", meaning, [*self._labels, *labels], registry=self.registry
         )
         return counter if labels else counter.labels(**self._labels)

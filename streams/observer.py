@@ -4,9 +4,6 @@ import logging
 import traceback
 from collections import Counter
 
-import msgspec
-
-from schemas import topics
 from schemas.kafka import InboundRecord, TopicPartition
 from streams.engine.ports import RestoreReport, Transaction
 from streams.metrics import Metrics
@@ -15,19 +12,8 @@ from tables.state import Kind
 log = logging.getLogger("postrider.runner")
 
 
-class _Fact(msgspec.Struct):
-    """What metrics want of a receipt."""
-
-    channel: str = ""
-    status: str = ""
-    reason: str = ""
-
-
-_decode_fact = msgspec.json.Decoder(_Fact).decode
-
-
 class WorkerObserver:
-    """Counts by bounded labels only; a receipt is read for its status, never for its user."""
+    """Counts by bounded labels only."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -62,8 +48,6 @@ class WorkerObserver:
         by_topic = Counter(record.topic for record in transaction.records)
         for topic, count in by_topic.items():
             metrics.own(metrics.records_out, topic=topic).inc(count)
-        if topics.RECEIPTS in by_topic:
-            self._count_receipts(transaction)
 
     def restored(self, partition: int, report: RestoreReport) -> None:
         self._metrics.restored_rows.inc(report.rows)
@@ -93,14 +77,3 @@ class WorkerObserver:
                 "to": begin,
             },
         )
-
-    def _count_receipts(self, transaction: Transaction) -> None:
-        facts: Counter[tuple[str, str, str]] = Counter()
-        for record in transaction.records:
-            if record.topic == topics.RECEIPTS and record.value is not None:
-                fact = _decode_fact(record.value)
-                facts[fact.channel, fact.status, fact.reason] += 1
-        for (channel, status, reason), count in facts.items():
-            self._metrics.own(
-                self._metrics.deliveries, channel=channel, status=status, reason=reason
-            ).inc(count)

@@ -18,7 +18,7 @@ from agents.keep_addresses import KeepAddresses
 from agents.keep_inbox import KeepInbox
 from agents.keep_recipients import KeepRecipients
 from agents.pace import Pace
-from agents.receipts import ReceiptWriter
+from agents.receipts import ReceiptWriter, Told
 from agents.reconsider import Reconsider
 from agents.release import Release
 from agents.send import Send
@@ -70,6 +70,8 @@ class FlowSettings:
     sms_senders: tuple[str, ...] = ()
     on_ignored: Callable[[str, int], None] = field(default=lambda topic, count: None)
     """Told of fields that a newer schema version brought."""
+    told: Told = field(default_factory=Told)
+    """Counts receipts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def decide(settings: FlowSettings, stops: StopList) -> Topology:
         address_key=settings.address_key,
         sms_senders=settings.sms_senders,
         is_cancelled=stops.is_cancelled,
+        told=settings.told,
     )
 
     def is_paused(body: Body) -> bool:
@@ -149,7 +152,7 @@ def send(
     terms = Terms(
         rules=settings.rules,
         stops=stops,
-        receipts=ReceiptWriter(partitions=settings.partitions),
+        receipts=ReceiptWriter(partitions=settings.partitions, told=settings.told),
         partitions=settings.partitions,
         on_misconfigured=outlet.on_misconfigured,
     )

@@ -158,7 +158,7 @@ class _Process:
             port=settings.probe_port,
             registry=self._metrics.registry,
             is_ready=self._is_ready,
-            refresh=self._tell_backlog,
+            refresh=self._refresh,
             announcement=slot_folder(group) / PROBES_FILE,
         )
         self._observe()
@@ -212,7 +212,8 @@ class _Process:
         )
         metrics.observe("open_calls", "Provider calls in flight.", lambda: runner.gate.open_calls)
 
-    def _tell_backlog(self) -> None:
+    def _refresh(self) -> None:
+        self._metrics.refresh()
         metrics, now_ms = self._metrics, self._clock.now_ms()
         backlog = self._runner.backlog()
         for source in self._plan.topology.sources:

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.admission import DELIVER, Admission, Defer, Deliver, Settle, Verdict
+from policies.admission import Admission
 from policies.caps import NOTHING, Caps
 from policies.fallback import Exhausted, GoOn, go_on
 from policies.legal import LegalWindows
 from policies.quiet_hours import is_inside, parse_span
 from policies.reasons import EXPLANATIONS, REASONS
 from policies.rules import Category, Defaults, NotificationType, RateLimit, Rules
+from policies.verdicts import DELIVER, Defer, Deliver, Settle, Verdict
 from schemas.delivery import CHANNELS, Channel
 from schemas.profile import (
     Address,
@@ -95,8 +96,8 @@ def admit(
     is_cancelled: bool = False,
     is_fallback: bool = False,
 ) -> Verdict:
-    return ADMISSION.admit(
-        type_name, channel, profile, caps, now_ms=now_ms, expires_ms=now_ms + ttl_ms,
+    return ADMISSION.at(now_ms).admit(
+        type_name, channel, profile, caps, expires_ms=now_ms + ttl_ms,
         send_ms=send_ms, is_cancelled=is_cancelled, is_fallback=is_fallback,
     )  # fmt: skip
 
@@ -106,7 +107,9 @@ def after(
 ) -> Caps:
     caps = NOTHING
     for _ in range(count):
-        caps = ADMISSION.counted(type_name, channel, profile, caps, now_ms)
+        caps = ADMISSION.at(now_ms).counted(
+            type_name, channel, profile, caps, expires_ms=now_ms + DAY
+        )
     return caps
 
 
@@ -240,10 +243,9 @@ def recheck(
     type_name: str, channel: Channel, profile: Profile, *, now_ms: int = NOON, ttl_ms: int = DAY,
     is_cancelled: bool = False,
 ) -> Verdict:  # fmt: skip
-    return ADMISSION.recheck(
-        type_name, channel, profile, now_ms=now_ms, expires_ms=now_ms + ttl_ms,
-        is_cancelled=is_cancelled,
-    )  # fmt: skip
+    return ADMISSION.at(now_ms).recheck(
+        type_name, channel, profile, expires_ms=now_ms + ttl_ms, is_cancelled=is_cancelled
+    )
 
 
 RECHECKED: list[tuple[str, Verdict, Verdict]] = [
@@ -280,7 +282,7 @@ def test_a_recheck_never_asks_the_caps() -> None:
 
 
 def test_mandatory_types_leave_the_daily_counts_alone() -> None:
-    assert after(2, "login_code", "email", person()).by_category == {}
+    assert after(2, "login_code", "email", person()).by_category == ()
 
 
 def test_the_day_of_a_limit_is_the_users() -> None:

@@ -1,12 +1,11 @@
 """The catalogue of metrics: every one has a unit and a meaning, and none can tell of a person."""
 
-import json
 import re
 
 from prometheus_client import generate_latest
 
-from schemas import topics
-from schemas.kafka import Record
+from agents.receipts import Fact, ReceiptWriter
+from schemas.delivery import Body
 from streams.engine.ports import Transaction
 from streams.metrics import Metrics
 from streams.observer import WorkerObserver
@@ -54,19 +53,23 @@ def test_labels_are_of_the_bounded_kind() -> None:
 
 def test_receipts_are_counted_by_channel_status_and_reason_and_never_by_user() -> None:
     metrics = catalogue()
-
-    def receipt(status: str, reason: str = "") -> Record:
-        said = {"user_id": "person-17", "channel": "push", "status": status, "reason": reason}
-        return Record(topics.RECEIPTS, 0, json.dumps(said).encode(), b"person-17")
-
-    records = [receipt("queued"), receipt("queued"), receipt("suppressed", "opted_out_channel")]
+    receipts = ReceiptWriter(partitions=4, told=metrics.told).at(0)
+    body = Body("news", "social", {}, expires_ms=1)
+    queued, refused = Fact("queued"), Fact("suppressed", "opted_out_channel")
+    records = [
+        receipts.delivery(fact, body, "push", "person-17", bytes(16), bytes(16))
+        for fact in (queued, queued, refused)
+    ]
     WorkerObserver(metrics).committed(0, Transaction(([], [(b"person-17", b"")]), records))
+
+    metrics.refresh()
+    metrics.refresh()
 
     text = generate_latest(metrics.registry).decode()
     own = 'role="decide",slot="3"'
     lines = text.splitlines()
-    queued = 'channel="push",reason="",role="decide",slot="3",status="queued"'
-    assert f"postrider_deliveries_total{{{queued}}} 2.0" in lines
+    told = 'channel="push",reason="",role="decide",slot="3",status="queued"'
+    assert f"postrider_deliveries_total{{{told}}} 2.0" in lines
     assert f"postrider_transactions_total{{{own}}} 1.0" in lines
     assert f'postrider_rows_total{{kind="durable",{own}}} 1.0' in lines
     assert f'postrider_records_out_total{{{own},topic="receipts"}} 3.0' in lines

@@ -1,0 +1,125 @@
+"""What the rules and somebody's wishes come to at one instant.
+
+Of a million recipients many wish alike: what follows from wishes alone is found once for them.
+"""
+
+from typing import NamedTuple
+
+from policies.legal import LegalBars
+from policies.quiet_hours import first_free_ms, is_inside, parse_span
+from policies.reasons import Reason
+from policies.rules import Category, Defaults, NotificationType, RateLimit, Rules
+from policies.verdicts import DELIVER, Settle, Verdict, defer
+from policies.zones import Zone, Zones
+from schemas.delivery import Channel
+from schemas.profile import ChannelWish, Wishes
+
+_OPTED_OUT = {
+    reason: Settle("suppressed", reason)
+    for reason in ("opted_out_channel", "opted_out_type", "off_by_default")
+}
+_NO_WISH = ChannelWish()
+
+
+class Plan:
+    """What the rules say of one type and channel, looked up once instead of for each recipient."""
+
+    __slots__ = (
+        "category", "channel", "daily_limit", "is_capped", "is_fallback", "is_legally_bound",
+        "is_mandatory", "is_on", "keeps_quiet_hours", "rate", "type_name",
+    )  # fmt: skip
+
+    def __init__(
+        self, kind: NotificationType, channel: Channel, rules: Rules, legal: LegalBars
+    ) -> None:
+        category = kind.category
+        self.type_name = kind.name
+        self.channel: Channel = channel
+        self.category = category
+        self.is_fallback = channel not in kind.channels
+        self.is_mandatory = category.mandatory
+        self.is_on = is_on_by_default(category, channel, rules.defaults)
+        self.rate: RateLimit | None = rules.per_user.get(channel)
+        self.daily_limit = None if category.mandatory else category.daily_limit.get(channel)
+        self.is_capped = self.rate is not None or not category.mandatory
+        self.keeps_quiet_hours = category.quiet_hours
+        self.is_legally_bound = category.legal_windows and legal.speak_of(channel)
+
+
+class Outlook(NamedTuple):
+    """For everybody with the same wishes, for one plan and expiry."""
+
+    refused: Settle | None
+    """The recipients' own wish."""
+    own_limit: int | None
+    """How many a day they want at the most, over all categories."""
+    local_day: int
+    zone: Zone
+    timely: Verdict
+    """Whether it is a time of day for it; when not, the first one that is."""
+
+
+class Outlooks:
+    """At one instant."""
+
+    def __init__(self, zones: Zones, legal: LegalBars, now_ms: int) -> None:
+        self._zones = zones
+        self._legal = legal
+        self._now_ms = now_ms
+        self._known: dict[tuple[Plan, int, int], tuple[Wishes, Outlook]] = {}
+
+    def of(self, plan: Plan, wishes: Wishes, expires_ms: int) -> Outlook:
+        """Equal wishes are one object, mostly: so it stands for them here, kept alive by us."""
+        key = (plan, id(wishes), expires_ms)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = (wishes, self._find(plan, wishes, expires_ms))
+        return known[1]
+
+    def _find(self, plan: Plan, wishes: Wishes, expires_ms: int) -> Outlook:
+        zone = self._zones.get(wishes.timezone)
+        wish = wishes.channels.get(plan.channel, _NO_WISH)
+        return Outlook(
+            refused=None if plan.is_mandatory else _refusal(plan, wish, wishes.types),
+            own_limit=None if plan.is_mandatory else wish.daily_limit,
+            local_day=0 if plan.is_mandatory else zone.local_day(self._now_ms),
+            zone=zone,
+            timely=self._timely(plan, wish, zone, expires_ms),
+        )
+
+    def _timely(self, plan: Plan, wish: ChannelWish, zone: Zone, expires_ms: int) -> Verdict:
+        now_ms = self._now_ms
+        quiet = (
+            parse_span(wish.quiet_hours) if plan.keeps_quiet_hours and wish.quiet_hours else None
+        )
+        illegal = self._legal.at(zone.name) if plan.is_legally_bound else None
+        reason: Reason
+        if illegal is not None and is_inside(now_ms, zone, illegal):
+            reason = "legal_window"
+        elif quiet is not None and is_inside(now_ms, zone, quiet):
+            reason = "quiet_hours"
+        else:
+            return DELIVER
+        barred = [span for span in (illegal, quiet) if span is not None]
+        free_ms = first_free_ms(now_ms, zone, barred, expires_ms)
+        if free_ms is None:
+            return Settle("expired", reason)
+        return defer(free_ms, reason, expires_ms, is_counted=True)
+
+
+def is_on_by_default(category: Category, channel: Channel, defaults: Defaults) -> bool:
+    """What holds for a recipient who said nothing of the channel."""
+    of_category = defaults.categories.get(category.name)
+    if of_category is not None and channel in of_category:
+        return of_category[channel]
+    return defaults.channels.get(channel, True)
+
+
+def _refusal(plan: Plan, wish: ChannelWish, types: dict[str, bool]) -> Settle | None:
+    """The channel first, then the type."""
+    if wish.enabled is None:
+        if not plan.is_on:
+            return _OPTED_OUT["off_by_default"]
+    elif not wish.enabled:
+        return _OPTED_OUT["opted_out_channel"]
+    return None if types.get(plan.type_name, True) else _OPTED_OUT["opted_out_type"]
