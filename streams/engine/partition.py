@@ -6,6 +6,7 @@ timer) it starts the batches that may start, most urgent source first.
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from agents.stage import Effects
@@ -25,6 +26,7 @@ from streams.engine.ports import (
 )
 from streams.engine.positions import SourcePosition, position_key
 from streams.engine.queues import SourceQueue
+from streams.engine.room import Room
 from streams.engine.routes import Source, Timer, Topology
 from streams.engine.running import BulkTurns, StageRun
 from tables.state import Kind
@@ -42,6 +44,7 @@ class Partition:
         store: PartitionStore,
         gate: CallGate,
         turns: BulkTurns,
+        rooms: Mapping[int, Room],
         clock: Clock,
         control: IntakeControl,
         observer: Observer,
@@ -55,6 +58,7 @@ class Partition:
         self._store = store
         self._gate = gate
         self._turns = turns
+        self._rooms = rooms
         self._clock = clock
         self._control = control
         self._observer = observer
@@ -66,9 +70,7 @@ class Partition:
         self._running: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_open = False
-        self._routes: list[Source | Timer] = sorted(
-            (*topology.sources, *topology.timers), key=lambda route: route.priority
-        )
+        self._routes = topology.routes()
 
     async def take_over(self) -> None:
         """R3: fence the earlier owner, then restore to the committed end, then read positions."""
@@ -121,12 +123,15 @@ class Partition:
 
     def pump(self) -> None:
         """Start whatever may start; also called a few times a second, for rows that come due."""
+        for route in self._routes:
+            self._pump_route(route)
+
+    def _pump_route(self, route: Source | Timer) -> None:
         try:
-            for route in self._routes:
-                if isinstance(route, Source):
-                    self.pump_source(route)
-                else:
-                    self._pump_timer(route)
+            if isinstance(route, Source):
+                self.pump_source(route)
+            else:
+                self._pump_timer(route)
         except Exception as error:  # a row of ours that we cannot read: never go on without it
             self._die(error)
 
@@ -142,9 +147,9 @@ class Partition:
     def pump_source(self, source: Source) -> None:
         queue = self._queues[TopicPartition(source.topic, self.number)]
         while queue and self._may_start(source.topic, source):
-            records = queue.pop(source.take)
+            records, size = queue.pop(source.take)
             items, refused = self._decode(source, records)
-            self._start(source.topic, source, items, refused)
+            self._start(source.topic, source, items, refused, size)
         queue.resume_if_drained()
 
     def _pump_timer(self, timer: Timer) -> None:
@@ -161,15 +166,20 @@ class Partition:
                 Taken(timer.decode(value), partition=self.number, row_key=key, row_value=value)
                 for key, value in rows
             ]
-            self._start(timer.name, timer, items, [])
+            self._start(timer.name, timer, items, [], sum(len(value) for _, value in rows))
 
     def _may_start(self, name: str, route: Source | Timer) -> bool:
-        return (
+        may_start = (
             self._is_open
             and self._running.get(name, 0) < route.width
             and not (route.is_bulk and self._committer.has_full_group)
             and not (route.needs_permit and not self._gate.may_call)
         )
+        room = self._rooms[route.priority]
+        if may_start and room.is_full:
+            room.wait((self.number, name), partial(self._pump_route, route))
+            return False
+        return may_start
 
     def _decode(
         self, source: Source, records: list[InboundRecord]
@@ -193,6 +203,7 @@ class Partition:
         route: Source | Timer,
         items: list[Taken[Any]],
         refused: list[tuple[Taken[Any], str, str]],
+        size_bytes: int,
     ) -> None:
         run = StageRun(
             route=route,
@@ -202,20 +213,28 @@ class Partition:
             turns=self._turns if route.is_bulk else None,
         )
         self._running[name] = self._running.get(name, 0) + 1
+        self._rooms[route.priority].enter(size_bytes)
         task = asyncio.create_task(run.run(items, refused))
         self._tasks.add(task)
-        task.add_done_callback(lambda task: self._ended(name, items, task))
+        task.add_done_callback(partial(self._ended, name, route, items, size_bytes))
 
-    def _ended(self, name: str, items: list[Taken[Any]], task: asyncio.Task[None]) -> None:
+    def _ended(
+        self,
+        name: str,
+        route: Source | Timer,
+        items: list[Taken[Any]],
+        size_bytes: int,
+        task: asyncio.Task[None],
+    ) -> None:
         self._tasks.discard(task)
         self._running[name] -= 1
         self._claimed.difference_update(item.row_key for item in items if item.row_key is not None)
-        if task.cancelled():
-            return
-        error = task.exception()
+        error = None if task.cancelled() else task.exception()
         if error is not None:
             self._die(error)
-        else:
+            return
+        self._rooms[route.priority].leave(size_bytes)
+        if not task.cancelled():
             self.pump()
 
     def batch(self, items: list[Taken[Any]]) -> EngineBatch:

@@ -7,6 +7,8 @@ from streams.engine.ports import IntakeControl
 from streams.engine.positions import SourcePosition
 from streams.engine.routes import Source
 
+MAX_POP_BYTES = 512 * 1024
+"""Of one batch, and the last record may exceed it."""
 MAX_OPEN_RECORDS = 2000
 """Records taken and not finished; their offsets may all stand in the position row."""
 
@@ -40,10 +42,16 @@ class SourceQueue:
             self._pause()
         return True
 
-    def pop(self, limit: int) -> list[InboundRecord]:
-        records = [self._records.popleft() for _ in range(min(limit, len(self._records)))]
-        self._bytes -= sum(map(_size, records))
-        return records
+    def pop(self, limit: int) -> tuple[list[InboundRecord], int]:
+        """At most `limit` records, fewer large ones, and how many bytes they are."""
+        records: list[InboundRecord] = []
+        size = 0
+        while self._records and len(records) < limit and size < MAX_POP_BYTES:
+            record = self._records.popleft()
+            records.append(record)
+            size += _size(record)
+        self._bytes -= size
+        return records, size
 
     def resume_if_drained(self) -> None:
         """Half-empty again: let the fetcher go on."""

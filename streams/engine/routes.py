@@ -81,3 +81,8 @@ class Topology:
     sources: tuple[Source, ...]
     timers: tuple[Timer, ...]
     envelopes: Envelopes
+
+    def routes(self) -> list[Source | Timer]:
+        """Most urgent first."""
+        both: list[Source | Timer] = [*self.sources, *self.timers]
+        return sorted(both, key=lambda route: route.priority)

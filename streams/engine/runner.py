@@ -16,6 +16,7 @@ from streams.engine.ports import (
     PartitionStore,
     TransactionLog,
 )
+from streams.engine.room import Room
 from streams.engine.routes import Topology
 from streams.engine.running import BulkTurns
 
@@ -32,8 +33,10 @@ class RunnerSettings:
 
     max_open_calls: int = 512
     """Provider calls in flight, over all partitions of the role."""
-    queue_bytes: int = 4 * 1024 * 1024
+    queue_bytes: int = 1024 * 1024
     """Waiting records of one topic-partition; beyond it the partition alone is paused."""
+    room_bytes: int = 2 * 1024 * 1024
+    """Records under way, of one urgency, over all partitions; decoded they are far larger."""
     drain_seconds: float = 11.0
     """The longest provider timeout and a second: shorter leaves deliveries in doubt."""
     cut_grace_seconds: float = 5.0
@@ -71,6 +74,10 @@ class Runner:
         self._die = die
         self.gate = CallGate(limit=settings.max_open_calls, lease=lease)
         self._turns = BulkTurns()
+        self._rooms = {
+            urgency: Room(settings.room_bytes)
+            for urgency in {route.priority for route in topology.routes()}
+        }
         self._partitions: dict[int, Partition] = {}
         self._ticking: asyncio.Task[None] | None = None
 
@@ -173,6 +180,7 @@ class Runner:
             store=self._store_for(number),
             gate=self.gate,
             turns=self._turns,
+            rooms=self._rooms,
             clock=self._clock,
             control=self._control,
             observer=self._observer,

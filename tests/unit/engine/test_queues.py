@@ -1,0 +1,67 @@
+"""Intake of one topic-partition: what waits is bounded by bytes, and so is each batch of it."""
+
+from schemas.kafka import InboundRecord, TopicPartition
+from streams.engine.positions import SourcePosition
+from streams.engine.queues import MAX_POP_BYTES, SourceQueue
+from streams.engine.routes import Source
+from tests.unit.engine.test_running import Tell
+
+PLACE = TopicPartition("names", 0)
+
+
+class Fetcher:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def pause(self, source: TopicPartition) -> None:
+        self.told.append("pause")
+
+    def resume(self, source: TopicPartition) -> None:
+        self.told.append("resume")
+
+
+def queue_of(fetcher: Fetcher, *, max_bytes: int) -> SourceQueue:
+    source = Source("names", Tell(), lambda record: record.value)
+    position = SourcePosition(PLACE, None)
+    return SourceQueue(source=source, position=position, control=fetcher, max_bytes=max_bytes)
+
+
+def record(offset: int, size: int) -> InboundRecord:
+    return InboundRecord("names", 0, offset, 0, None, bytes(size))
+
+
+def test_a_queue_over_its_bound_pauses_its_fetcher_until_it_is_half_empty() -> None:
+    fetcher = Fetcher()
+    queue = queue_of(fetcher, max_bytes=100)
+    for offset in range(11):
+        queue.push(record(offset, 10))
+    assert fetcher.told == ["pause"]
+
+    queue.pop(5)
+    queue.resume_if_drained()
+    assert fetcher.told == ["pause"]
+    queue.pop(1)
+    queue.resume_if_drained()
+
+    assert fetcher.told == ["pause", "resume"]
+
+
+def test_a_batch_takes_few_large_records_and_one_at_least() -> None:
+    queue = queue_of(Fetcher(), max_bytes=1)
+    for offset, size in enumerate((MAX_POP_BYTES - 1, 10, 10, MAX_POP_BYTES * 3, 10)):
+        queue.push(record(offset, size))
+
+    sizes = [[len(r.value or b"") for r in queue.pop(100)[0]] for _ in range(3)]
+
+    assert sizes == [[MAX_POP_BYTES - 1, 10], [10, MAX_POP_BYTES * 3], [10]]
+
+
+def test_what_was_taken_before_is_not_taken_again() -> None:
+    queue = queue_of(Fetcher(), max_bytes=100)
+
+    assert queue.push(record(5, 1))
+    assert not queue.push(record(5, 1))
+    assert not queue.push(record(4, 1))
+    assert len(queue) == 1
