@@ -246,9 +246,11 @@ class Dispatch:
             sender, partition = self._terms.sender_of(user_id)
         name, locale = profile.name, profile.locale
         reached = addresses_of(profile, channel)
-        text = len(user_id) + len(name) + len(locale)
+        body = notice.body
+        quiet = self._admission.quiet(body.type, channel, profile, expires_ms=body.expires_ms)
+        text = len(user_id) + len(name) + len(locale) + len(quiet)
         batch = self._outgoing.place(
-            channel, notice.lane, notice.body, notice.body_bytes,
+            channel, notice.lane, body, notice.body_bytes,
             partition=partition,
             sender=sender,
             targets=len(reached),
@@ -259,7 +261,7 @@ class Dispatch:
             batch.targets.append(
                 Target(
                     user_id, notification_id, delivery_id, address, address_hash,
-                    place, locale, name, device_id, len(reached),
+                    place, locale, name, device_id, len(reached), quiet,
                 )
             )  # fmt: skip
         return len(reached)

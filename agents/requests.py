@@ -8,7 +8,7 @@ from agents.settlement import Settlement
 from agents.work import Work
 from channels.base import Content, Outgoing
 from channels.rendering import Rendering, TemplateError
-from policies.stops import Park, Stop
+from policies.stops import Park, Stop, Wait
 
 
 @dataclass(slots=True, eq=False)
@@ -22,7 +22,7 @@ class SendCall:
     """The first expiry among them."""
     line: Line | None
     """Where its token came from and goes back to."""
-    stops: dict[int, Stop | Park] = field(default_factory=dict)
+    stops: dict[int, Stop | Park | Wait] = field(default_factory=dict)
     """Places of members stopped right before the request; their outcomes mean nothing."""
 
     @property

@@ -15,7 +15,7 @@ from agents.work import Claim, Work, in_groups, take_up
 from channels.base import Sender
 from channels.rendering import Rendering
 from policies.clock import Clock
-from policies.stops import Park, Stop
+from policies.stops import Go
 from schemas.delivery import DeliveryBatch
 from schemas.outcome import NotProcessed, Outcome
 
@@ -24,6 +24,9 @@ WINDOW_CALLS = 64
 
 GROUP_MEMBERS = 2000
 """Worked on together: all of them settled at once, with a receipt each, still fit one yield."""
+
+CHECK_HOLDS_MS = 1000
+"""A call that had to wait for longer asks again whether it is a time of day for it."""
 
 _NOT_CALLED = NotProcessed()
 
@@ -158,10 +161,11 @@ class Send:
 
     def _check_again(self, call: SendCall, now_ms: int) -> None:
         work, stops = call.work, self._terms.stops
-        if stops.version != work.checked_version or now_ms >= call.expires_ms:
+        is_old = now_ms >= work.checked_ms + CHECK_HOLDS_MS
+        if is_old or stops.version != work.checked_version or now_ms >= call.expires_ms:
             for place, member in enumerate(call.members):
                 verdict = work.check(member, stops, now_ms, self._sender.provider)
-                if isinstance(verdict, Stop | Park):
+                if not isinstance(verdict, Go):
                     call.stops[place] = verdict
 
     def _conclude(self, batch: Batch[DeliveryBatch], finished: Finished) -> Effects:

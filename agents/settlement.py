@@ -16,7 +16,7 @@ from agents.work import Work
 from policies.in_doubt import at_take_over, policy_of
 from policies.retry import Hold, InDoubtFor, Next, RetryAt, Sent, Settled, after
 from policies.rules import Rules
-from policies.stops import Park, Stop, StopList
+from policies.stops import Go, Park, Stop, StopList, Wait
 from schemas.kafka import Record
 from schemas.outcome import Accepted, AddressInvalid, Outcome
 from schemas.receipt import Status
@@ -94,17 +94,21 @@ class Settlement:
     def passing(self, work: Work, provider: str) -> list[int]:
         """The members that may go out; the others are settled, or parked until a pause ends."""
         stops, ready = self._terms.stops, []
-        work.checked_version = stops.version
+        work.checked_version, work.checked_ms = stops.version, self._now_ms
         for member in work.fresh:
             verdict = work.check(member, stops, self._now_ms, provider)
-            if isinstance(verdict, Stop | Park):
+            if not isinstance(verdict, Go):
                 self.stop(work, member, verdict)
             else:
                 ready.append(member)
         return ready
 
-    def stop(self, work: Work, member: int, verdict: Stop | Park) -> None:
+    def stop(self, work: Work, member: int, verdict: Stop | Park | Wait) -> None:
         """There is a reason not to call."""
+        if isinstance(verdict, Wait):
+            self._tell(work, member, "deferred", verdict.reason)
+            self._schedule(work, member, verdict.until_ms, work.batch.attempt)
+            return
         if isinstance(verdict, Park):
             self._tell(work, member, "deferred", "paused")
             self._follow_ups.park(work, member, verdict.control)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from agents.stage import Item
-from policies.stops import Go, Park, Stop, StopList
+from policies.stops import StopList, StopVerdict
 from schemas import ids
 from schemas.delivery import Body, DeliveryBatch
 from tables import attempts
@@ -35,7 +35,8 @@ class Work:
     """Members with an intent whose outcome was never recorded."""
     unsettled: int
     checked_version: int = -1
-    """The version of the stops that all fresh members were checked at."""
+    """The version of the stops that all fresh members were checked at, and the instant."""
+    checked_ms: int = 0
 
     @property
     def batch(self) -> DeliveryBatch:
@@ -47,7 +48,7 @@ class Work:
     def body_of(self, member: int) -> Body:
         return self.batch.body_of(self.batch.targets[member])
 
-    def check(self, member: int, stops: StopList, now_ms: int, provider: str) -> Go | Stop | Park:
+    def check(self, member: int, stops: StopList, now_ms: int, provider: str) -> StopVerdict:
         batch = self.batch
         target = batch.targets[member]
         return stops.check(

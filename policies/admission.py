@@ -133,6 +133,11 @@ class AdmissionAt:
         outlook = self._outlooks.of(plan, profile.wishes, expires_ms)
         return self._weigh(plan, caps, outlook).counted
 
+    def quiet(self, type_name: str, channel: Channel, profile: Profile, *, expires_ms: int) -> str:
+        """The times of day at which it must not be sent, should it be sent later than now."""
+        plan = self._admission.plans[type_name, channel]
+        return self._outlooks.of(plan, profile.wishes, expires_ms).quiet
+
     def _refusal(self, channel: Channel, profile: Profile, outlook: Outlook) -> Settle | None:
         """A suppression; or the recipient's wish."""
         if profile.suppressions:

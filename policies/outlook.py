@@ -6,10 +6,10 @@ Of a million recipients many wish alike: what follows from wishes alone is found
 from typing import NamedTuple
 
 from policies.legal import LegalBars
-from policies.quiet_hours import first_free_ms, is_inside, parse_span
-from policies.reasons import Reason
+from policies.quiet_hours import parse_span
+from policies.quiet_times import QuietTimes
 from policies.rules import Category, Defaults, NotificationType, RateLimit, Rules
-from policies.verdicts import DELIVER, Settle, Verdict, defer
+from policies.verdicts import Settle, Verdict
 from policies.zones import Zone, Zones
 from schemas.delivery import Channel
 from schemas.profile import ChannelWish, Wishes
@@ -57,6 +57,8 @@ class Outlook(NamedTuple):
     zone: Zone
     timely: Verdict
     """Whether it is a time of day for it; when not, the first one that is."""
+    quiet: str
+    """The times of day that are none, for whoever sends it later; see `QuietTimes.text`."""
 
 
 class Outlooks:
@@ -79,32 +81,20 @@ class Outlooks:
     def _find(self, plan: Plan, wishes: Wishes, expires_ms: int) -> Outlook:
         zone = self._zones.get(wishes.timezone)
         wish = wishes.channels.get(plan.channel, _NO_WISH)
+        own = plan.keeps_quiet_hours and wish.quiet_hours
+        times = QuietTimes(
+            zone,
+            legal=self._legal.at(zone.name) if plan.is_legally_bound else None,
+            own=parse_span(own) if own else None,
+        )
         return Outlook(
             refused=None if plan.is_mandatory else _refusal(plan, wish, wishes.types),
             own_limit=None if plan.is_mandatory else wish.daily_limit,
             local_day=0 if plan.is_mandatory else zone.local_day(self._now_ms),
             zone=zone,
-            timely=self._timely(plan, wish, zone, expires_ms),
+            timely=times.verdict(self._now_ms, expires_ms),
+            quiet=times.text(),
         )
-
-    def _timely(self, plan: Plan, wish: ChannelWish, zone: Zone, expires_ms: int) -> Verdict:
-        now_ms = self._now_ms
-        quiet = (
-            parse_span(wish.quiet_hours) if plan.keeps_quiet_hours and wish.quiet_hours else None
-        )
-        illegal = self._legal.at(zone.name) if plan.is_legally_bound else None
-        reason: Reason
-        if illegal is not None and is_inside(now_ms, zone, illegal):
-            reason = "legal_window"
-        elif quiet is not None and is_inside(now_ms, zone, quiet):
-            reason = "quiet_hours"
-        else:
-            return DELIVER
-        barred = [span for span in (illegal, quiet) if span is not None]
-        free_ms = first_free_ms(now_ms, zone, barred, expires_ms)
-        if free_ms is None:
-            return Settle("expired", reason)
-        return defer(free_ms, reason, expires_ms, is_counted=True)
 
 
 def is_on_by_default(category: Category, channel: Channel, defaults: Defaults) -> bool:

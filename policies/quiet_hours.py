@@ -39,6 +39,16 @@ def parse_span(text: str) -> DaySpan:
     return DaySpan((hour * 60 + minute) * 60_000, (end_hour * 60 + end_minute) * 60_000)
 
 
+def written(span: DaySpan) -> str:
+    """What `parse_span` reads."""
+
+    def clock(ms: int) -> str:
+        hour, minute = divmod(ms // 60_000, 60)
+        return f"{hour:02}:{minute:02}"
+
+    return f"{clock(span.start_ms)}-{clock(span.end_ms)}"
+
+
 def is_inside(at_ms: int, zone: Zone, span: DaySpan) -> bool:
     start_ms, end_ms = span
     clock_ms = (at_ms + zone.steady(at_ms)[2]) % DAY_MS

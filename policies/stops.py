@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from policies import stop_facts as facts
+from policies.quiet_times import quiet_times
 from policies.reasons import Reason
 from policies.rules import Rules
+from policies.verdicts import Defer, Deliver, Settle
 from schemas.delivery import Body, Channel, Target
 from schemas.profile import Source
 from schemas.receipt import Status
@@ -44,7 +46,15 @@ class Park:
     control: str
 
 
-StopVerdict = Go | Stop | Park
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """It is no time of day for it, until then."""
+
+    until_ms: int
+    reason: Reason
+
+
+StopVerdict = Go | Stop | Park | Wait
 
 GO = Go()
 _EXPIRED = Stop("expired", "ttl")
@@ -216,8 +226,8 @@ class StopList:
         now_ms: int,
         provider: str = "",
     ) -> StopVerdict:
-        """Whether to send. `released_ms` is the batch's; a pause is looked at last, so that
-        what is not wanted any more does not wait for its end."""
+        """Whether to send. `released_ms` is the batch's; a pause and the time of day are looked at
+        last, so that what is not wanted any more does not wait for their end."""
         cancelled = self._cancelled
         if target.notification_id in cancelled or body.broadcast_id in cancelled:
             return _CANCELLED
@@ -234,7 +244,19 @@ class StopList:
             )
             if control is not None:
                 return Park(control)
+        if target.quiet:
+            return self._timely(target.quiet, now_ms, body.expires_ms)
         return GO
+
+    def _timely(self, quiet: str, now_ms: int, expires_ms: int) -> StopVerdict:
+        verdict = quiet_times(quiet).verdict(now_ms, expires_ms)
+        match verdict:
+            case Deliver():
+                return GO
+            case Defer():
+                return Wait(verdict.until_ms, verdict.reason)
+            case Settle():
+                return Stop(verdict.status, verdict.reason)
 
     def forget(self, before_ms: int) -> None:
         """Drop what came earlier: decisions since have seen it. Takes about 0.3 s per million facts."""

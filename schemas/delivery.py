@@ -54,6 +54,8 @@ class Target(msgspec.Struct, array_like=True, frozen=True, gc=False):
     device_id: str = ""
     device_count: int = 1
     """How many devices this delivery goes to: it failed only when all of them did."""
+    quiet: str = ""
+    """Times of day at which it must not be sent; see `policies/quiet_times.py`."""
 
 
 class DeliveryBatch(msgspec.Struct, array_like=True, frozen=True):

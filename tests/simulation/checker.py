@@ -6,8 +6,10 @@ Each check returns its complaints, a line each. A world at rest has none.
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
+from policies.quiet_hours import is_inside, parse_span
+from policies.zones import Zone
 from schemas import ids
-from schemas.profile import unpack_history
+from schemas.profile import Profile, unpack_history
 from schemas.receipt import Receipt
 from tests.simulation.evidence import Evidence
 from tests.simulation.readings import (
@@ -29,6 +31,8 @@ from tests.simulation.readings import (
 from tests.simulation.real import RULES, SMS_SENDERS
 from tests.simulation.traffic import AUDIENCE, MEMBERS
 
+WAKE_MS = 1_500
+"""How old the last look at the clock may be when a call is made."""
 STOP_MS = 6_500
 """What stops a delivery works within this: how old a tail may be, and a call that waits a moment.
 A process that slept wakes with tails that are up to five seconds old."""
@@ -44,6 +48,7 @@ def complaints(found: Evidence, *, stop_ms: int = STOP_MS) -> list[str]:
         *_phantoms(found),
         *_receipts_told_twice(found),
         *_stopped_too_late(found, stop_ms),
+        *_woken(found),
         *_letters(found),
         *_misplaced(found),
         *_fallbacks(found),
@@ -205,6 +210,21 @@ def _letters(found: Evidence) -> Iterator[str]:
     for place, count in records.items():
         if count > 1:
             yield f"{place}: {count} dead letters"
+
+
+def _woken(found: Evidence) -> Iterator[str]:
+    """Nobody is disturbed in quiet hours, however long a message had been on its way."""
+    types = {each.delivery_id: each.type for each in found.receipts}
+    for each in found.acceptances:
+        delivery_id, user = ids.to_text(each.message.delivery_id), each.message.user_id
+        kind = RULES.types.get(types.get(delivery_id, ""))
+        wishes = found.profiles.get(user, Profile()).wishes
+        wish = wishes.channels.get(each.channel)
+        if kind is not None and kind.category.quiet_hours and wish is not None and wish.quiet_hours:
+            zone, span = Zone(wishes.timezone or "UTC"), parse_span(wish.quiet_hours)
+            instants = each.called_ms - WAKE_MS, each.called_ms
+            if all(is_inside(at_ms, zone, span) for at_ms in instants):
+                yield f"{delivery_id} to {user} at {each.called_ms}: quiet hours"
 
 
 def _misplaced(found: Evidence) -> Iterator[str]:

@@ -7,7 +7,7 @@ from functools import cache
 import msgspec
 import pytest
 
-from schemas.profile import NO_WISHES
+from schemas.profile import NO_WISHES, ChannelWish, Wishes, pack_wishes
 from schemas.receipt import Receipt
 from tests.simulation.carrier import Acceptance
 from tests.simulation.checker import STOP_MS, complaints
@@ -142,19 +142,17 @@ def send_past_an_opt_out(found: Evidence) -> None:
 
 
 def send_past_a_cancellation(found: Evidence) -> None:
-    receipt = sent(found, type_name="invoice")
-    request = next(
-        each for each in found.requests if each.notification_id == receipt.notification_id
+    requests = {each.notification_id: each.what for each in found.requests}
+    receipt, key = next(
+        (each, requests[each.notification_id]["idempotency_key"])
+        for each in found.receipts
+        if each.status == "sent"
+        and each.channel == "email"
+        and "idempotency_key" in requests.get(each.notification_id, {})
     )
-    found.cancellations.append(
-        _said_before_a_call(
-            found,
-            lambda call, receipt: {
-                "user_id": receipt.user_id,
-                "idempotency_key": request.what["idempotency_key"],
-            },
-        )
-    )
+    at_ms = acceptance_of(found, receipt).called_ms - STOP_MS - 1
+    what = {"user_id": receipt.user_id, "idempotency_key": key}
+    found.cancellations.append(Said(("topic", 0, 0), at_ms, what))
 
 
 def send_through_a_pause(found: Evidence) -> None:
@@ -163,6 +161,14 @@ def send_through_a_pause(found: Evidence) -> None:
     )
     resumed = replace(paused, at_ms=1 << 60, what=paused.what | {"action": "resume"})
     found.controls = [paused, resumed]
+
+
+def wake_somebody(found: Evidence) -> None:
+    """Everybody wants to be left alone all day but for a minute."""
+    asleep = ChannelWish(quiet_hours="00:00-23:59")
+    wishes = pack_wishes(Wishes(channels=dict.fromkeys(("email", "push"), asleep)))
+    for user, profile in found.profiles.items():
+        found.profiles[user] = msgspec.structs.replace(profile, packed_wishes=wishes)
 
 
 def lose_a_dead_letter(found: Evidence) -> None:
@@ -241,6 +247,7 @@ FAULTS = {
     send_past_an_opt_out: "had turned off email",
     send_past_a_cancellation: "was called off",
     send_through_a_pause: "channel:email was paused",
+    wake_somebody: "quiet hours",
     lose_a_dead_letter: "rubbish without a dead letter",
     bury_a_good_record: "a dead letter without rubbish",
     forward_twice: "forwarded 2 times",

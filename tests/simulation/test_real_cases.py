@@ -185,11 +185,12 @@ def test_of_two_yields_in_one_transaction_the_second_reads_what_the_first_wrote(
 
     statuses = sorted(each.status for each in found.receipts)
     assert statuses == ["duplicate", "duplicate", "queued", "sent"]
-    receipts = [
-        sum(record.topic == topics.RECEIPTS for record in each.records)
-        for each in groups.transactions
-    ]
-    assert max(receipts) > 1, "none were grouped: the test says nothing"
+    if killed_after is None:
+        receipts = [
+            sum(record.topic == topics.RECEIPTS for record in each.records)
+            for each in groups.transactions
+        ]
+        assert max(receipts) > 1, "none were grouped: the test says nothing"
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))

@@ -77,8 +77,10 @@ class Traffic:
                 await self.register(user, f"d{device}", f"{user}-{device}")
             if user in MEMBERS:
                 await self.change(user, "audience_joined", source="user", audience=AUDIENCE)
-        # It is a little past 15:06 in UTC.
-        await self.wish("u4", "email", quiet_hours="15:00-15:08")
+        # It is a little past 17:06 in Berlin, where both are.
+        await self.wish("u4", "email", quiet_hours="17:00-17:08")
+        for channel in ("email", "push", "sms"):
+            await self.wish("u1", channel, quiet_hours="17:08-17:13")
         await self.wish("u7", "push", quiet_hours=IDLE_HOURS)
 
     async def ask(self) -> None:

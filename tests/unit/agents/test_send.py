@@ -6,8 +6,10 @@ import pytest
 from agents.pace import SenderPace
 from agents.send import WINDOW_CALLS
 from channels.rendering import Rendering
+from policies.quiet_hours import DaySpan, written
 from policies.rules import RateLimit
 from policies.stops import HORIZON_MS
+from policies.zones import DAY_MS
 from schemas.dead_letter import decode_dead_letter
 from schemas.delivery import DeliveryBatch
 from schemas.outcome import (
@@ -426,6 +428,73 @@ async def test_a_retry_that_comes_due_while_its_batch_works_on_others_is_not_tak
         ("bob", "sent"),
     ]
     assert desk.waiting() == []
+
+
+def quiet_at(now_ms: int, minutes: int = 60) -> str:
+    """From the minute that holds `now_ms`, for some minutes."""
+    start = now_ms // 60_000 * 60_000 % DAY_MS
+    span = DaySpan(start, (start + minutes * 60_000) % DAY_MS)
+    return f"UTC - {written(span)}"
+
+
+@pytest.mark.parametrize("slice_id", [b"", SLICE], ids=["singles", "slice"])
+async def test_what_comes_to_a_sender_in_quiet_hours_waits_for_their_end(
+    desk: Desk, slice_id: bytes
+) -> None:
+    asleep = msgspec.structs.replace(target_of("ann"), quiet=quiet_at(NOW_MS))
+    desk.put(batch_of("bob", targets=[asleep], slice_id=slice_id))
+
+    await desk.turn()
+    assert desk.sender.addresses() == ["bob"]
+    receipts = [r for r in desk.receipts() if r.user_id == "ann"]
+    assert [(r.status, r.reason) for r in receipts] == [("deferred", "quiet_hours")]
+
+    desk.clock.advance(seconds=3600)
+    await desk.turn()
+    assert desk.sender.addresses() == ["bob", "ann"]
+    (sent,) = [r for r in desk.receipts() if r.user_id == "ann" and r.status == "sent"]
+    assert sent.attempt == 1, "waiting costs no attempt"
+
+
+async def test_a_retry_that_comes_due_in_quiet_hours_wakes_nobody(desk: Desk) -> None:
+    asleep_soon = msgspec.structs.replace(target_of("ann"), quiet=quiet_at(NOW_MS + 60_000))
+    desk.put(batch_of(targets=[asleep_soon]))
+    desk.sender.tell("ann", REFUSED, REFUSED, Accepted())
+
+    await desk.turn()
+    desk.clock.advance(seconds=40)
+    await desk.turn()  # the second attempt, still before the quiet hours
+    desk.clock.advance(seconds=150)
+    await desk.turn()  # the third would be due
+    assert len(desk.sender.calls) == 2
+
+    desk.clock.advance(seconds=3600)
+    await desk.turn()
+    assert desk.told()[-1] == ("ann", "sent")
+
+
+async def test_a_call_held_back_into_quiet_hours_is_not_made(desk: Desk) -> None:
+    asleep_soon = msgspec.structs.replace(target_of("ann"), quiet=quiet_at(NOW_MS + 60_000))
+    desk.put(batch_of(targets=[asleep_soon]))
+    generator = desk.send.handle(desk.batch())
+    desk.apply(await anext(generator))  # the intent; then the call waits, as without a lease
+
+    desk.clock.advance(seconds=90)
+    async for effects in generator:
+        desk.apply(effects)
+
+    assert desk.sender.calls == []
+    assert desk.told() == [("ann", "deferred")]
+
+
+async def test_what_would_have_to_wait_past_its_expiry_expires(desk: Desk) -> None:
+    asleep = msgspec.structs.replace(target_of("ann"), quiet=quiet_at(NOW_MS))
+    desk.put(batch_of(targets=[asleep], body=body_of(ttl_ms=600_000)))
+
+    await desk.turn()
+
+    (receipt,) = desk.receipts()
+    assert (receipt.status, receipt.reason) == ("expired", "quiet_hours")
 
 
 async def test_a_template_that_does_not_render_costs_no_token(desk: Desk) -> None:
