@@ -16,15 +16,15 @@ from schemas.profile import (
     ChannelWish,
     Choice,
     Device,
-    History,
     Profile,
     Source,
     Suppression,
     Wishes,
     Word,
-    pack_history,
+    Words,
     pack_wishes,
-    unpack_history,
+    pack_words,
+    unpack_words,
 )
 from schemas.recipient_events import ImportedRecipient
 
@@ -70,10 +70,10 @@ class ProfileEdit:
     _devices: Sequence[Device]
     _suppressions: dict[str, Suppression]
     _deleted_ms: int
-    _packed_history: bytes
-    _words: dict[str, Word] | None
-    """Unpacked when first asked for, and only then packed again; so are removed devices."""
     _removed: dict[str, int]
+    _packed_words: bytes
+    _unpacked: Words | None
+    """Only when somebody asked for them are they packed again."""
 
     def __init__(self, profile: Profile | None, hash_of: AddressHash) -> None:
         self._hash_of = hash_of
@@ -100,13 +100,11 @@ class ProfileEdit:
 
     def profile(self) -> Profile:
         """What holds after all changes so far."""
-        history = self._packed_history
-        if self._words is not None:
-            history = pack_history(History(self._words, self._removed))
+        words = self._packed_words if self._unpacked is None else pack_words(self._unpacked)
         return Profile(
             self._name, self._locale, self.email, self.phone, tuple(self._devices),
-            self._suppressions, self._deleted_ms,
-            pack_wishes(Wishes(self._zone, self._channels, self._types)), history,
+            self._suppressions, self._removed, self._deleted_ms,
+            pack_wishes(Wishes(self._zone, self._channels, self._types)), words,
         )  # fmt: skip
 
     def introduce(self, line: ImportedRecipient) -> None:
@@ -124,7 +122,7 @@ class ProfileEdit:
             self._types[name] = enabled
             if not enabled:
                 self._note_opt_out("", name)
-        self._packed_history = _imported(_fields_of(line), line.occurred_ms)
+        self._packed_words = _imported(_fields_of(line), line.occurred_ms)
         self.is_changed = True
 
     def forget_consequences(self) -> None:
@@ -179,34 +177,31 @@ class ProfileEdit:
     def register_device(self, device_id: str, token: str, platform: str) -> None:
         """Registered again with the same token counts too: it may have had another holder since."""
         occurred_ms, devices = self.occurred_ms, self._devices
-        old = next((each for each in devices if each.device_id == device_id), None)
-        removed_ms = self._said()[1].get(device_id, -1)
+        removed_ms = self._removed.get(device_id, -1)
         if removed_ms >= occurred_ms or (removed_ms >= 0 and self._source == "import"):
             return  # an import cannot know that the phone was sold since the file was written
-        if any(each.token == token and each.occurred_ms > occurred_ms for each in devices):
-            return
-        if old is not None:
-            is_same = old.token == token and old.platform == platform
-            if old.occurred_ms > occurred_ms or (
-                is_same and (self._source == "import" or old.occurred_ms == occurred_ms)
-            ):
-                return
-            if old.token != token:
-                self._give_up("push", old.hash, device_id)
         new = Device(device_id, token, platform, occurred_ms, self._hash_of("push", token))
-        # The same token under another device id is the app installed anew on the same phone.
-        kept = [each for each in devices if each is not old and each.token != token]
-        kept = sorted([*kept, new], key=lambda each: each.occurred_ms)
-        for surplus in kept[:-MAX_DEVICES]:
-            self._give_up("push", surplus.hash, surplus.device_id)
-        self._devices = kept[-MAX_DEVICES:]
-        self._said()[1].pop(device_id, None)
+        if devices:
+            old = next((each for each in devices if each.device_id == device_id), None)
+            if any(each.token == token and each.occurred_ms > occurred_ms for each in devices):
+                return
+            if old is not None and not self._replaces(old, new):
+                return
+            # The same token under another device id is the app installed anew on the same phone.
+            kept = [each for each in devices if each is not old and each.token != token]
+            kept = sorted([*kept, new], key=lambda each: each.occurred_ms)
+            for surplus in kept[:-MAX_DEVICES]:
+                self._give_up("push", surplus.hash, surplus.device_id)
+            self._devices = kept[-MAX_DEVICES:]
+        else:
+            self._devices = (new,)
+        if removed_ms >= 0:
+            self._removed = {name: at for name, at in self._removed.items() if name != device_id}
         self.claimed.append(Held("push", new.hash, device_id, occurred_ms))
         self.is_changed = True
 
     def remove_device(self, device_id: str) -> None:
-        removed = self._said()[1]
-        if removed.get(device_id, -1) >= self.occurred_ms:
+        if self._removed.get(device_id, -1) >= self.occurred_ms:
             return
         old = next((each for each in self._devices if each.device_id == device_id), None)
         if old is not None and old.occurred_ms > self.occurred_ms:
@@ -214,9 +209,10 @@ class ProfileEdit:
         if old is not None:
             self._devices = [each for each in self._devices if each is not old]
             self._give_up("push", old.hash, device_id)
-        removed[device_id] = self.occurred_ms
+        removed = {**self._removed, device_id: self.occurred_ms}
         for forgotten in sorted(removed, key=removed.__getitem__)[:-MAX_DEVICES]:
             del removed[forgotten]
+        self._removed = removed
         self.is_changed = True
 
     def lose_device(self, device_id: str, address_hash: bytes) -> None:
@@ -245,8 +241,7 @@ class ProfileEdit:
                 self._give_up(channel, address.hash, "")
         for device in self._devices:
             self._give_up("push", device.hash, device.device_id)
-        words, _ = self._said()
-        channels, types, kept = self._channels, self._types, dict[str, Word]()
+        words, channels, types, kept = self._words, self._channels, self._types, Words()
 
         def is_own_stop(field: str, enabled: bool | None) -> bool:
             word = words.get(field)
@@ -264,7 +259,7 @@ class ProfileEdit:
         self._types = {
             name: False for name, enabled in types.items() if is_own_stop(f"types.{name}", enabled)
         }
-        self._words, self._removed = kept, {}
+        self._unpacked = kept
         self._deleted_ms = self.occurred_ms
         self.is_changed = True
 
@@ -278,22 +273,22 @@ class ProfileEdit:
         self._zone = wishes.timezone
         # Wishes are shared by all who have the same ones.
         self._channels, self._types = dict(wishes.channels), dict(wishes.types)
-        self._packed_history = profile.packed_history
-        self._words = None
+        self._removed = profile.removed_devices
+        self._packed_words = profile.packed_words
+        self._unpacked = None
 
-    def _said(self) -> tuple[dict[str, Word], dict[str, int]]:
-        """Words and removed devices."""
-        if self._words is None:
-            history = unpack_history(self._packed_history)
-            self._words, self._removed = history.words, history.removed_devices
-        return self._words, self._removed
+    @property
+    def _words(self) -> Words:
+        if self._unpacked is None:
+            self._unpacked = unpack_words(self._packed_words)
+        return self._unpacked
 
     def _note(self, field: str) -> None:
-        self._said()[0][field] = Word(self._source, self.occurred_ms)
+        self._words[field] = Word(self._source, self.occurred_ms)
         self.is_changed = True
 
     def _counts(self, field: str, *, is_same: bool) -> bool:
-        old = self._said()[0].get(field)
+        old = self._words.get(field)
         if old is None:
             return True
         if not outranks(old, self._source, self.occurred_ms):
@@ -306,14 +301,14 @@ class ProfileEdit:
         )
 
     def _text(self, field: str, old: str, value: str) -> str:
-        is_nothing = not value and field not in self._said()[0]
+        is_nothing = not value and field not in self._words
         if is_nothing or not self._counts(field, is_same=old == value):
             return old
         self._note(field)
         return value
 
     def _choice(self, field: str, old: bool | None, enabled: bool | None) -> bool | None:
-        words, _ = self._said()
+        words = self._words
         if enabled is None:
             if field in words and outranks(words[field], self._source, self.occurred_ms):
                 del words[field]
@@ -351,6 +346,16 @@ class ProfileEdit:
             others = self._suppressions.items()
             self._suppressions = {name: bar for name, bar in others if name != channel}
 
+    def _replaces(self, old: Device, new: Device) -> bool:
+        is_same = old.token == new.token and old.platform == new.platform
+        if old.occurred_ms > new.occurred_ms or (
+            is_same and (self._source == "import" or old.occurred_ms == new.occurred_ms)
+        ):
+            return False
+        if old.token != new.token:
+            self._give_up("push", old.hash, old.device_id)
+        return True
+
     def _give_up(self, channel: str, address_hash: bytes, device_id: str) -> None:
         self.given_up.append(Held(channel, address_hash, device_id, self.occurred_ms))
 
@@ -375,4 +380,4 @@ def _fields_of(line: ImportedRecipient) -> tuple[str, ...]:
 def _imported(fields: tuple[str, ...], occurred_ms: int) -> bytes:
     """A file says the same fields of most people, as of one instant."""
     word = Word("import", occurred_ms)
-    return pack_history(History(dict.fromkeys(fields, word)))
+    return pack_words(dict.fromkeys(fields, word))

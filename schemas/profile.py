@@ -78,20 +78,15 @@ class Suppression(msgspec.Struct, array_like=True, frozen=True):
     """0: until released."""
 
 
-class History(msgspec.Struct, array_like=True, frozen=True):
-    """Who said what holds; a field that was never said has no word."""
-
-    words: dict[str, Word] = {}
-    """By field: `email`, `timezone`, `push.enabled`, `types.promotion`, ..."""
-    removed_devices: dict[str, int] = {}
-    """device_id to the time of its removal, so that an older registration does not bring it back."""
-
+Words = dict[str, Word]
+"""Who said what holds, by field: `email`, `timezone`, `push.enabled`, `types.promotion`, ... A field
+that was never said has no word."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decode_wishes = msgspec.msgpack.Decoder(Wishes).decode
-unpack_history = msgspec.msgpack.Decoder(History).decode
+unpack_words = msgspec.msgpack.Decoder(Words).decode
 NO_WISHES = _encoder.encode(Wishes())
-NO_HISTORY = _encoder.encode(History())
+NO_WORDS = _encoder.encode({})
 
 
 class Profile(msgspec.Struct, array_like=True, frozen=True):
@@ -104,9 +99,11 @@ class Profile(msgspec.Struct, array_like=True, frozen=True):
     devices: tuple[Device, ...] = ()
     suppressions: dict[str, Suppression] = {}
     """Channel to the bar on its present address."""
+    removed_devices: dict[str, int] = {}
+    """device_id to the time of its removal, so that an older registration does not bring it back."""
     deleted_ms: int = 0
     packed_wishes: bytes = NO_WISHES
-    packed_history: bytes = NO_HISTORY
+    packed_words: bytes = NO_WORDS
 
     @property
     def wishes(self) -> Wishes:
@@ -123,8 +120,8 @@ def pack_wishes(wishes: Wishes) -> bytes:
     return _encoder.encode(wishes)
 
 
-def pack_history(history: History) -> bytes:
-    return _encoder.encode(history)
+def pack_words(words: Words) -> bytes:
+    return _encoder.encode(words)
 
 
 encode_profile = _encoder.encode

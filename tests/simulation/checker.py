@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from policies.quiet_hours import is_inside, parse_span
 from policies.zones import Zone
 from schemas import ids
-from schemas.profile import Profile, unpack_history
+from schemas.profile import Profile, unpack_words
 from schemas.receipt import Receipt
 from tests.simulation.evidence import Evidence
 from tests.simulation.readings import (
@@ -292,7 +292,7 @@ def _profiles(found: Evidence) -> Iterator[str]:
         profile = found.profiles[user]
         wish = profile.wishes.channels.get(about)
         enabled = profile.wishes.types.get(about, wish.enabled if wish else None)
-        words = unpack_history(profile.packed_history).words
+        words = unpack_words(profile.packed_words)
         word = words.get(f"types.{about}") or words.get(f"{about}.enabled")
         if enabled is not last[2] or word is None or word.source != "user":
             yield f"{user}: said {last[2]} of {about} at {last[0]}, known is {enabled} by {word}"

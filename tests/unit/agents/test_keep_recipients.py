@@ -8,7 +8,7 @@ import pytest
 from agents.keep_recipients import KeepRecipients, RecipientNews
 from agents.stage import Item
 from schemas.ids import address_hash
-from schemas.profile import Address, Word, unpack_history
+from schemas.profile import Address, Word, unpack_words
 from schemas.recipient_events import (
     AddressBarred,
     AddressClaimed,
@@ -35,7 +35,7 @@ NOON_MS = 1_772_366_400_000  # 2026-03-01T12:00:00Z
 
 
 def words_of(state: MemoryState, user_id: str = "ann") -> dict[str, Word]:
-    return unpack_history(profile_of(state, user_id).packed_history).words
+    return unpack_words(profile_of(state, user_id).packed_words)
 
 
 async def keep(state: MemoryState, *items: Item[Any]) -> Driven:
