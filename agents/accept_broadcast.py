@@ -12,6 +12,7 @@ from agents.stage import Batch, Effects, Item
 from policies.rules import NotificationType
 from schemas import ids
 from schemas.broadcast import AcceptedBroadcast, encode_accepted
+from schemas.decode import traceparent_of
 from schemas.delivery import Body, Channel, encode_body
 from schemas.kafka import Record
 from schemas.notification import BroadcastRequest
@@ -129,4 +130,5 @@ def _refused(receipts: ReceiptsAt, item: Request, status: str, reason: str) -> R
         tenant=request.tenant or "",
         is_broadcast=True,
         metadata=request.metadata,
+        traceparent=traceparent_of(item.header(TRACEPARENT_HEADER)),
     )

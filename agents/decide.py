@@ -1,7 +1,7 @@
 """Reads notifications.requested of one lane, writes deliveries.*, receipts; remembers decisions,
 caps and what waits."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import NamedTuple
 
 from agents.dedup import Asked, Dedup
@@ -10,7 +10,9 @@ from agents.notices import body_of, channels_of, inline_profile, lane_of, with_i
 from agents.outgoing import MAX_BODY_BYTES
 from agents.receipts import ReceiptsAt
 from agents.stage import Batch, Effects, Item
+from policies.reasons import Reason
 from schemas import ids
+from schemas.decode import traceparent_of
 from schemas.delivery import Channel, Lane
 from schemas.kafka import Record
 from schemas.notification import NotificationRequest
@@ -34,10 +36,18 @@ class Decide:
 
     name = "decide"
 
-    def __init__(self, *, terms: DispatchTerms, lanes: Mapping[str, Lane]) -> None:
-        """`lanes`: the ingress topics, each with the fastest lane it may use."""
+    def __init__(
+        self,
+        *,
+        terms: DispatchTerms,
+        lanes: Mapping[str, Lane],
+        tenants: Mapping[str, Collection[str]],
+    ) -> None:
+        """`lanes`: the ingress topics, each with the fastest lane it may use. `tenants`: whose
+        requests a topic takes; one that is not named takes everybody's."""
         self._terms = terms
         self._lanes = lanes
+        self._tenants = tenants
 
     async def handle(self, batch: Batch[NotificationRequest]) -> AsyncIterator[Effects]:
         dispatch = Dispatch(self._terms, batch.state, batch.now_ms)
@@ -75,11 +85,11 @@ class Decide:
         dedup.load(asked)
         accepted = []
         for item, ask in zip(batch.items, asked, strict=True):
-            kind = self._terms.rules.types.get(item.value.type)
-            if kind is None:
-                # Not remembered: the same request counts once the type is declared.
-                dispatch.told.append(_refused(dispatch.receipts, item, "rejected", "unknown_type"))
+            bar = self._bar(item)
+            if bar is not None:
+                dispatch.told.append(_refused(dispatch.receipts, item, "rejected", bar))
                 continue
+            kind = self._terms.rules.types[item.value.type]
             body = body_of(
                 item.value, kind,
                 appended_ms=item.appended_ms,
@@ -101,6 +111,14 @@ class Decide:
             else:
                 dispatch.told.append(_refused(dispatch.receipts, item, "rejected", standing))
         return accepted
+
+    def _bar(self, item: Request) -> Reason | None:
+        """Why a request is refused by the configuration alone. It is not remembered: the same
+        request counts once the type is declared or the tenant allowed."""
+        tenants = self._tenants.get(item.topic)
+        if tenants is not None and item.value.tenant not in tenants:
+            return "tenant_not_allowed"
+        return None if item.value.type in self._terms.rules.types else "unknown_type"
 
 
 def request_id_of(item: Request) -> bytes:
@@ -124,4 +142,5 @@ def _refused(receipts: ReceiptsAt, item: Request, status: str, reason: str) -> R
         origin=f"{item.topic}:{item.partition}:{item.offset}",
         tenant=request.tenant or "",
         metadata=request.metadata,
+        traceparent=traceparent_of(item.header(TRACEPARENT_HEADER)),
     )

@@ -10,6 +10,7 @@ Reason = Literal[
     "unknown_type",
     "channel_not_in_type",
     "no_address",
+    "tenant_not_allowed",
     "idempotency_conflict",
     "too_large",
     # suppressed: it may not be sent
@@ -51,6 +52,7 @@ EXPLANATIONS: dict[Reason, str] = {
     "unknown_type": "The type is not declared in faust.yaml.",
     "channel_not_in_type": "The request names a channel that its type does not have.",
     "no_address": "Nothing is known that this channel could reach the recipient by.",
+    "tenant_not_allowed": "The topic takes requests of other tenants only.",
     "idempotency_conflict": "The idempotency key was used for another content within the window.",
     "too_large": "The data is larger than a batch of deliveries can carry.",
     "opted_out_channel": "The recipient does not want this channel.",

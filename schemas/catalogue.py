@@ -100,20 +100,24 @@ PUBLIC_RECORDS = (
 )  # fmt: skip
 
 _BY_USER = "user_id, hashed by murmur2; a record in another partition is forwarded to its own"
+_FOR_WHOM = (
+    " faust.yaml may keep the topic for some tenants: a request of another tenant, or of none, is "
+    "rejected there (tenant_not_allowed)."
+)
 
 PUBLIC_TOPICS = (
     PublicTopic(
         topics.REQUESTED["critical"], NOTIFICATION_REQUEST, _BY_USER, ("producers", "api"),
         "What someone waits for: one-time passwords, alarms. Types below this lane are slowed "
-        "to their own.",
+        "to their own." + _FOR_WHOM,
     ),
     PublicTopic(
         topics.REQUESTED["normal"], NOTIFICATION_REQUEST, _BY_USER, ("producers", "api"),
-        "What just happened: orders, messages, payments.",
+        "What just happened: orders, messages, payments." + _FOR_WHOM,
     ),
     PublicTopic(
         topics.REQUESTED["bulk"], NOTIFICATION_REQUEST, _BY_USER, ("producers", "api"),
-        "What may take its time: recommendations, news.",
+        "What may take its time: recommendations, news." + _FOR_WHOM,
     ),
     PublicTopic(
         topics.BROADCASTS_REQUESTED, BROADCAST_REQUEST, "any, such as the idempotency key",

@@ -65,6 +65,7 @@ def _flow(config: Config, metrics: Metrics) -> FlowSettings:
         partitions=config.partitions,
         address_key=config.address_key,
         lanes=config.lanes,
+        tenants=config.tenants,
         sms_senders=tuple(config.sms_senders),
         on_ignored=count_ignored,
         told=metrics.told,

@@ -47,6 +47,11 @@ class Config:
         return {each.topic: each.lane for each in self.shape.ingress}
 
     @property
+    def tenants(self) -> Mapping[str, frozenset[str]]:
+        """Ingress topics that take requests of these tenants only."""
+        return {each.topic: frozenset(each.tenants) for each in self.ingress if each.tenants}
+
+    @property
     def sms_senders(self) -> Mapping[str, RateLimit]:
         """Numbers that messages go out from, with the carrier's limit; in the file's order."""
         sms = self.shape.channels.sms

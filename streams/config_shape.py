@@ -11,6 +11,7 @@ from channels.settings import ProviderSettings
 from policies.rules import RateLimit
 from schemas.addresses import Locale, QuietHours, Timezone
 from schemas.delivery import Channel, Lane
+from schemas.fields import Name as Tenant
 from streams.config_values import Duration, Rate, Secret, Size, between
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
@@ -66,7 +67,7 @@ class KafkaShape(Shape):
 class IngressShape(Shape):
     topic: Topic
     lane: Lane
-    tenants: tuple[str, ...] = ()
+    tenants: Annotated[tuple[Tenant, ...], Field(min_length=1)] | None = None
 
 
 class CategoryShape(Shape):

@@ -4,7 +4,7 @@ What a stage writes stands in its own first line. Nothing registers itself: what
 here does not run.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -67,6 +67,8 @@ class FlowSettings:
     """The secret of the keyed hash of addresses."""
     lanes: Mapping[str, Lane]
     """Ingress topics, each with the fastest lane it may use."""
+    tenants: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Ingress topics that take requests of some tenants only."""
     sms_senders: tuple[str, ...] = ()
     on_ignored: Callable[[str, int], None] = field(default=lambda topic, count: None)
     """Told of fields that a newer schema version brought."""
@@ -102,7 +104,7 @@ def decide(settings: FlowSettings, stops: StopList) -> Topology:
 
     keep_recipients = KeepRecipients(partitions=partitions, address_key=settings.address_key)
     keep_addresses = KeepAddresses(partitions=partitions)
-    request = Decide(terms=terms, lanes=settings.lanes)
+    request = Decide(terms=terms, lanes=settings.lanes, tenants=settings.tenants)
     reconsider = Reconsider(terms=terms)
     accept = AcceptBroadcast(terms=terms)
     start = StartBroadcast(terms=terms)

@@ -1,6 +1,6 @@
 """Single requests: who is told now, later or not at all, and why."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from tests.unit.agents.decide_side import (
     MINUTE,
     NOW_MS,
     PARTITIONS,
+    TOPIC,
     batches,
     profile,
     receipts,
@@ -39,8 +40,9 @@ async def decide(
     *items: Item[NotificationRequest],
     now_ms: int = NOW_MS,
     cancelled: Collection[bytes] = (),
+    tenants: Mapping[str, Collection[str]] | None = None,
 ) -> Driven:
-    stage = Decide(terms=terms(cancelled=cancelled), lanes=LANES)
+    stage = Decide(terms=terms(cancelled=cancelled), lanes=LANES, tenants=tenants or {})
     return await drive(stage, BatchOf(items, now_ms, state))
 
 
@@ -240,6 +242,45 @@ async def test_data_that_no_batch_can_carry_is_refused() -> None:
     assert told(done.records) == [("", "rejected", "too_large")]
 
 
+# Tenants: a topic may be kept for some.
+
+
+@pytest.mark.parametrize(
+    ("topic", "tenant", "expected"),
+    [
+        ("critical", "accounts", ("email", "queued", "")),
+        ("critical", "shop", ("", "rejected", "tenant_not_allowed")),
+        ("critical", None, ("", "rejected", "tenant_not_allowed")),
+        # A topic that names none takes everybody's.
+        ("normal", "shop", ("email", "queued", "")),
+        ("normal", None, ("email", "queued", "")),
+    ],
+)
+async def test_a_topic_that_names_tenants_refuses_all_others(
+    topic: Lane, tenant: str | None, expected: tuple[str, str, str]
+) -> None:
+    item = request(topic=REQUESTED[topic], tenant=tenant)
+
+    done = await decide(
+        state_with(ann=profile()), item, tenants={REQUESTED["critical"]: {"accounts", "bank"}}
+    )
+
+    assert told(done.records) == [expected]
+    assert [each.tenant for each in receipts(done.records)] == [tenant or ""]
+
+
+async def test_a_request_of_a_tenant_not_allowed_is_not_remembered() -> None:
+    state = state_with(ann=profile())
+    asked: dict[str, Any] = {"tenant": "shop", "idempotency_key": "k"}
+
+    await decide(state, request(**asked), tenants={TOPIC: {"accounts"}})
+    remembered = state.count(Kind.TRANSIENT)
+    done = await decide(state, request(**asked), tenants={TOPIC: {"accounts", "shop"}})
+
+    assert remembered == 0
+    assert told(done.records) == [("email", "queued", "")]
+
+
 # A user not known yet.
 
 
@@ -347,6 +388,15 @@ async def test_a_traceparent_is_passed_through() -> None:
     assert [each.traceparent for each in receipts(done.records)] == [parent.decode()]
 
 
+@pytest.mark.parametrize("refused", [{"type_name": "unheard_of"}, {"data": {"text": "x" * 99_999}}])
+async def test_a_traceparent_is_passed_through_to_a_refusal_too(refused: dict[str, Any]) -> None:
+    parent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+    done = await decide(MemoryState(), request(headers=(("traceparent", parent),), **refused))
+
+    assert [each.traceparent for each in receipts(done.records)] == [parent.decode()]
+
+
 # Caps.
 
 
@@ -436,7 +486,7 @@ async def test_send_at_waits_undecided_and_lives_from_then_on() -> None:
 
 
 async def test_a_request_that_raises_is_told_of() -> None:
-    stage = Decide(terms=terms(), lanes=LANES)
+    stage = Decide(terms=terms(), lanes=LANES, tenants={})
     item = request()
 
     effects = stage.give_up(BatchOf([item], NOW_MS, MemoryState()), item, "KeyError")

@@ -126,6 +126,9 @@ def problems(folder: Path, tree: object, **how: Any) -> tuple[str, ...]:
         ("channels.sms", None, "types.order.fallback[0]: sms has no providers: name them in ch"),
         ("channels.push.providers.0", "twilio", "channels.push.providers[0]: expected a provider"),
         ("providers.fcm", None, "channels.push.providers[0]: fcm has no settings: give them in"),
+        ("ingress.0.tenants", [], "ingress[0].tenants: expected at least one"),
+        ("ingress.0.tenants", "shop", "ingress[0].tenants: expected a list, got 'shop'"),
+        ("ingress.0.tenants", ["a b"], "ingress[0].tenants[0]: expected a text of the form "),
         # settings that do not go together
         ("kafka.min_insync_replicas", 4, "kafka.min_insync_replicas: expected 3 or less"),
         ("kafka.rebalance_timeout", "10s", "kafka.rebalance_timeout: expected more than 16s"),
@@ -253,10 +256,20 @@ def test_values_become_the_settings_of_each_component(tmp_path: Path) -> None:
     assert config.rules.types["order"].category.quiet_hours
     assert config.rules.defaults.categories == {"marketing": {"sms": False}}
     assert config.lanes == {"notifications.requested": "normal"}
+    assert config.tenants == {}
     assert config.sms_senders == {"+15005550006": RateLimit(10, 1)}
     assert config.providers["sms"][0][1].rate == RateLimit(5, 1)
     assert config.runner("push").drain_seconds == 5.0
     assert [config.metrics_port("push", slot) for slot in (0, 3)] == [9200, 9203]
+
+
+def test_a_topic_may_be_kept_for_some_tenants(tmp_path: Path) -> None:
+    tree = put(a_file(), "ingress.0.tenants", ["accounts", "shop"])
+
+    config = loaded(tmp_path, tree)
+
+    assert config.tenants == {"notifications.requested": {"accounts", "shop"}}
+    assert "- accounts" in config.masked()
 
 
 def test_the_effective_configuration_shows_every_default_and_no_secret(tmp_path: Path) -> None:
