@@ -63,7 +63,7 @@ class PublicTopic:
     retention_days: int | None = 7
     """None: compacted by key."""
     max_bytes: int = MAX_RECORD_BYTES
-    """Of one record's value; a larger one becomes a dead letter."""
+    """Of one record, key and headers included; a larger one becomes a dead letter."""
 
 
 NOTIFICATION_REQUEST = PublicRecord(

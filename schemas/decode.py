@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.kafka import InboundRecord
 from schemas.notification import Message
-from schemas.topics import SCHEMA_VERSION_HEADER
+from schemas.topics import ORIGIN_HEADERS, SCHEMA_VERSION_HEADER
 
 T = TypeVar("T")
 MessageT = TypeVar("MessageT", bound=Message)
@@ -24,7 +24,8 @@ Cause = Literal[
 ]  # fmt: skip
 
 MAX_RECORD_BYTES = 768 * 1024
-"""Small enough to be forwarded to another partition, with its origin, within a record's bound."""
+"""Key, value and headers: small enough to be forwarded to another partition, with its origin, within
+a record's bound."""
 MAX_DETAIL_CHARACTERS = 500
 
 MAJOR, MINOR = 1, 0
@@ -68,14 +69,15 @@ class Decoder(Generic[T]):
         value = record.value
         if value is None:
             raise Undecodable("null_value", "a record without a value says nothing here")
-        if len(value) > self._max_bytes:
-            raise Undecodable("too_large", f"{len(value)} bytes, at most {self._max_bytes}")
+        size = _size_of(record)
+        if size > self._max_bytes:
+            raise Undecodable("too_large", f"{size} bytes, at most {self._max_bytes}")
         is_newer = bool(record.headers) and _is_newer_minor(record)
         try:
             return self._contract.validate_json(value)
         except ValidationError as error:
-            unknown_fields = sum(e["type"] == "extra_forbidden" for e in _errors(error))
-            if not (is_newer and unknown_fields):
+            unknown_fields = _unknown_fields(error) if is_newer else 0
+            if not unknown_fields:
                 raise _undecodable(value, error) from None
         try:
             decoded = self._contract.validate_json(value, extra="ignore")
@@ -125,6 +127,14 @@ def traceparent_of(header: bytes | None) -> str:
     return header.decode()
 
 
+def _size_of(record: InboundRecord) -> int:
+    """Without its origin: a record that was small enough must not be refused once forwarded."""
+    if not record.headers:
+        return record.size_bytes
+    own = tuple(header for header in record.headers if header[0] not in ORIGIN_HEADERS)
+    return record._replace(headers=own).size_bytes
+
+
 def _is_newer_minor(record: InboundRecord) -> bool:
     version = record.header(SCHEMA_VERSION_HEADER)
     if version is None or version == _CURRENT:
@@ -148,6 +158,10 @@ def _cloud_event_key(record: InboundRecord) -> str | None:
         return f"ce:{len(source)}:{source.decode()}{event_id.decode()}"
     except UnicodeDecodeError:
         raise Undecodable("bad_utf8", "ce_id or ce_source") from None
+
+
+def _unknown_fields(error: ValidationError) -> int:
+    return sum(each["type"] == "extra_forbidden" for each in _errors(error))
 
 
 def _errors(error: ValidationError) -> list[Any]:

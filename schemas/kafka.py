@@ -27,6 +27,14 @@ class InboundRecord(NamedTuple):
         """The last value of a header, since a forwarding hop appends."""
         return next((value for key, value in reversed(self.headers) if key == name), None)
 
+    @property
+    def size_bytes(self) -> int:
+        """All that its producer wrote."""
+        size = len(self.value or b"") + len(self.key or b"")
+        for name, value in self.headers:
+            size += len(name.encode()) + len(value)
+        return size
+
 
 class Record(NamedTuple):
     """A record to be written. It names its partition; only public topics carry a key."""

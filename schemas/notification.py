@@ -40,7 +40,12 @@ def _distinct(values: list[Any]) -> list[Any]:
     return values
 
 
-Channels = Annotated[list[Channel], Field(min_length=1), AfterValidator(_distinct)]
+Channels = Annotated[
+    list[Channel],
+    # The first wrong one will do: a record full of them would hold up its neighbours for a second.
+    Field(min_length=1, fail_fast=True),
+    AfterValidator(_distinct),
+]
 
 
 class InlineRecipient(Contract):

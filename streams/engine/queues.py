@@ -37,7 +37,7 @@ class SourceQueue:
         if not self.position.take(record.offset, record.timestamp_ms):
             return False
         self._records.append(record)
-        self._bytes += _size(record)
+        self._bytes += record.size_bytes
         if self._is_over():
             self._pause()
         return True
@@ -49,7 +49,7 @@ class SourceQueue:
         while self._records and len(records) < limit and size < MAX_POP_BYTES:
             record = self._records.popleft()
             records.append(record)
-            size += _size(record)
+            size += record.size_bytes
         self._bytes -= size
         return records, size
 
@@ -69,7 +69,3 @@ class SourceQueue:
         if not self._is_paused:
             self._is_paused = True
             self._control.pause(self.position.source)
-
-
-def _size(record: InboundRecord) -> int:
-    return len(record.value or b"") + len(record.key or b"")

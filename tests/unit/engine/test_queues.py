@@ -58,6 +58,17 @@ def test_a_batch_takes_few_large_records_and_one_at_least() -> None:
     assert sizes == [[MAX_POP_BYTES - 1, 10], [10, MAX_POP_BYTES * 3], [10]]
 
 
+def test_headers_count_as_much_as_values_do() -> None:
+    fetcher = Fetcher()
+    queue = queue_of(fetcher, max_bytes=2 * MAX_POP_BYTES)
+    header = ("h", bytes(MAX_POP_BYTES - 1))
+    for offset in range(3):
+        queue.push(InboundRecord(*PLACE, offset, 0, None, None, (header,)))
+
+    assert fetcher.told == ["pause"]
+    assert [len(queue.pop(100)[0]) for _ in range(3)] == [1, 1, 1]
+
+
 def test_what_was_taken_before_is_not_taken_again() -> None:
     queue = queue_of(Fetcher(), max_bytes=100)
 
