@@ -8,6 +8,7 @@ from aiokafka.structs import ConsumerRecord
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from schemas.kafka import InboundRecord, TopicPartition
+from streams.header_names import read_any_header_name
 from streams.names import Names
 
 Chunk = Sequence[ConsumerRecord[bytes, bytes]]
@@ -25,6 +26,7 @@ class Reader:
     """
 
     def __init__(self, *, names: Names, connection: Mapping[str, Any]) -> None:
+        read_any_header_name()  # of what anybody wrote
         self._names = names
         self._connection = connection
 

@@ -27,6 +27,7 @@ from streams.engine.ports import Lease
 from streams.engine.routes import Topology
 from streams.engine.runner import Bounds, Runner, RunnerSettings
 from streams.faust_app import FaustIntake, GroupSettings, build_app
+from streams.header_names import read_any_header_name
 from streams.lease import HeartbeatLease
 from streams.metrics import Metrics
 from streams.names import Names
@@ -183,6 +184,7 @@ class _Process:
             raise
 
     def _patch(self) -> None:
+        read_any_header_name()
         faust_patches.shorten_transaction_backoff()
         faust_patches.start_tables_at_once()
         faust_patches.beat_during_assignment()
