@@ -12,8 +12,9 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 from pydantic import TypeAdapter, ValidationError
 
+from schemas.instants import rfc3339
 from schemas.kafka import InboundRecord
-from schemas.notification import Message
+from schemas.notification import Control, Message
 from schemas.topics import ORIGIN_HEADERS, SCHEMA_VERSION_HEADER
 
 T = TypeVar("T")
@@ -99,6 +100,22 @@ class MessageDecoder(Decoder[MessageT]):
         return message
 
 
+class ControlDecoder(Decoder[Control]):
+    """Of controls, which are compacted: a record without a value resumes what its key names."""
+
+    def __init__(self, *, on_ignored: Callable[[str, int], None]) -> None:
+        super().__init__(TypeAdapter(Control), on_ignored=on_ignored)
+
+    def __call__(self, record: InboundRecord) -> Control:
+        if record.value is None:
+            return _resumed_by(record)
+        control = super().__call__(record)
+        # Compaction goes by the key: under another one, an old word would outlive a new one.
+        if record.key is not None and record.key != control.record_key():
+            raise Undecodable("invalid", "key: expected scope:name, as in the value")
+        return control
+
+
 def internal(decode: Callable[[bytes], T]) -> Callable[[InboundRecord], T]:
     """A decoder for records that we wrote ourselves; a failure is as undecodable as any."""
 
@@ -158,6 +175,15 @@ def _cloud_event_key(record: InboundRecord) -> str | None:
         return f"ce:{len(source)}:{source.decode()}{event_id.decode()}"
     except UnicodeDecodeError:
         raise Undecodable("bad_utf8", "ce_id or ce_source") from None
+
+
+def _resumed_by(record: InboundRecord) -> Control:
+    scope, _, name = (record.key or b"").decode(errors="replace").partition(":")
+    said = {"action": "resume", "scope": scope, "name": name}
+    try:
+        return Control.model_validate({**said, "occurred_at": rfc3339(record.timestamp_ms)})
+    except ValidationError:
+        raise Undecodable("null_value", "key: expected what to resume, as channel:sms") from None
 
 
 def _unknown_fields(error: ValidationError) -> int:

@@ -4,10 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import TypeAdapter
-
 from policies.stops import Scope
-from schemas.decode import Decoder, Undecodable
+from schemas.decode import ControlDecoder, Undecodable
 from schemas.ids import partition_of
 from schemas.instants import rfc3339
 from schemas.kafka import InboundRecord, Record, TopicPartition
@@ -15,7 +13,7 @@ from schemas.notification import Control
 from schemas.topics import CONTROLS
 from streams.reading import Reader, inbound
 
-_DECODE = Decoder(TypeAdapter(Control), on_ignored=lambda topic, count: None)
+_DECODE = ControlDecoder(on_ignored=lambda topic, count: None)
 
 
 def record_of(
@@ -53,10 +51,7 @@ async def paused(reader: Reader, *, partitions: int) -> Sequence[Control]:
 
 
 def _note(held: dict[bytes, Control], record: InboundRecord) -> None:
-    """As the workers do: a tombstone ends a pause, and what does not decode says nothing."""
-    if record.value is None:
-        held.pop(record.key or b"", None)
-        return
+    """As the workers do: what does not decode says nothing."""
     try:
         control = _DECODE(record)
     except Undecodable:

@@ -1,21 +1,21 @@
 """What the tails say, noted where senders look before each request.
 
-A record that does not decode is skipped here: `decide` reads the same record and makes a dead
+A record that does not decode is skipped here: the role `decide` reads it too and makes a dead
 letter of it. A misplaced one counts from where it was written, so its forwarded copy is not read.
 """
 
 from functools import partial
-from typing import Any, assert_never, get_args
+from typing import Any, assert_never
 
 from pydantic import TypeAdapter
 
-from policies.stops import Scope, StopList
+from policies.stops import StopList
 from schemas import ids, topics
-from schemas.decode import Decoder, Undecodable, internal
+from schemas.decode import ControlDecoder, Decoder, Undecodable, internal
 from schemas.delivery import Channel
 from schemas.instants import to_ms
 from schemas.kafka import InboundRecord
-from schemas.notification import Cancellation, Control
+from schemas.notification import Cancellation
 from schemas.recipient import (
     RECIPIENT_CHANGE,
     AddressReleased,
@@ -43,8 +43,6 @@ CALLED_OFF = (topics.NOTIFICATIONS_CANCELLED, topics.CONTROLS)
 STOPS = (*CALLED_OFF, topics.RECIPIENTS_CHANGED, topics.RECIPIENTS_DERIVED)
 """What senders tail."""
 
-_SCOPES: tuple[Scope, ...] = get_args(Scope)
-
 
 class StopFeed:
     """Called with each tailed record, in the order of its partition."""
@@ -55,7 +53,7 @@ class StopFeed:
         self._change: Decoder[RecipientChange] = _quiet(RECIPIENT_CHANGE)
         self._derived = internal(decode_derived)
         self._cancellation = _quiet(TypeAdapter(Cancellation))
-        self._control = _quiet(TypeAdapter(Control))
+        self._control = ControlDecoder(on_ignored=_ignore)
 
     def __call__(self, record: InboundRecord) -> None:
         try:
@@ -68,7 +66,8 @@ class StopFeed:
                 target_id = self._cancellation(record).target_id()
                 self._stops.note_cancelled(target_id, appended_ms=record.timestamp_ms)
             elif record.topic == topics.CONTROLS:
-                self._note_control(record)
+                word = self._control(record)
+                self._stops.note_control(word.scope, word.name, is_paused=word.action == "pause")
         except Undecodable:
             return
 
@@ -175,17 +174,10 @@ class StopFeed:
             case _:
                 assert_never(fact)
 
-    def _note_control(self, record: InboundRecord) -> None:
-        if record.value is None:  # a tombstone: the pause is forgotten
-            scope, _, name = (record.key or b"").decode(errors="replace").partition(":")
-            for known in _SCOPES:
-                if scope == known:
-                    self._stops.note_control(known, name, is_paused=False)
-            return
-        control = self._control(record)
-        self._stops.note_control(control.scope, control.name, is_paused=control.action == "pause")
+
+def _ignore(topic: str, count: int) -> None:
+    """Fields of a newer version are counted where `decide` reads the record, not here too."""
 
 
 def _quiet(contract: TypeAdapter[Any]) -> Decoder[Any]:
-    """Fields of a newer version are counted where the record is handled, not here too."""
-    return Decoder(contract, on_ignored=lambda topic, count: None)
+    return Decoder(contract, on_ignored=_ignore)

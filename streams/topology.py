@@ -18,6 +18,7 @@ from agents.keep_addresses import KeepAddresses
 from agents.keep_inbox import KeepInbox
 from agents.keep_recipients import KeepRecipients
 from agents.pace import Pace
+from agents.proofread import Proofread
 from agents.receipts import ReceiptWriter, Told
 from agents.reconsider import Reconsider
 from agents.release import Release
@@ -32,9 +33,9 @@ from policies.rules import Rules
 from policies.stops import StopList
 from schemas import topics
 from schemas.broadcast import decode_accepted
-from schemas.decode import Decoder, MessageDecoder, internal
+from schemas.decode import ControlDecoder, Decoder, MessageDecoder, internal
 from schemas.delivery import LANES, Body, Channel, Lane, decode_batch, decode_returned
-from schemas.notification import BroadcastRequest, NotificationRequest
+from schemas.notification import BroadcastRequest, Cancellation, NotificationRequest
 from schemas.recipient import RECIPIENT_CHANGE
 from schemas.recipient_events import decode_address_events, decode_derived, decode_import
 from streams.engine.routes import Source, Timer, Topology
@@ -110,10 +111,13 @@ def decide(settings: FlowSettings, stops: StopList) -> Topology:
     start = StartBroadcast(terms=terms)
     fan_out = FanOut(terms=terms, is_paused=is_paused)
     wake = Wake(terms=terms)
+    proofread = Proofread()
 
     change = Decoder(RECIPIENT_CHANGE, on_ignored=settings.on_ignored)
     ask = MessageDecoder(TypeAdapter(NotificationRequest), on_ignored=settings.on_ignored)
     announce = MessageDecoder(TypeAdapter(BroadcastRequest), on_ignored=settings.on_ignored)
+    call_off = Decoder(TypeAdapter(Cancellation), on_ignored=settings.on_ignored)
+    control = ControlDecoder(on_ignored=settings.on_ignored)
 
     return Topology(
         role=DECIDE,
@@ -129,6 +133,8 @@ def decide(settings: FlowSettings, stops: StopList) -> Topology:
             _internal(topics.DELIVERIES_RETURNED, reconsider, decode_returned, _USUAL),
             Source(topics.BROADCASTS_REQUESTED, accept, announce, _USUAL, take=_FEW),
             _internal(topics.BROADCASTS_ACCEPTED, start, decode_accepted, _USUAL),
+            Source(topics.NOTIFICATIONS_CANCELLED, proofread, call_off, _USUAL),
+            Source(topics.CONTROLS, proofread, control, _USUAL),
             _internal(
                 topics.RECIPIENTS_IMPORTED, keep_recipients, decode_import, _BULK, is_bulk=True
             ),

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from schemas.decode import (
     MAX_RECORD_BYTES,
+    ControlDecoder,
     Decoder,
     MessageDecoder,
     Undecodable,
@@ -16,7 +17,7 @@ from schemas.decode import (
     traceparent_of,
 )
 from schemas.delivery import DeliveryBatch, decode_batch, encode_batch
-from schemas.kafka import Headers
+from schemas.kafka import Headers, InboundRecord
 from schemas.notification import NotificationRequest
 from schemas.recipient import RECIPIENT_CHANGE
 from tests.unit.schemas.inbound import NORMAL, change, record, request
@@ -222,3 +223,44 @@ def test_a_large_record_within_the_bound_is_decoded() -> None:
     lines = ["x" * 1000] * 700
 
     assert decoder()(record(json.dumps(request(data={"a": lines})).encode())).data["a"] == lines
+
+
+def control(value: bytes | dict[str, Any] | None, *, key: bytes | None) -> InboundRecord:
+    if isinstance(value, dict):
+        value = json.dumps({"occurred_at": "2026-03-01T12:00:00Z"} | value).encode()
+    return InboundRecord("controls", 0, 0, 1_772_000_000_000, key, value)
+
+
+PAUSE = {"action": "pause", "scope": "channel", "name": "sms"}
+
+
+def test_a_control_without_a_value_resumes_what_its_key_names() -> None:
+    resumed = ControlDecoder(on_ignored=Ignored())(control(None, key=b"tenant:shop:eu"))
+
+    assert (resumed.action, resumed.scope, resumed.name) == ("resume", "tenant", "shop:eu")
+
+
+@pytest.mark.parametrize(
+    ("value", "key", "cause"),
+    [
+        (None, None, "null_value"),
+        (None, b"", "null_value"),
+        (None, b"sms", "null_value"),
+        (None, b"channels:sms", "null_value"),
+        (None, b"channel:", "null_value"),
+        (None, b"\xff:sms", "null_value"),
+        # Compaction would keep the wrong one of two words.
+        (PAUSE, b"sms", "invalid"),
+        (PAUSE, b"channel:email", "invalid"),
+        (PAUSE, b"", "invalid"),
+        (PAUSE | {"scope": "user"}, b"user:sms", "invalid"),
+        (b"{", b"channel:sms", "bad_json"),
+    ],
+)
+def test_a_control_that_nobody_could_obey_is_undecodable(
+    value: Any, key: bytes | None, cause: str
+) -> None:
+    with pytest.raises(Undecodable) as refused:
+        ControlDecoder(on_ignored=Ignored())(control(value, key=key))
+
+    assert refused.value.cause == cause
