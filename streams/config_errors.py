@@ -19,6 +19,14 @@ class ConfigInvalid(Exception):
         self.problems = tuple(problems)
 
 
+class ConfigurationRefused(Exception):
+    """Raised when the cluster is not what the configuration says; `problems` has a line a reason."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
 def lines(problems: Sequence[Problem]) -> list[str]:
     """One for each place, in the order of the file's sections."""
     first: dict[Place, str] = {}

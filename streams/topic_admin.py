@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from streams.config_errors import ConfigurationRefused
 from streams.names import Names
 from streams.topic_check import Difference, Found, differences, lines
 from streams.topics import Layout
@@ -16,14 +17,6 @@ from streams.topics import Layout
 _RETRY_SECONDS = 1.0
 _SETTLE_SECONDS = 30.0
 _SETTLE_TURN_SECONDS = 0.1
-
-
-class ConfigurationRefused(RuntimeError):
-    """Raised when the cluster is not what the configuration says; `str()` is a line a reason."""
-
-
-class TopicNotCreated(RuntimeError):
-    """Raised when the cluster refuses to create a topic; its text is the cluster's."""
 
 
 class TopicAdmin:
@@ -38,6 +31,9 @@ class TopicAdmin:
         """Create what is missing and wait until it is there; returns the names.
 
         What exists is left as it is: `check` says how it differs.
+
+        Raises:
+            ConfigurationRefused: the cluster does not let us; the words are its own.
         """
         existing = set(await self._client.list_topics())
         missing = [
@@ -111,7 +107,7 @@ def _created(answers: Sequence[Sequence[Any]]) -> list[str]:
         else:
             refused.append(f"{name}: {(told and told[0]) or for_code(code).__name__}")
     if refused:
-        raise TopicNotCreated("; ".join(refused))
+        raise ConfigurationRefused([f"the cluster refuses to create {each}" for each in refused])
     return created
 
 
@@ -154,7 +150,7 @@ async def require(
             break
         except (KafkaError, TimeoutError) as error:
             if isinstance(error, KafkaError) and not error.retriable:
-                raise ConfigurationRefused(f"Kafka refuses us: {error!r}") from None
+                raise ConfigurationRefused([f"Kafka refuses us: {error!r}"]) from None
             if not was_told:
                 # Not aiokafka's text: it repeats the address in Python's notation.
                 servers, kind = connection["bootstrap_servers"], type(error).__name__
@@ -163,5 +159,5 @@ async def require(
         await asyncio.sleep(_RETRY_SECONDS)
     refused = [difference for difference in found if difference.weight == "refused"]
     if refused:
-        raise ConfigurationRefused("\n".join(lines(refused)))
+        raise ConfigurationRefused(lines(refused))
     return found

@@ -40,7 +40,7 @@ from tables.store import StoreBudget, bytes_on_disk
 
 log = logging.getLogger("postrider.worker")
 
-EXIT_FAILED, EXIT_LOST, EXIT_CONFIG = 70, 75, 78
+EXIT_FAILED, EXIT_LOST = 70, 75
 PROBES_FILE = "probes.json"
 """In the slot's folder: where its probes listen."""
 

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 import yaml
 
-from streams.cli.options import CONFIG_FILE, AsJson, in_file, load_config, new_app
-from streams.config import EVERYTHING, ConfigInvalid
+from streams.cli.options import CONFIG_FILE, AsJson, load_config, new_app
+from streams.config import EVERYTHING
 
 app = new_app(has_subcommands=True)
 
@@ -33,11 +33,8 @@ def check(
 
     Faults are printed one a line, each with its place and what is expected there; exit code 2.
     """
-    loaded = load_config(file, role=None if without_secrets else EVERYTHING)
-    try:
-        _ = loaded.templates
-    except ConfigInvalid as error:
-        raise in_file(file, error) from None
+    role = None if without_secrets else EVERYTHING
+    loaded = load_config(file, role=role, with_templates=True)
     effective = loaded.masked()
     if as_json:
         effective = json.dumps(yaml.safe_load(effective), ensure_ascii=False, indent=2)

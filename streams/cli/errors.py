@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from streams.config_errors import ConfigInvalid
+from streams.config_errors import ConfigInvalid, ConfigurationRefused
 from streams.embedded_kafka import KafkaUnavailable
 
 EXIT_MISTAKE = 2
@@ -18,7 +18,7 @@ class Mistake(Exception):
 def words_for(error: Exception) -> Sequence[str]:
     """The lines to print; none for a bug."""
     match error:
-        case ConfigInvalid():
+        case ConfigInvalid() | ConfigurationRefused():
             return error.problems
         case Mistake() | KafkaUnavailable():
             return [str(error)]

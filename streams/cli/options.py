@@ -31,13 +31,21 @@ DataDir = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
-def load_config(path: Path, *, role: str | None = None, data_dir: Path | None = None) -> Config:
-    """As `streams.config.load`, each fault with the file it is in."""
+def load_config(
+    path: Path,
+    *,
+    role: str | None = None,
+    data_dir: Path | None = None,
+    with_templates: bool = False,
+) -> Config:
+    """As `streams.config.load`, each fault with the file it is in.
+
+    `with_templates` asks for every template too, before anything is started that would need one.
+    """
     try:
-        return load(path, role=role, data_dir=data_dir)
+        config = load(path, role=role, data_dir=data_dir)
+        if with_templates:
+            _ = config.templates
     except ConfigInvalid as error:
-        raise in_file(path, error) from None
-
-
-def in_file(path: Path, error: ConfigInvalid) -> ConfigInvalid:
-    return ConfigInvalid([f"{path}: {each}" for each in error.problems])
+        raise ConfigInvalid([f"{path}: {each}" for each in error.problems]) from None
+    return config

@@ -10,9 +10,8 @@ from typing import TypeVar
 import typer
 
 from streams.assembly import layout_of
-from streams.cli.errors import Mistake
 from streams.cli.options import CONFIG_FILE, AsJson, ConfigFile, DataDir, load_config, new_app
-from streams.topic_admin import TopicAdmin, TopicNotCreated, connected
+from streams.topic_admin import TopicAdmin, connected
 from streams.topic_check import Difference
 
 T = TypeVar("T")
@@ -35,10 +34,7 @@ def create(
 
     What exists is left as it is, so run it as often as you like.
     """
-    try:
-        created = _on_cluster(config, data_dir, TopicAdmin.create)
-    except TopicNotCreated as error:
-        raise Mistake(f"the cluster refuses topics: {error}") from None
+    created = _on_cluster(config, data_dir, TopicAdmin.create)
     if as_json:
         typer.echo(json.dumps({"created": created}))
         return

@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
+from streams.assembly import layout_of
 from streams.cli.errors import Mistake
 from streams.cli.options import CONFIG_FILE, ConfigFile, load_config, new_app
+from streams.config import EVERYTHING
 from streams.demo.ensemble import Ensemble, NotReady
 from streams.demo.run import create_topics
+from streams.topic_admin import require
 
 app = new_app()
 
@@ -26,6 +29,7 @@ def up(
 
     Where producers and a browser find them is printed once everything serves.
     """
+    load_config(config, role=EVERYTHING, data_dir=data_dir, with_templates=True)
     ensemble = Ensemble(
         config_file=config, data_dir=data_dir, say=lambda text: typer.echo(text, err=True)
     )
@@ -44,6 +48,12 @@ async def _run(ensemble: Ensemble, file: Path, data_dir: Path) -> None:
         await ensemble.start_sandbox()
         config = load_config(file, data_dir=data_dir)
         await create_topics(config)
+        await require(
+            config.kafka.connection(),
+            layout=layout_of(config),
+            names=config.kafka.names,
+            on_waiting=lambda why: typer.echo(why, err=True),
+        )
         await ensemble.start_workers()
         typer.echo(f"Kafka     {config.kafka.connection()['bootstrap_servers']}")
         typer.echo(f"sandbox   {ensemble.page}")

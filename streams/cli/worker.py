@@ -3,15 +3,18 @@
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
+from schemas.delivery import CHANNELS
 from streams import logs
 from streams.cli.errors import Mistake
 from streams.cli.options import CONFIG_FILE, ConfigFile, DataDir, load_config, new_app
-from streams.config import ConfigInvalid
-from streams.supervisor import SlotLock, SlotTaken, Supervisor
+from streams.config import Config
+from streams.config_errors import ConfigInvalid, ConfigurationRefused
+from streams.supervisor import EXIT_CONFIG, SlotLock, SlotTaken, Supervisor
+from streams.topic_admin import require
 from streams.topology import ROLES
 
 log = logging.getLogger("postrider.worker")
@@ -42,45 +45,43 @@ def worker(
     if role not in ROLES:
         raise Mistake(f"no role is called {role!r}: choose from {', '.join(ROLES)}")
     logs.configure(level=level.upper(), role=role, slot=str(slot))
-    if once:
-        sys.exit(_work(role, slot, config, data_dir))
-    _supervise(role, slot, config, data_dir, level)
+    try:
+        # Whatever is wrong with the file is told at once, even while Kafka is away.
+        loaded = load_config(config, role=role, data_dir=data_dir, with_templates=role in CHANNELS)
+        sys.exit(
+            _work(role, slot, loaded) if once else _supervise(role, slot, config, loaded, level)
+        )
+    except (ConfigInvalid, ConfigurationRefused) as refused:
+        for line in refused.problems:
+            print(f"postrider: {line}", file=sys.stderr)
+        sys.exit(EXIT_CONFIG)
 
 
-def _supervise(role: str, slot: int, config: Path, data_dir: Path | None, level: str) -> NoReturn:
-    loaded = load_config(config, role=role, data_dir=data_dir)  # a mistake is told at once
+def _supervise(role: str, slot: int, config: Path, loaded: Config, level: str) -> int:
     command = [sys.executable, "-m", "streams.cli", "worker", role, "--slot", str(slot), "--once"]
     command += ["--config", str(config), "--log-level", level]
     command += ["--data-dir", str(loaded.data_dir)]
     try:
         with SlotLock(loaded.data_dir / f"{role}-{slot}"):
-            sys.exit(Supervisor(command).run())
+            return Supervisor(command).run()
     except SlotTaken as taken:
         raise Mistake(str(taken)) from None
 
 
-def _work(role: str, slot: int, file: Path, data_dir: Path | None) -> int:
+def _work(role: str, slot: int, config: Config) -> int:
     # Imported here: Faust takes half a second, and a mistake in the file should be told at once.
     from streams.assembly import layout_of, plan_for, worker_settings
-    from streams.topic_admin import ConfigurationRefused, require
-    from streams.worker import EXIT_CONFIG, run
+    from streams.worker import run
 
-    try:
-        config = load_config(file, role=role, data_dir=data_dir)
-        settings = worker_settings(config, role=role, slot=slot)
+    async def check() -> None:
+        borne = await require(
+            config.kafka.connection(),
+            layout=layout_of(config),
+            names=config.kafka.names,
+            on_waiting=lambda why: log.warning("waiting for Kafka", extra={"why": why}),
+        )
+        for difference in borne:
+            log.warning("topic differs", extra={"what": str(difference)})
 
-        async def check() -> None:
-            borne = await require(
-                config.kafka.connection(),
-                layout=layout_of(config),
-                names=config.kafka.names,
-                on_waiting=lambda why: log.warning("waiting for Kafka", extra={"why": why}),
-            )
-            for difference in borne:
-                log.warning("topic differs", extra={"what": str(difference)})
-
-        return run(settings, plan_for(config, role=role), check=check)
-    except (ConfigInvalid, ConfigurationRefused) as refused:
-        for line in str(refused).splitlines():
-            print(f"postrider: {line}", file=sys.stderr)
-        return EXIT_CONFIG
+    settings = worker_settings(config, role=role, slot=slot)
+    return run(settings, plan_for(config, role=role), check=check)

@@ -10,9 +10,10 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from schemas import topics
+from streams.config_errors import ConfigurationRefused
 from streams.embedded_kafka import EmbeddedKafka
 from streams.names import Names
-from streams.topic_admin import ConfigurationRefused, TopicAdmin, require
+from streams.topic_admin import TopicAdmin, require
 from streams.topics import Layout
 
 LAYOUT = Layout(partitions=1, replication=1, min_insync_replicas=1)
