@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from aiokafka.structs import ConsumerRecord
@@ -14,13 +15,40 @@ from streams.names import changelog
 from streams.restore import ChangelogReader
 from tables.expiry import expires_ms_of
 from tables.packing import RowList, unpack_rows
-from tables.state import Kind, StoreDamaged
+from tables.state import ChangelogCut, Kind, StoreDamaged
 from tables.store import LocalStore, StoreBudget, destroy
 
 log = logging.getLogger("postrider.stores")
 
 _SWEEP_ROWS = 2000
 _TIDY_TOUCH_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Changelog:
+    """What the broker holds of one kind's rows: committed records with begin <= offset < end."""
+
+    kind: Kind
+    place: TopicPartition
+    begin: int
+    end: int
+
+    @property
+    def is_cut(self) -> bool:
+        """Time moves the beginning of a transient changelog, and only past rows that have expired;
+        that of a durable one nothing moves but a hand, since compaction does not."""
+        return self.kind is Kind.DURABLE and self.begin > 0
+
+    def refuse_if_cut(self) -> None:
+        if self.is_cut:
+            raise ChangelogCut(
+                f"{self} begins at {self.begin}, so a part of the state is gone, and no copy here "
+                "has it: bring one from another slot or a backup, or delete the topic and run "
+                "postrider topics create, to begin without anything that was known"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.place.topic}:{self.place.partition}"
 
 
 class PartitionFiles:
@@ -67,13 +95,14 @@ class PartitionFiles:
         self._stores[kind].apply(rows, offset)
 
     async def restore(self) -> RestoreReport:
+        """Raises `ChangelogCut` when all that is left, here and there, is a part of the state."""
         began = time.monotonic()
-        self._stores = [self._open(kind) for kind in Kind]
         places = [TopicPartition(changelog(self._role, kind), self._partition) for kind in Kind]
         bounds = await self._reader.bounds(places)
-        restored = await asyncio.gather(
-            *(self._restore(kind, places[kind], *bounds[places[kind]]) for kind in Kind)
-        )
+        changelogs = [_Changelog(kind, places[kind], *bounds[places[kind]]) for kind in Kind]
+        for each in changelogs:
+            self._open(each)
+        restored = await asyncio.gather(*map(self._restore, changelogs))
         self._touch(self._now_ms())
         return RestoreReport(rows=sum(restored), seconds=time.monotonic() - began)
 
@@ -101,50 +130,63 @@ class PartitionFiles:
     def _path(self, kind: Kind) -> Path:
         return self._folder / f"{self._role}-{kind.name.lower()}-{self._partition}"
 
-    def _open(self, kind: Kind) -> LocalStore:
+    def _open(self, changelog: _Changelog) -> None:
         try:
-            store = LocalStore(self._path(kind), self._budget)
+            store = LocalStore(self._path(changelog.kind), self._budget)
         except StoreDamaged as error:
-            log.warning("store damaged, rebuilding it from its changelog", extra=_said(str(error)))
-            return self._anew(kind)
+            self._begin_anew(changelog, f"damaged: {error}")
+            return
+        self._stores.append(store)
         if store.offset is None:
+            changelog.refuse_if_cut()
             # What is read from now on is as old as this, even if its restore never comes to an end.
             store.touch(self._now_ms())
+        elif store.offset >= changelog.end:
+            raise ChangelogCut(
+                f"{changelog} ends at {changelog.end}, and the copy of it in {store.path} holds what "
+                f"was written up to {store.offset}: the topic was made anew, or lost its end. The "
+                "copy may be the last one; delete it to go on with what the topic holds"
+            )
+        elif store.offset < changelog.begin - 1:
+            self._begin_anew(changelog, "behind the beginning of its changelog")
         elif not self._is_young(store):
-            log.warning("store too old, rebuilding it from its changelog", extra=_said(store.path))
-            store.close()
-            return self._anew(kind)
-        return store
+            self._begin_anew(changelog, "too old to know what was deleted since")
+        elif changelog.is_cut:
+            fields = {"changelog": str(changelog), "path": str(store.path)}
+            log.error("changelog was cut, and this copy is what is left of it", extra=fields)
 
-    def _anew(self, kind: Kind) -> LocalStore:
-        destroy(self._path(kind))
-        store = LocalStore(self._path(kind), self._budget)
+    def _begin_anew(self, changelog: _Changelog, why: str) -> None:
+        """Only where the changelog holds it all: a copy with a fault is better than none."""
+        changelog.refuse_if_cut()
+        path = self._path(changelog.kind)
+        fields = {"store": path.name, "why": why}
+        log.warning("rebuilding a store from its changelog", extra=fields)
+        for store in self._stores[changelog.kind :]:
+            store.close()
+        destroy(path)
+        store = LocalStore(path, self._budget)
         store.touch(self._now_ms())
-        return store
+        self._stores[changelog.kind :] = [store]
 
     def _is_young(self, store: LocalStore) -> bool:
         """Of an age that can be known: a clock that went back by days tells nothing."""
         touched_ms = store.touched_ms
         return touched_ms is not None and abs(self._now_ms() - touched_ms) <= self._max_age_ms
 
-    async def _restore(self, kind: Kind, place: TopicPartition, begin: int, end: int) -> int:
-        store = self._stores[kind]
-        if store.offset is not None and not begin - 1 <= store.offset < end:
-            log.warning("changelog cut or re-created, rebuilding", extra=_said(place.topic))
-            store.close()
-            store = self._stores[kind] = self._anew(kind)
-        start = begin if store.offset is None else store.offset + 1
+    async def _restore(self, changelog: _Changelog) -> int:
+        store, end = self._stores[changelog.kind], changelog.end
+        start = changelog.begin if store.offset is None else store.offset + 1
         if start >= end:
             return 0
         count = 0
 
         def sink(records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
             nonlocal count
-            rows = _rows_of(kind, records)
+            rows = _rows_of(changelog.kind, records)
             store.apply(rows, records[-1].offset)
             count += len(rows)
 
-        await self._reader.read(place, start, end, sink)
+        await self._reader.read(changelog.place, start, end, sink)
         if store.offset is None or store.offset < end - 1:
             store.apply([], end - 1)  # what is left were markers, or rows that compaction removed
         return count
@@ -154,7 +196,3 @@ def _rows_of(kind: Kind, records: Sequence[ConsumerRecord[bytes, bytes]]) -> Row
     if kind is Kind.DURABLE:
         return [(record.key, record.value) for record in records if record.key is not None]
     return [row for record in records if record.value for row in unpack_rows(record.value)]
-
-
-def _said(what: object) -> dict[str, str]:
-    return {"what": str(what)}

@@ -57,5 +57,10 @@ class StoreDamaged(StoreFailed):
     """Raised when what is on the disk is no store, or one with holes: only building it anew helps."""
 
 
+class ChangelogCut(StoreFailed):
+    """Raised when a changelog no longer holds all that a store is made of, so that building it anew
+    would leave a part out: positions, opt-outs, what was sent."""
+
+
 class StaleRows(StoreFailed):
     """Raised when rows not newer than what is stored were to be applied: a late owner."""

@@ -16,7 +16,7 @@ from streams.partition_files import PartitionFiles
 from streams.restore import ChangelogReader, Sink
 from tables.expiry import with_expiry
 from tables.packing import RowList
-from tables.state import Kind
+from tables.state import ChangelogCut, Kind
 from tables.store import StoreBudget
 from tests.integration.streams.desk import ROLE, Desk, transaction
 
@@ -65,7 +65,7 @@ class Shelf:
         self._reader_class = ChangelogReader
         try:
             return files, (await files.restore()).rows
-        except Unplugged:
+        except (Unplugged, ChangelogCut):
             files.close()
             raise
 
@@ -91,6 +91,15 @@ def shelf(desk: Desk, tmp_path: Path) -> Iterator[Shelf]:
 
 def rows_of(files: PartitionFiles) -> list[list[tuple[bytes, bytes]]]:
     return [files.scan(kind, b"\x01", b"\xff", 10_000) for kind in BOTH]
+
+
+def why_rebuilt(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was said, as a warning, of each store that was built anew."""
+    return [
+        vars(each)["why"]
+        for each in caplog.records
+        if "rebuilding a store" in each.message and each.levelno == logging.WARNING
+    ]
 
 
 async def commit(
@@ -179,32 +188,74 @@ async def test_a_changelog_that_ends_in_markers_is_known_to_be_read_to_its_end(
     assert files.get(Kind.DURABLE, b"k2") == b""
 
 
-async def test_a_store_behind_the_first_offset_of_its_changelog_is_rebuilt(
+async def cut(desk: Desk, topic: str, before_offset: int) -> None:
+    await desk.admin.delete_records({desk.place(topic): RecordsToDelete(before_offset)})
+
+
+async def test_a_transient_store_behind_what_time_has_left_of_its_changelog_is_rebuilt(
     desk: Desk, shelf: Shelf, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await commit(desk, durable=[(b"gone", b"1")])
+    value = with_expiry(0, b"")
+    await commit(desk, transient=[(b"gone", value)])
     files, _ = await shelf.restored()
     files.close()
+    await commit(desk, transient=[(b"expired", value)])
+    await commit(desk, transient=[(b"held", value)])
+    await cut(desk, TRANSIENT, before_offset=4)
+
+    files, _ = await shelf.restored()
+    assert files.scan(Kind.TRANSIENT, b"\x01", b"\xff", 9) == [(b"held", value)]
+    assert why_rebuilt(caplog) == ["behind the beginning of its changelog"]
+
+
+@pytest.mark.parametrize("disk", ["behind", "lost", "damaged", "too old"])
+async def test_a_durable_changelog_that_was_cut_is_never_taken_for_the_state(
+    desk: Desk, shelf: Shelf, disk: str
+) -> None:
+    await commit(desk, durable=[(b"opt-out", b"1")])
+    if disk == "behind":
+        (await shelf.restored())[0].close()
     await commit(desk, durable=[(b"cut", b"2")])
     await commit(desk, durable=[(b"held", b"3")])
-    await desk.admin.delete_records({desk.place(DURABLE): RecordsToDelete(before_offset=4)})
+    if disk != "behind":
+        (await shelf.restored())[0].close()
+    await cut(desk, DURABLE, before_offset=4)
+    if disk == "damaged":
+        shelf.damage()
+    if disk == "too old":
+        shelf.now_ms += MAX_AGE_MS + 1
 
-    files, _ = await shelf.restored()
-    assert files.scan(Kind.DURABLE, b"\x01", b"\xff", 9) == [(b"held", b"3")]
-    assert "changelog cut or re-created" in caplog.text
+    with pytest.raises(ChangelogCut, match="decide-durable-changelog:0 begins at 4, so a part of"):
+        await shelf.restored("another disk" if disk == "lost" else "disk")
 
 
-async def test_a_store_ahead_of_its_changelog_is_rebuilt(
+async def test_a_copy_that_had_all_of_a_changelog_that_was_cut_goes_on_and_says_so_loudly(
     desk: Desk, shelf: Shelf, caplog: pytest.LogCaptureFixture
 ) -> None:
+    await commit(desk, durable=[(b"opt-out", b"1")])
     files, _ = await shelf.restored()
-    files.apply(Kind.DURABLE, [(b"of another topic", b"1")], 400)
     files.close()
-    await commit(desk, durable=[(b"k", b"1")])
+    await cut(desk, DURABLE, before_offset=2)
+    await commit(desk, durable=[(b"later", b"2")])
 
     files, _ = await shelf.restored()
-    assert files.scan(Kind.DURABLE, b"\x01", b"\xff", 9) == [(b"k", b"1")]
-    assert "changelog cut or re-created" in caplog.text
+    assert files.get_many(Kind.DURABLE, [b"opt-out", b"later"]) == [b"1", b"2"]
+    (told,) = (each for each in caplog.records if "changelog was cut" in each.message)
+    assert told.levelno == logging.ERROR
+
+
+@pytest.mark.parametrize("kind", BOTH)
+async def test_a_store_ahead_of_its_changelog_is_kept_and_nothing_goes_on(
+    desk: Desk, shelf: Shelf, kind: Kind
+) -> None:
+    await commit(desk, transient=[(b"k", with_expiry(0, b""))], durable=[(b"k", b"1")])
+    files, _ = await shelf.restored()
+    files.apply(kind, [(b"of a topic that was deleted", b"1")], 400)
+    files.close()
+
+    for _ in range(2):  # whoever is started again, too
+        with pytest.raises(ChangelogCut, match=r"ends at 2, and the copy of it in .* up to 400"):
+            await shelf.restored()
 
 
 async def test_a_damaged_store_is_rebuilt_and_said_loudly(
@@ -219,7 +270,7 @@ async def test_a_damaged_store_is_rebuilt_and_said_loudly(
     files, count = await shelf.restored()
     assert rows_of(files) == expected
     assert count == 2
-    assert [r.levelno for r in caplog.records if "damaged" in r.message] == [logging.WARNING] * 2
+    assert [why[:9] for why in why_rebuilt(caplog)] == ["damaged: "] * 2
 
 
 async def test_a_store_too_old_to_know_what_was_deleted_is_rebuilt(
@@ -248,7 +299,7 @@ async def test_a_store_whose_first_restore_was_cut_short_grows_old_from_its_begi
     shelf.now_ms += MAX_AGE_MS + 1
     _, count = await shelf.restored()
     assert count == 2, "all was read again"
-    assert "too old" in caplog.text
+    assert why_rebuilt(caplog)[0].startswith("too old")
 
 
 async def test_a_store_from_the_future_is_as_good_as_one_too_old(
@@ -262,7 +313,7 @@ async def test_a_store_from_the_future_is_as_good_as_one_too_old(
     shelf.now_ms -= 10 * MAX_AGE_MS
     _, count = await shelf.restored()
     assert count == 1
-    assert "too old" in caplog.text
+    assert why_rebuilt(caplog)[0].startswith("too old")
 
 
 async def test_a_store_in_use_does_not_grow_old(desk: Desk, shelf: Shelf) -> None:
