@@ -109,12 +109,18 @@ class _Consumer(driver.Consumer):
         }
 
     async def _wait_next_records(self, timeout: float) -> Any:
-        """Faust sleeps for a whole second when every partition is paused."""
+        """What was fetched, whatever is paused by now.
+
+        Faust would drop the rest of a fetch as soon as its partition is paused, though the fetcher
+        has passed it: those records would never come again. And it sleeps for a whole second
+        when every partition is paused.
+        """
         if self.flow_active and not self._get_active_partitions():
             self.not_waiting_next_records.set()
             await asyncio.sleep(_PARKED_SECONDS)
-            return {}, set()
-        return await super()._wait_next_records(timeout)
+            return {}, None
+        records, _ = await super()._wait_next_records(timeout)
+        return records, None
 
 
 class _NoProducer(driver.Producer):

@@ -6,6 +6,7 @@ A test that fails on "upstream" after an upgrade says that the patch is needless
 import asyncio
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -138,7 +139,7 @@ async def test_a_consumer_whose_partitions_are_all_paused_looks_again_at_once() 
     assert upstream.slept == [1], "upstream"
 
     ours: Any = _Parked()
-    assert await faust_app._Consumer._wait_next_records(ours, timeout=1.0) == ({}, set())
+    assert await faust_app._Consumer._wait_next_records(ours, timeout=1.0) == ({}, None)
     assert ours.slept == []
 
 
@@ -244,6 +245,35 @@ async def test_reading_begins_at_our_positions_and_not_at_the_groups_offsets() -
 
     assert ours.sought == [{TP("t", 0): 3, TP("t", 1): 0}]
     assert nothing.sought == [], "between two assignments there is nowhere to go"
+
+
+async def _fetched_while_pausing(consumer: Any, place: TP) -> list[object]:
+    """What comes of one fetch of five records whose partition is paused after the second."""
+
+    async def fetch(**_: object) -> dict[TP, list[object]]:
+        return {place: [1, 2, 3, 4, 5]}
+
+    consumer._getmany, consumer.highwater = fetch, lambda _: 0
+    consumer._to_message = lambda _, record: record
+    consumer._set_active_tps({place})
+    came = []
+    async for _, record in consumer.getmany(timeout=1.0):
+        came.append(record)
+        if record == 2:
+            consumer.pause_partitions([place])
+    return came
+
+
+async def test_what_was_fetched_already_comes_though_its_partition_is_paused_meanwhile(
+    desk: Desk, tmp_path: Path
+) -> None:
+    upstream: Any = _app(tmp_path, desk).consumer
+    upstream._wait_next_records = partial(driver.Consumer._wait_next_records, upstream)
+    ours: Any = _app(tmp_path, desk).consumer
+    place = TP(OUT, 0)
+
+    assert await _fetched_while_pausing(upstream, place) == [1, 2], "upstream"
+    assert await _fetched_while_pausing(ours, place) == [1, 2, 3, 4, 5]
 
 
 def _app(tmp_path: Path, desk: Desk) -> faust_app.RoleApp:
