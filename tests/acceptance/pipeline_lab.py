@@ -8,23 +8,28 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
 
 from sandbox.ledger import read_ledger
 from sandbox.process import SandboxProcess
 from schemas import topics
+from schemas.dead_letter import DeadLetter, decode_dead_letter
 from schemas.ids import partition_of
+from schemas.kafka import Headers
 from schemas.receipt import Receipt, decode_receipt
 from streams.config import Config, load
 from streams.demo.run import create_topics
 from streams.topology import DECIDE, ROLES
+from streams.worker import PROBES_FILE
 
 PARTITIONS = 4
 CONFIG = Path("faust.yaml")
@@ -33,11 +38,22 @@ CONFIG = Path("faust.yaml")
 class Pipeline:
     """Workers by role, on topics of their own."""
 
-    def __init__(self, *, bootstrap: str, folder: Path) -> None:
+    def __init__(
+        self,
+        *,
+        bootstrap: str,
+        folder: Path,
+        file: Path = CONFIG,
+        roles: Collection[str] = ROLES,
+    ) -> None:
         self.folder = folder
+        self._file = file
+        self._roles = roles
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self.environment = {
             **os.environ,
+            "POSTRIDER_CONFIG": str(file),
+            "POSTRIDER_METRICS_PORT": "0",
             "KAFKA_BOOTSTRAP": bootstrap,
             "KAFKA_REPLICATION": "1",
             "POSTRIDER_TOPIC_PREFIX": f"p{uuid.uuid4().hex[:8]}.",
@@ -48,23 +64,24 @@ class Pipeline:
         }
         self.sandbox = SandboxProcess(folder / "sandbox")
         self.receipts: list[Receipt] = []
+        self.letters: list[DeadLetter] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
         await self.sandbox.start()
-        self.config: Config = load(CONFIG, environment=self.environment, data_dir=self.folder)
+        self.config: Config = load(self._file, environment=self.environment, data_dir=self.folder)
         await create_topics(self.config)
         self.producer = AIOKafkaProducer(**self.config.kafka.connection(), acks="all")
         await self.producer.start()
         self.consumer = AIOKafkaConsumer(
-            self.config.kafka.names.physical(topics.RECEIPTS),
+            *map(self.config.kafka.names.physical, (topics.RECEIPTS, topics.DEAD_LETTERS)),
             **self.config.kafka.connection(),
             auto_offset_reset="earliest",
             isolation_level="read_committed",
         )
         await self.consumer.start()
-        self._tasks.append(asyncio.create_task(self._read_receipts()))
-        for role in ROLES:
+        self._tasks.append(asyncio.create_task(self._read_what_comes_out()))
+        for role in self._roles:
             self.start(role)
 
     async def close(self) -> None:
@@ -99,6 +116,40 @@ class Pipeline:
         code = self.workers[role].wait(40)
         self.start(role)
         return code
+
+    async def append(
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        partition: int,
+        key: bytes | None = None,
+        headers: Headers = (),
+    ) -> RecordMetadata:
+        """Exactly this record, where it says; returns once it is acknowledged."""
+        return await self.producer.send_and_wait(
+            self.config.kafka.names.physical(topic), value, key, partition, headers=list(headers)
+        )
+
+    def metrics(self, role: str) -> dict[str, float]:
+        """What a worker tells of itself now, by name and labels as Prometheus writes them."""
+        port = json.loads((self.folder / f"{role}-0" / PROBES_FILE).read_text())["port"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, _, value in pairs}
+
+    async def until_ready(self) -> None:
+        """Until every worker has taken its partitions over; fails when one has ended instead."""
+        for role, worker in self.workers.items():
+            while not await asyncio.to_thread(self._is_ready, role):
+                assert worker.poll() is None, (self.folder / f"{role}.log").read_text()
+                await asyncio.sleep(0.2)  # another process, which tells nobody
+
+    def _is_ready(self, role: str) -> bool:
+        with contextlib.suppress(OSError, ValueError):  # it does not listen yet
+            return self.metrics(role)[f'postrider_ready{{role="{role}",slot="0"}}'] == 1.0
+        return False
 
     async def put(self, topic: str, said: Mapping[str, Any]) -> None:
         user_id = said["user_id"]
@@ -159,15 +210,20 @@ class Pipeline:
             if entry.status < 300 and entry.delivery_id
         )
 
-    async def _read_receipts(self) -> None:
+    async def _read_what_comes_out(self) -> None:
+        letters = self.config.kafka.names.physical(topics.DEAD_LETTERS)
         while True:
-            for records in (await self.consumer.getmany(timeout_ms=300)).values():
-                self.receipts += [decode_receipt(record.value) for record in records]
+            for place, records in (await self.consumer.getmany(timeout_ms=300)).items():
+                if place.topic == letters:
+                    self.letters += [decode_dead_letter(record.value) for record in records]
+                else:
+                    self.receipts += [decode_receipt(record.value) for record in records]
 
 
 @contextlib.asynccontextmanager
-async def pipeline(bootstrap: str, folder: Path) -> AsyncIterator[Pipeline]:
-    opened = Pipeline(bootstrap=bootstrap, folder=folder)
+async def pipeline(bootstrap: str, folder: Path, **options: Any) -> AsyncIterator[Pipeline]:
+    """`options`: as of `Pipeline`."""
+    opened = Pipeline(bootstrap=bootstrap, folder=folder, **options)
     await opened.open()
     try:
         yield opened
