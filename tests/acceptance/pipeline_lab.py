@@ -110,10 +110,14 @@ class Pipeline:
         self.workers[role].wait()
         self.start(role)
 
+    def stop(self, role: str) -> int:
+        """A clean stop; returns the exit code."""
+        self.workers[role].terminate()
+        return self.workers[role].wait(40)
+
     def terminate(self, role: str) -> int:
         """A clean restart; the exit code of the life that ended."""
-        self.workers[role].terminate()
-        code = self.workers[role].wait(40)
+        code = self.stop(role)
         self.start(role)
         return code
 
