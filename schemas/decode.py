@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from schemas.instants import rfc3339
 from schemas.kafka import InboundRecord
 from schemas.notification import Control, Message
+from schemas.printing import printable
 from schemas.topics import ORIGIN_HEADERS, SCHEMA_VERSION_HEADER
 
 T = TypeVar("T")
@@ -124,7 +125,7 @@ def internal(decode: Callable[[bytes], T]) -> Callable[[InboundRecord], T]:
             raise Undecodable("null_value")
         try:
             return decode(record.value)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Undecodable("invalid", str(error)) from None
 
     return decoder
@@ -197,9 +198,7 @@ def _errors(error: ValidationError) -> list[Any]:
 def _undecodable(value: bytes, error: ValidationError) -> Undecodable:
     errors = _errors(error)
     kinds = {e["type"] for e in errors}
-    detail = "; ".join(
-        f"{_path(e['loc'])}{e['msg'].removeprefix('Value error, ')}" for e in errors[:3]
-    )
+    detail = "; ".join(f"{_path(e['loc'])}{_said(e)}" for e in errors[:3])
     if "too_deep" in kinds:
         return Undecodable("too_deep", detail)
     if "json_invalid" not in kinds:
@@ -216,5 +215,13 @@ def _undecodable(value: bytes, error: ValidationError) -> Undecodable:
 def _path(location: tuple[str | int, ...]) -> str:
     path = ""
     for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part[:64]}"
+        path += f"[{part}]" if isinstance(part, int) else f".{printable(part[:64])}"
     return f"{path.removeprefix('.')}: " if path else ""
+
+
+def _said(error: Any) -> str:
+    """What is expected; pydantic repeats a tag, which may be anything a producer wrote."""
+    message: str = error["msg"].removeprefix("Value error, ")
+    if error["type"] != "union_tag_invalid":
+        return message
+    return f"Input tag does not match{message.partition('does not match')[2]}"

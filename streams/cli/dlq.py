@@ -12,6 +12,7 @@ import typer
 
 from policies.clock import SystemClock
 from schemas.dead_letter import DeadLetter
+from schemas.printing import printable
 from schemas.topics import DEAD_LETTERS
 from streams.cli.clients import producing
 from streams.cli.errors import Mistake
@@ -110,10 +111,12 @@ def show(
         return
     for name, value in said.items():
         if value not in ("", []):
-            typer.echo(f"{name:<12} {', '.join(value) if isinstance(value, list) else value}")
+            text = ", ".join(value) if isinstance(value, list) else str(value)
+            typer.echo(f"{name:<12} {printable(text)}")
     typer.echo("original")
     is_text = isinstance(content, str)
-    typer.echo(content if is_text else json.dumps(content, indent=2, ensure_ascii=False))
+    text = content if is_text else json.dumps(content, indent=2, ensure_ascii=False)
+    typer.echo(printable(text, keep="\n\t"))
 
 
 @app.command()

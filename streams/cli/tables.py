@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from schemas.printing import printable
+
 
 def show_table(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str]) -> None:
     """On stdout. A pipe gets each value whole, with the columns named in its first line."""
@@ -25,4 +27,4 @@ def show_table(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str]) -> 
 
 
 def _text(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else printable(str(value))

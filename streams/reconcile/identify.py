@@ -68,7 +68,7 @@ def _asked(record: InboundRecord, decode: MessageDecoder[Any]) -> _Asked | None:
     try:
         if record.header(_CLOUD_EVENT_ID) is None:
             return _decode_asked(record.value)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass
     try:
         message = decode(record)

@@ -3,6 +3,7 @@
 One pipeline of real workers for all; each test has users of its own.
 """
 
+import asyncio
 import hashlib
 import json
 import zlib
@@ -23,9 +24,13 @@ from schemas.dead_letter import DeadLetter
 from schemas.ids import partition_of
 from schemas.kafka import Headers
 from schemas.receipt import Receipt
+from streams.demo.lag import Lag
 from streams.embedded_kafka import EmbeddedKafka
+from streams.reconcile import reconcile
+from streams.topology import ROLES
 from tests.acceptance.pipeline_lab import PARTITIONS, Pipeline, pipeline
 from tests.integration.streams.raw_headers import append_raw
+from tests.mutations import USERS, records
 
 # Five workers start for the first of them.
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
@@ -36,6 +41,14 @@ SECONDS = 60
 MEGABYTE = 1024 * 1024
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 NOW = "2026-11-24T12:00:00Z"
+FUZZ = {
+    topics.RECIPIENTS_CHANGED: 80,
+    **dict.fromkeys(topics.REQUESTED.values(), 50),
+    topics.BROADCASTS_REQUESTED: 15,
+    topics.NOTIFICATIONS_CANCELLED: 30,
+    topics.CONTROLS: 30,
+}
+"""Records of each topic."""
 
 
 def a_file(folder: Path) -> Path:
@@ -542,3 +555,53 @@ async def test_a_broadcast_that_asks_in_vain_is_rejected_with_its_traceparent(
     (receipt,) = found()
     assert (receipt.status, receipt.reason) == ("rejected", "unknown_type")
     assert receipt.traceparent == TRACE
+
+
+async def at_rest(opened: Pipeline) -> None:
+    """Until every role has read all there is, nothing is on its way, and no worker has anything to
+    add."""
+    lag = Lag(connection=opened.config.kafka.connection(), names=opened.config.kafka.names)
+    await lag.start()
+    calm = 0
+    async with asyncio.timeout(3 * SECONDS):
+        while calm < 3:
+            assert all(worker.poll() is None for worker in opened.workers.values())
+            told = len(opened.receipts), len(opened.letters)
+            await asyncio.sleep(0.7)  # the groups' offsets are written once a second
+            is_waiting = any(each.status == "queued" for each in opened.latest().values())
+            is_calm = told == (len(opened.receipts), len(opened.letters)) and not is_waiting
+            calm = calm + 1 if is_calm and not await lag.waiting() else 0
+    await lag.close()
+
+
+async def test_rubbish_that_nobody_thought_of_ends_nobody_and_each_record_has_an_answer(
+    opened: Pipeline,
+) -> None:
+    for number in range(USERS):
+        user_id = f"user-{number}"
+        for said in (
+            change(user_id, "recipient_updated", email=f"{user_id}@example.org"),
+            change(
+                user_id, "device_registered", device_id="d", token=f"t-{number}", platform="ios"
+            ),
+            change(user_id, "audience_joined", audience="fans"),
+        ):
+            await write(opened, topics.RECIPIENTS_CHANGED, said)
+    paused: set[tuple[int, bytes]] = set()
+
+    for topic, count in FUZZ.items():
+        for each in records(topic, count, seed=1, partitions=PARTITIONS):
+            await opened.append(
+                topic, each.value, partition=each.partition, key=each.key, headers=each.headers
+            )
+            if topic == topics.CONTROLS and each.key is not None:
+                paused.add((each.partition, each.key))
+    for partition, key in paused:
+        await opened.append(topics.CONTROLS, None, partition=partition, key=key)
+    await at_rest(opened)
+
+    balance = await reconcile(opened.config)
+    assert balance.holds, balance.lines()
+    for role in ROLES:
+        errors = [name for name in opened.metrics(role) if "stage_errors_total" in name]
+        assert not errors, f"a stage of {role} raised: {errors}"

@@ -225,6 +225,18 @@ def test_a_large_record_within_the_bound_is_decoded() -> None:
     assert decoder()(record(json.dumps(request(data={"a": lines})).encode())).data["a"] == lines
 
 
+def test_the_detail_holds_no_value_nor_what_a_terminal_would_obey() -> None:
+    changes = Decoder(RECIPIENT_CHANGE, on_ignored=Ignored())
+
+    with pytest.raises(Undecodable) as field:
+        decoder()(record(request(**{"\x1b[2J\nall is well": 1})))
+    with pytest.raises(Undecodable) as tag:
+        changes(record(change("hunter2-at-example")))
+
+    assert field.value.detail == r"\x1b[2J\nall is well: Extra inputs are not permitted"
+    assert tag.value.detail.startswith("Input tag does not match any of the expected tags: 'reci")
+
+
 def control(value: bytes | dict[str, Any] | None, *, key: bytes | None) -> InboundRecord:
     if isinstance(value, dict):
         value = json.dumps({"occurred_at": "2026-03-01T12:00:00Z"} | value).encode()

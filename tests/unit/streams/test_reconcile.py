@@ -256,7 +256,17 @@ class TestIdentity:
         assert identify_broadcast(bare, place) == (ids.broadcast_id_from_origin(*place), "")
 
     def test_what_no_request_can_be_read_from_has_none(self) -> None:
-        for value in (None, b"", b"[]", b"{}", b'{"user_id":7}', b"\xff"):
+        deep = b'{"data":' + b"[" * 9_000 + b"]" * 9_000 + b"}"
+        for value in (
+            None,
+            b"",
+            b"[]",
+            b"{}",
+            b'{"user_id":7}',
+            b"\xff",
+            b'{"user_id":"\xff"}',
+            deep,
+        ):
             record = InboundRecord(TOPIC, 1, 2, 3, None, value)
             assert identify_request(record, Origin(TOPIC, 1, 2, 3)) is None
 

@@ -47,7 +47,17 @@ def test_all_data_of_a_type_that_nobody_knows_is_covered() -> None:
     assert shown["data"] == {"a": COVERED}
 
 
-@pytest.mark.parametrize("value", [b'{"code": "s3cret"', b"\xff s3cret", b'["s3cret"]'])
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"code": "s3cret"',
+        b"\xff s3cret",
+        b'["s3cret"]',
+        # What Python would take for JSON, and could not print.
+        b'{"code": "\\ud800 s3cret"}',
+        b'{"code": "s3cret", "data": ' + b"[" * 600 + b"]" * 600 + b"}",
+    ],
+)
 def test_what_is_no_request_is_hidden_unless_revealed(value: bytes) -> None:
     assert original(of_record(value), RULES, reveal=False) == HIDDEN
     assert SECRET in original(of_record(value), RULES, reveal=True)
