@@ -3,32 +3,42 @@
 One pipeline of real workers for all; each test has users of its own.
 """
 
-import asyncio
 import hashlib
 import json
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import pytest_asyncio
 import yaml
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
-from aiokafka.structs import TopicPartition
 
 from sandbox.ledger import read_ledger
 from schemas import ids, topics
-from schemas.dead_letter import DeadLetter
 from schemas.ids import partition_of
 from schemas.kafka import Headers
 from schemas.receipt import Receipt
-from streams.demo.lag import Lag
 from streams.embedded_kafka import EmbeddedKafka
 from streams.reconcile import reconcile
 from streams.topology import ROLES
 from tests.acceptance.pipeline_lab import PARTITIONS, Pipeline, pipeline
+from tests.acceptance.producing import (
+    NOW,
+    SECONDS,
+    Place,
+    at_rest,
+    change,
+    forwarded_records,
+    forwarded_so_far,
+    letters_at,
+    of_status,
+    order,
+    told,
+    write,
+)
 from tests.integration.streams.raw_headers import append_raw
 from tests.mutations import USERS, records
 
@@ -37,10 +47,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)
 
 NORMAL = topics.REQUESTED["normal"]
 FOR_SHOPS = "orders.of.shops"
-SECONDS = 60
 MEGABYTE = 1024 * 1024
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-NOW = "2026-11-24T12:00:00Z"
 FUZZ = {
     topics.RECIPIENTS_CHANGED: 80,
     **dict.fromkeys(topics.REQUESTED.values(), 50),
@@ -69,81 +77,6 @@ async def opened(
     async with pipeline(kafka.bootstrap, folder, file=a_file(folder)) as lab:
         await lab.until_ready()
         yield lab
-
-
-class Place(NamedTuple):
-    """Where a record was appended."""
-
-    topic: str
-    partition: int
-    offset: int
-
-
-def order(user_id: str, key: str = "", **fields: Any) -> dict[str, Any]:
-    """A request that needs nobody's address: it goes into the inbox."""
-    said = {
-        "user_id": user_id, "type": "order_confirmed", "channels": ["in_app"],
-        "data": {"order_id": "7", "total": "1 EUR"},
-    }  # fmt: skip
-    return said | ({"idempotency_key": key} if key else {}) | fields
-
-
-def change(user_id: str, kind: str, **fields: Any) -> dict[str, Any]:
-    return {
-        "user_id": user_id, "change": kind, "source": "producer", "occurred_at": NOW, **fields
-    }  # fmt: skip
-
-
-async def write(
-    opened: Pipeline,
-    topic: str,
-    said: Mapping[str, Any] | bytes | None,
-    *,
-    partition: int | None = None,
-    headers: Headers = (),
-    key: bytes | None = None,
-) -> Place:
-    """To the user's partition, if it names one and no other is asked for."""
-    if partition is None:
-        user_id = said.get("user_id") if isinstance(said, Mapping) else None
-        partition = partition_of(user_id, PARTITIONS) if user_id else 0
-    value = json.dumps(said).encode() if isinstance(said, Mapping) else said
-    if value is None and key is None:
-        key = b"anybody"  # a record without either is nothing
-    at = await opened.append(topic, value, partition=partition, key=key, headers=headers)
-    return Place(topic, partition, at.offset)
-
-
-async def told(
-    opened: Pipeline, user_id: str, is_enough: Callable[[list[Receipt]], bool]
-) -> list[Receipt]:
-    """The user's receipts, in the order they were written, once these are enough."""
-
-    def found() -> list[Receipt]:
-        return [each for each in opened.receipts if each.user_id == user_id]
-
-    await opened.until(lambda: is_enough(found()), within_seconds=SECONDS)
-    assert is_enough(found()), f"only these were told of {user_id}: {found()}"
-    return found()
-
-
-def of_status(receipts: list[Receipt], status: str) -> list[Receipt]:
-    return [each for each in receipts if each.status == status]
-
-
-async def letters_at(opened: Pipeline, places: list[Place]) -> dict[Place, DeadLetter]:
-    """The dead letters of these records; there is exactly one of each."""
-
-    def found() -> list[tuple[Place, DeadLetter]]:
-        return [
-            (at, each)
-            for each in opened.letters
-            if (at := Place(each.topic, each.partition, each.offset)) in places
-        ]
-
-    await opened.until(lambda: len(found()) >= len(places), within_seconds=SECONDS)
-    assert sorted(at for at, _ in found()) == sorted(places)
-    return dict(found())
 
 
 def nested(levels: int) -> bytes:
@@ -256,32 +189,6 @@ async def test_a_header_whose_name_is_no_text_changes_nothing(opened: Pipeline) 
     (letter,) = (await letters_at(opened, [Place(NORMAL, partition, at.offset + 1)])).values()
     assert [each.traceparent for each in of_status(receipts, "sent")] == [TRACE, ""]
     assert letter.headers == [("\\xff\\xfe", b"2"), ("none", b"")]
-
-
-async def forwarded_records(opened: Pipeline, topic: str) -> list[Any]:
-    """All that was ever forwarded of a topic, as it is on Kafka."""
-    name = opened.config.kafka.names.physical(topics.forwarded(topic))
-    places = [TopicPartition(name, number) for number in range(PARTITIONS)]
-    found: list[Any] = []
-    async with AIOKafkaConsumer(
-        **opened.config.kafka.connection(),
-        isolation_level="read_committed",
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    ) as consumer:
-        consumer.assign(places)
-        ends = await consumer.end_offsets(places)
-        for place in places:
-            consumer.seek(place, 0)
-            while await consumer.position(place) < ends[place]:
-                found += (await consumer.getmany(place, timeout_ms=100)).get(place, [])
-    return found
-
-
-def forwarded_so_far(opened: Pipeline, topic: str) -> float:
-    labels = f'role="decide",slot="0",topic="{topic}"'
-    counted = opened.metrics("decide")
-    return counted.get(f"postrider_records_forwarded_total{{{labels}}}", 0.0)
 
 
 async def test_a_misplaced_record_is_forwarded_once_and_decided_as_where_it_was_written(
@@ -555,23 +462,6 @@ async def test_a_broadcast_that_asks_in_vain_is_rejected_with_its_traceparent(
     (receipt,) = found()
     assert (receipt.status, receipt.reason) == ("rejected", "unknown_type")
     assert receipt.traceparent == TRACE
-
-
-async def at_rest(opened: Pipeline) -> None:
-    """Until every role has read all there is, nothing is on its way, and no worker has anything to
-    add."""
-    lag = Lag(connection=opened.config.kafka.connection(), names=opened.config.kafka.names)
-    await lag.start()
-    calm = 0
-    async with asyncio.timeout(3 * SECONDS):
-        while calm < 3:
-            assert all(worker.poll() is None for worker in opened.workers.values())
-            told = len(opened.receipts), len(opened.letters)
-            await asyncio.sleep(0.7)  # the groups' offsets are written once a second
-            is_waiting = any(each.status == "queued" for each in opened.latest().values())
-            is_calm = told == (len(opened.receipts), len(opened.letters)) and not is_waiting
-            calm = calm + 1 if is_calm and not await lag.waiting() else 0
-    await lag.close()
 
 
 async def test_rubbish_that_nobody_thought_of_ends_nobody_and_each_record_has_an_answer(
