@@ -10,6 +10,8 @@ from streams.topics import Layout, RetentionBound, Topic, retention_bounds
 Weight = Literal["refused", "unsafe", "note"]
 """No worker starts with it; it may lose or repeat something; it is a choice that is allowed."""
 
+_NAMED = 3
+"""Topics that a line names; `postrider topics check` names them all."""
 _MORE_IS_FINE = (
     "delete.retention.ms",
     "max.message.bytes",
@@ -59,14 +61,20 @@ def differences(layout: Layout, names: Names, found: Mapping[str, Found]) -> lis
 
 
 def lines(found: Sequence[Difference]) -> list[str]:
-    """For a person: one line each, but a single one for all topics that are missing."""
-    missing = [each for each in found if each.setting == "topic"]
-    others = [str(each) for each in found if each.setting != "topic"]
-    if len(missing) < 2:
-        return [str(each) for each in missing] + others
-    named = ", ".join(each.topic for each in missing[:3])
-    more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-    return [f"topics are missing: {named}{more}: {missing[0].advice}", *others]
+    """For a person: a line for each thing to do, however many topics it is to be done to."""
+    alike: dict[tuple[str, str, str, str], list[str]] = {}
+    for each in found:
+        key = (each.setting, each.expected, each.found, each.advice)
+        alike.setdefault(key, []).append(each.topic)
+    return [
+        f"{_named(topics)}: {setting} is {actual}, expected {expected}: {advice}"
+        for (setting, expected, actual, advice), topics in alike.items()
+    ]
+
+
+def _named(topics: Sequence[str]) -> str:
+    more = f" and {len(topics) - _NAMED} more" if len(topics) > _NAMED else ""
+    return ", ".join(topics[:_NAMED]) + more
 
 
 def _of_topic(

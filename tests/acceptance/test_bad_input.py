@@ -131,7 +131,9 @@ async def test_rubbish_in_the_middle_of_a_partition_is_a_dead_letter_each_and_it
         assert numbers == list(range(len(RUBBISH))), f"{status} once each, and in order"
 
 
-async def test_more_rubbish_than_one_transaction_takes_ends_nobody(opened: Pipeline) -> None:
+async def test_more_rubbish_than_a_queue_and_a_transaction_take_ends_nobody_and_loses_nothing(
+    opened: Pipeline,
+) -> None:
     large = b"rubbish " * 25_000
     headers: Headers = (("h", b"x" * 15_000),)
 

@@ -107,14 +107,8 @@ def test_everything_on_one_machine_is_refused_in_a_line_before_any_of_it_is_star
 @pytest.mark.parametrize(
     ("other", "told"),
     [
-        (
-            {"POSTRIDER_PARTITIONS": "4"},
-            "notifications.requested.critical: partitions is 2, expected 4: the number is for life",
-        ),
-        (
-            {"KAFKA_REPLICATION": "3"},
-            "receipts: replication is 1, expected 3: add replicas with kafka-reassign-partitions.sh",
-        ),
+        ({"POSTRIDER_PARTITIONS": "4"}, "partitions is 2, expected 4: the number is for life"),
+        ({"KAFKA_REPLICATION": "3"}, "replication is 1, expected 3: add replicas with kafka-re"),
     ],
     ids=["partitions", "replication"],
 )
@@ -134,7 +128,7 @@ async def test_a_worker_refuses_a_cluster_that_is_laid_out_otherwise(
     ended = postrider("worker", "decide", "--config", str(file), environment=installed | other)
 
     assert ended.returncode == EXIT_CONFIG
-    lines = ended.stderr.splitlines()
-    assert any(line.startswith(f"postrider: {prefix}{told}") for line in lines), ended.stderr
-    assert all(line.startswith(f"postrider: {prefix}") for line in lines), "nothing but reasons"
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"postrider: {prefix}notifications.requested.critical, ")
+    assert told in line
     assert not list((tmp_path / "data").glob("*/stores")), "it took partitions over"

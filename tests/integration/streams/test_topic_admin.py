@@ -102,7 +102,7 @@ async def test_creating_leaves_a_topic_that_exists_as_it_is(cluster: Cluster) ->
 
 
 async def test_a_start_is_refused_where_topics_are_missing(cluster: Cluster) -> None:
-    with pytest.raises(ConfigurationRefused, match="topics are missing"):
+    with pytest.raises(ConfigurationRefused, match="topic is missing"):
         await require(cluster.connection, layout=LAYOUT, names=cluster.names, on_waiting=print)
 
 

@@ -175,5 +175,18 @@ def test_the_gravest_difference_comes_first() -> None:
 def test_an_empty_cluster_is_told_in_one_line() -> None:
     (line,) = lines(differences(LAYOUT, NAMES, {}))
 
-    assert line.startswith("topics are missing: eu.notifications.requested.critical, ")
-    assert line.endswith(f" and {len(LAYOUT.topics()) - 3} more: run postrider topics create")
+    assert line.startswith("eu.notifications.requested.critical, eu.notifications.requested, eu.")
+    assert line.endswith(
+        f" and {len(LAYOUT.topics()) - 3} more: topic is missing, expected there: "
+        "run postrider topics create"
+    )
+
+
+def test_a_cluster_laid_out_otherwise_is_told_in_one_line_for_each_thing_to_do() -> None:
+    found = {name: replace(each, partitions=4) for name, each in cluster().items()}
+    found["eu.receipts"] = replace(found["eu.receipts"], replication=1)
+
+    partitions, replication = lines(differences(LAYOUT, NAMES, found))
+
+    assert "partitions is 4, expected 8: the number is for life" in partitions
+    assert replication.startswith("eu.receipts: replication is 1, expected 3: add replicas")
