@@ -12,6 +12,11 @@ from streams.config_shape import KafkaShape, SecurityShape
 from streams.names import Names
 
 EMBEDDED = "embedded"
+REQUEST_TIMEOUT_MS = 10_000
+"""Of every request and every attempt to connect. A connection to a machine that vanished, or one
+that waits in the queue of a broker that hangs, says nothing: only this ends it. aiokafka's 40 s
+are more than a session: a heartbeat on such a connection would cost the membership. As long as a
+transaction may last, so that a broker that is only slow is not asked twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,10 @@ class KafkaSettings:
         Raises:
             ConfigInvalid: the embedded Kafka is meant and has never run, or a file of TLS is bad.
         """
-        arguments: dict[str, Any] = {"bootstrap_servers": self._servers()}
+        arguments: dict[str, Any] = {
+            "bootstrap_servers": self._servers(),
+            "request_timeout_ms": REQUEST_TIMEOUT_MS,
+        }
         security = self.shape.security
         if security.protocol != "PLAINTEXT":
             arguments["security_protocol"] = security.protocol

@@ -62,8 +62,12 @@ class _Thread(driver.AIOKafkaConsumerThread):
         app: Any = self.app
         conf = app.conf
         self._assignor = app.assignor  # the co-partitioned one, in spite of no tables
+        session_ms = int(conf.broker_session_timeout * 1000)
+        patience_ms = app.connection.get("request_timeout_ms", session_ms)
+        # A heartbeat that is not answered must be sent again on another connection in time.
+        timeout = {"request_timeout_ms": min(patience_ms, session_ms // 2)}
         return aiokafka.AIOKafkaConsumer(
-            **app.connection,
+            **{**app.connection, **timeout},
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,
             partition_assignment_strategy=[self._assignor],
@@ -74,7 +78,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
             max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
             max_partition_fetch_bytes=_FETCH_BYTES,
             fetch_max_wait_ms=200,
-            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            session_timeout_ms=session_ms,
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
         )

@@ -54,6 +54,13 @@ class HeartbeatLease:
         while not self.is_good():
             await self._renewed.wait()
 
+    async def wait_until_renewed(self) -> None:
+        """Until a heartbeat sent from now on was answered: nobody else has been given our
+        partitions so far. Somebody whose membership is lost waits here until the process ends."""
+        now = self._now_seconds()
+        while self._sent_at < now:
+            await self._renewed.wait()
+
     def _wake(self) -> None:
         self._renewed.set()
         self._renewed.clear()

@@ -2,7 +2,10 @@
 ends when the last record is a transaction marker."""
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -11,13 +14,17 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 
 from schemas.kafka import TopicPartition
 from streams.names import Names
+from streams.patience import patiently
 
 Bounds = Mapping[TopicPartition, tuple[int, int]]
 Sink = Callable[[Sequence[ConsumerRecord[bytes, bytes]]], None]
 
+log = logging.getLogger("postrider.stores")
+
 _FETCH_BYTES = 4 * 1024 * 1024
 _READS_AT_ONCE = 8
 """Each may hold a fetch and the rows decoded from it: what a take-over of many partitions costs."""
+_STUCK_SECONDS = 60.0
 
 
 class ChangelogReader:
@@ -29,22 +36,27 @@ class ChangelogReader:
         self._turns = asyncio.Semaphore(_READS_AT_ONCE)
 
     async def bounds(self, places: Collection[TopicPartition]) -> Bounds:
-        """First offset held and committed end of each; (0, 0) for an empty one."""
-        consumer = self._consumer()
-        await consumer.start()
+        """First offset held and high watermark of each; (0, 0) for an empty one."""
+        consumer = self._consumer("read_uncommitted")
+        await patiently(consumer.start)
         try:
             kafka_places = {self._kafka(place): place for place in places}
-            begins = await consumer.beginning_offsets(list(kafka_places))
-            ends = await consumer.end_offsets(list(kafka_places))
+            begins = await patiently(partial(consumer.beginning_offsets, list(kafka_places)))
+            ends = await patiently(partial(consumer.end_offsets, list(kafka_places)))
         finally:
             await consumer.stop()
         return {place: (begins[key], ends[key]) for key, place in kafka_places.items()}
 
     async def read(self, place: TopicPartition, start: int, end: int, sink: Sink) -> None:
-        """Hand every committed record with start <= offset < end to `sink`, in chunks."""
+        """Hand every committed record with start <= offset < end to `sink`, in chunks.
+
+        Waits at an open transaction until it ends. In a changelog there is none, since its only
+        writer was just fenced: where the broker has lost the end of one (KAFKA-20734), what lies
+        behind it counts as soon as the next one ends, and must not be left out.
+        """
         async with self._turns:
-            consumer = self._consumer()
-            await consumer.start()
+            consumer = self._consumer("read_committed")
+            await patiently(consumer.start)
             try:
                 await self._read(consumer, self._kafka(place), start, end, sink)
             finally:
@@ -60,8 +72,19 @@ class ChangelogReader:
     ) -> None:
         consumer.assign([partition])
         consumer.seek(partition, start)
+        moved_at, reached = time.monotonic(), start
         # Trailing markers are no records: the position passes them, so it tells the end.
-        while await consumer.position(partition) < end:
+        while (position := await consumer.position(partition)) < end:
+            now = time.monotonic()
+            if position > reached:
+                moved_at, reached = now, position
+            elif now - moved_at > _STUCK_SECONDS:
+                moved_at = now
+                log.error(
+                    "changelog waits at a transaction that nobody ends",
+                    extra={"topic": partition.topic, "partition": partition.partition,
+                           "offset": position},
+                )  # fmt: skip
             chunks = await consumer.getmany(partition, timeout_ms=500)
             records = [record for record in chunks.get(partition, ()) if record.offset < end]
             if records:
@@ -71,13 +94,13 @@ class ChangelogReader:
     def _kafka(self, place: TopicPartition) -> KafkaPartition:
         return KafkaPartition(self._names.physical(place.topic), place.partition)
 
-    def _consumer(self) -> AIOKafkaConsumer:
+    def _consumer(self, isolation: str) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
             **self._connection,
             enable_auto_commit=False,
             # An offset that is gone must raise: skipping rows would be running on partial state.
             auto_offset_reset="none",
-            isolation_level="read_committed",
+            isolation_level=isolation,
             max_partition_fetch_bytes=_FETCH_BYTES,
             fetch_max_bytes=8 * _FETCH_BYTES,
             fetch_max_wait_ms=100,

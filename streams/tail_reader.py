@@ -1,14 +1,15 @@
 """`KafkaTailReader`: whole topics from the beginning of what is retained, without a group."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaTimeoutError
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from schemas.kafka import InboundRecord, TopicPartition
 from streams.names import Names
+from streams.patience import into_log, patiently
 
 _READ_MS = 200
 
@@ -32,25 +33,22 @@ class KafkaTailReader:
         ]
         self._names = names
         self._connection = connection
+        self._tell = into_log(connection)
         self._positions: dict[TopicPartition, int] = {}
 
     async def start(self) -> None:
         self._consumer = self._new_consumer("read_committed")
         self._asker = self._new_consumer("read_uncommitted")
-        await self._consumer.start()
-        await self._asker.start()
+        await patiently(self._consumer.start)
+        await patiently(self._asker.start)
         self._consumer.assign(self._places)
         await self._consumer.seek_to_beginning(*self._places)
 
     async def ends(self) -> Mapping[TopicPartition, int]:
-        while True:
-            try:
-                ends = await self._asker.end_offsets(self._places)
-            except KafkaTimeoutError:
-                # A broker that is away is waited out: the tail grows stale, which holds all calls.
-                # Ending the process would put those in doubt whose answers are still to come.
-                continue
-            return {self._logical(place): end for place, end in ends.items()}
+        # A broker that is away is waited out: the tail grows stale, which holds all calls. Ending
+        # the process would put those in doubt whose answers are still to come.
+        ends = await patiently(partial(self._asker.end_offsets, self._places), self._tell)
+        return {self._logical(place): end for place, end in ends.items()}
 
     def position(self, place: TopicPartition) -> int:
         return self._positions.get(place, 0)

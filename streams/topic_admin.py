@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -11,11 +11,13 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from streams.config_errors import ConfigurationRefused
 from streams.names import Names
+from streams.patience import Tell, patiently
 from streams.topic_check import Difference, Found, differences, lines
 from streams.topics import Layout
 
-_RETRY_SECONDS = 1.0
 _SETTLE_SECONDS = 30.0
+_CREATE_TIMEOUT_MS = 60_000
+"""Of a request that creates all topics of an installation, the largest that there is."""
 _SETTLE_TURN_SECONDS = 0.1
 
 
@@ -120,6 +122,15 @@ async def connected(
     Raises:
         KafkaConnectionError: nobody answers.
     """
+    patient = {**connection, "request_timeout_ms": _CREATE_TIMEOUT_MS}
+    async with _connected(patient, layout=layout, names=names) as admin:
+        yield admin
+
+
+@contextlib.asynccontextmanager
+async def _connected(
+    connection: Mapping[str, Any], *, layout: Layout, names: Names
+) -> AsyncIterator[TopicAdmin]:
     client = AIOKafkaAdminClient(**connection)
     try:
         await client.start()
@@ -133,30 +144,24 @@ async def require(
     *,
     layout: Layout,
     names: Names,
-    on_waiting: Callable[[str], None],
+    tell: Tell,
 ) -> list[Difference]:
     """What a worker asks of the cluster before it starts; returns the differences it can bear.
 
-    A broker that is away is waited for; `on_waiting` is told once why.
+    A broker that is away is waited for.
 
     Raises:
         ConfigurationRefused: the topics are not as the configuration says.
     """
-    was_told = False
-    while True:
-        try:
-            async with connected(connection, layout=layout, names=names) as admin:
-                found = await admin.check()
-            break
-        except (KafkaError, TimeoutError) as error:
-            if isinstance(error, KafkaError) and not error.retriable:
-                raise ConfigurationRefused([f"Kafka refuses us: {error!r}"]) from None
-            if not was_told:
-                # Not aiokafka's text: it repeats the address in Python's notation.
-                servers, kind = connection["bootstrap_servers"], type(error).__name__
-                on_waiting(f"no answer of Kafka at {servers}: {kind}")
-                was_told = True
-        await asyncio.sleep(_RETRY_SECONDS)
+
+    async def check() -> list[Difference]:
+        async with _connected(connection, layout=layout, names=names) as admin:
+            return await admin.check()
+
+    try:
+        found = await patiently(check, tell)
+    except KafkaError as error:
+        raise ConfigurationRefused([f"Kafka refuses us: {error!r}"]) from None
     refused = [difference for difference in found if difference.weight == "refused"]
     if refused:
         raise ConfigurationRefused(lines(refused))

@@ -10,7 +10,7 @@ without an epoch for each transaction.
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import ProducerFenced
@@ -20,6 +20,7 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 from schemas.kafka import Record
 from streams.engine.ports import Committed, Lease, Transaction
 from streams.names import Names, changelog
+from streams.patience import patiently
 from tables.packing import RowList, pack_rows
 from tables.state import Kind
 
@@ -34,8 +35,12 @@ class Fenced(RuntimeError):
     """Raised when somebody else has initialised the partition's producer: we lost it."""
 
 
-class LeaseLost(RuntimeError):
-    """Raised when a producer was renewed and the lease no longer says that we own the partition."""
+class OwnersLease(Lease, Protocol):
+    """What a `KafkaLog` needs of the group's lease."""
+
+    async def wait_until_renewed(self) -> None:
+        """Until a heartbeat sent from now on was answered: nobody else owns the partition yet."""
+        ...
 
 
 class _Appended(Protocol):
@@ -58,7 +63,7 @@ class KafkaLog:
         partition: int,
         names: Names,
         connection: Mapping[str, Any],
-        lease: Lease,
+        lease: OwnersLease,
         on_committed: Callable[[float], None] = lambda seconds: None,
         monotonic_seconds: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -86,7 +91,7 @@ class KafkaLog:
         )
         self._count_end_requests(producer)
         try:
-            await producer.start()
+            await patiently(producer.start)
         except BaseException:
             await producer.stop()
             raise
@@ -97,16 +102,15 @@ class KafkaLog:
     async def commit(self, transaction: Transaction) -> Committed:
         if self._end_requests > 1 or self._monotonic_seconds() - self._last_at > _RENEW_SECONDS:
             await self._renew()
-        assert self._producer is not None, "commit before start"
-        self._end_requests = 0
         began = self._monotonic_seconds()
         try:
-            committed = await self._commit(self._producer, transaction)
-        except Exception as error:
-            # Some call says so itself; whichever came next may say something else about the dead.
-            if any(isinstance(e, ProducerFenced) for e in (error, _what_ended(self._producer))):
-                raise Fenced(f"{self._role}-{self._partition}") from error
-            raise
+            committed = await self._attempt(transaction)
+        except Fenced:
+            # By a new owner, or by the broker, which aborts a transaction that takes too long, as
+            # when it was away meanwhile: then the partition is still ours, and we do it again.
+            await self._lease.wait_until_renewed()
+            await self._renew()
+            committed = await self._attempt(transaction)
         self._last_at = self._monotonic_seconds()
         self._on_committed(self._last_at - began)
         return committed
@@ -121,12 +125,24 @@ class KafkaLog:
         """A new producer in place of the old one.
 
         Initialising fences whoever owns the partition now. If that were another worker, ours
-        would be stale memory writing again: so the lease must still be good *after* it.
+        would be stale memory writing again: so the lease must be good *after* it. After a broker
+        was away it is not yet; a heartbeat makes it good, or ends the process.
         """
         await self.close()
         await self.start()
-        if not self._lease.is_good():
-            raise LeaseLost(f"{self._role}-{self._partition}")
+        await self._lease.wait_until_good()
+
+    async def _attempt(self, transaction: Transaction) -> Committed:
+        """Raises `Fenced` when it is certain that nothing of it was or will be committed."""
+        assert self._producer is not None, "commit before start"
+        self._end_requests = 0
+        try:
+            return await self._commit(self._producer, transaction)
+        except Exception as error:
+            # Some call says so itself; whichever came next may say something else about the dead.
+            if any(isinstance(e, ProducerFenced) for e in (error, _what_ended(self._producer))):
+                raise Fenced(f"{self._role}-{self._partition}") from error
+            raise
 
     async def _commit(self, producer: AIOKafkaProducer, transaction: Transaction) -> Committed:
         await producer.begin_transaction()
@@ -152,30 +168,26 @@ class KafkaLog:
     ) -> int:
         """Append in order, one batch after the other; returns the last record's offset.
 
-        One appender a partition: aiokafka's `send_batch` starves concurrent callers.
+        Each is acknowledged before the next is handed over: aiokafka gives up one that waits for
+        longer than a request may take, which it does while the broker is away.
         """
-        futures: list[tuple[asyncio.Future[_Appended], int]] = []
         builder, count = producer.create_batch(), 0
         for record in records:
             if not _add(builder, record):
-                futures.append((await self._send(producer, builder, place), count))
+                await self._send(producer, builder, place)
                 builder, count = producer.create_batch(), 0
                 _add(builder, record)  # the first always fits: how large it may be is the broker's
             count += 1
-        futures.append((await self._send(producer, builder, place), count))
-        for future, _ in futures:
-            await future
-        last, count = futures[-1]
-        offset = last.result().offset
+        offset = await self._send(producer, builder, place)
         if offset < 0:  # a resent batch whose first answer was lost, and its metadata with it
             raise RuntimeError(f"the broker did not say where it appended to {place}")
         return offset + count - 1
 
-    async def _send(
-        self, producer: AIOKafkaProducer, builder: Any, place: KafkaPartition
-    ) -> "asyncio.Future[_Appended]":
+    async def _send(self, producer: AIOKafkaProducer, builder: Any, place: KafkaPartition) -> int:
+        """The offset of the batch's first record."""
         sent = await producer.send_batch(builder, place.topic, partition=place.partition)
-        return cast("asyncio.Future[_Appended]", sent)
+        appended: _Appended = await sent
+        return appended.offset
 
     def _changelog_records(self, kind: Kind, rows: RowList) -> list[Record]:
         topic = changelog(self._role, kind)

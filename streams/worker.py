@@ -22,7 +22,7 @@ import uvloop
 
 from policies.clock import SystemClock
 from schemas.kafka import TopicPartition
-from streams import faust_patches
+from streams import faust_patches, kafka_patches
 from streams.engine.ports import Lease
 from streams.engine.routes import Topology
 from streams.engine.runner import Bounds, Runner, RunnerSettings
@@ -35,7 +35,7 @@ from streams.observer import WorkerObserver
 from streams.partition_files import PartitionFiles
 from streams.probes import Probes
 from streams.restore import ChangelogReader
-from streams.transactions import Fenced, KafkaLog, LeaseLost
+from streams.transactions import Fenced, KafkaLog
 from tables.store import StoreBudget, bytes_on_disk
 
 log = logging.getLogger("postrider.worker")
@@ -189,6 +189,9 @@ class _Process:
         faust_patches.start_tables_at_once()
         faust_patches.beat_during_assignment()
         faust_patches.watch_membership(self._lease, self._membership_lost)
+        kafka_patches.survive_a_broker_that_is_away()
+        kafka_patches.keep_batches()
+        kafka_patches.wait_for_rebalances(self._settings.group.rebalance_seconds + 5.0)
 
     def _membership_lost(self) -> None:
         """From the consumer's thread. Without partitions there is nothing to lose."""
@@ -287,7 +290,7 @@ class _FaustWorker(faust.Worker):
 
 def die(error: BaseException) -> NoReturn:
     """End this process now: its memory may be ahead of Kafka, or its partitions somebody else's."""
-    code = EXIT_LOST if isinstance(error, Fenced | LeaseLost | MembershipLost) else EXIT_FAILED
+    code = EXIT_LOST if isinstance(error, Fenced | MembershipLost) else EXIT_FAILED
     log.critical("worker ends", extra={"cause": f"{type(error).__name__}: {error}", "code": code})
     if code == EXIT_FAILED:
         log.error("the cause", exc_info=error)

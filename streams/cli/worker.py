@@ -71,6 +71,7 @@ def _supervise(role: str, slot: int, config: Path, loaded: Config, level: str) -
 def _work(role: str, slot: int, config: Config) -> int:
     # Imported here: Faust takes half a second, and a mistake in the file should be told at once.
     from streams.assembly import layout_of, plan_for, worker_settings
+    from streams.patience import into_log
     from streams.worker import run
 
     async def check() -> None:
@@ -78,7 +79,7 @@ def _work(role: str, slot: int, config: Config) -> int:
             config.kafka.connection(),
             layout=layout_of(config),
             names=config.kafka.names,
-            on_waiting=lambda why: log.warning("waiting for Kafka", extra={"why": why}),
+            tell=into_log(config.kafka.connection()),
         )
         for difference in borne:
             log.warning("topic differs", extra={"what": str(difference)})

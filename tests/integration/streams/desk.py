@@ -1,5 +1,6 @@
 """A desk: topics of its own for each test, and a look at what readers of them would see."""
 
+import asyncio
 import gc
 import uuid
 from typing import Any
@@ -22,14 +23,20 @@ OUT = "deliveries"
 class GivenLease:
     """A lease that is whatever the test says."""
 
-    def __init__(self) -> None:
-        self.good = True
+    def __init__(self, *, good: bool = True) -> None:
+        self.good = good
+        self.is_waited_for = asyncio.Event()
 
     def is_good(self) -> bool:
         return self.good
 
     async def wait_until_good(self) -> None:
-        raise AssertionError("nobody waits for a lease here")
+        while not self.good:
+            self.is_waited_for.set()
+            await asyncio.sleep(0.01)  # the test sets it
+
+    async def wait_until_renewed(self) -> None:
+        await self.wait_until_good()
 
 
 class Desk:
@@ -71,11 +78,11 @@ class Desk:
         self._logs.append(log)
         return log
 
-    def producer(self) -> AIOKafkaProducer:
-        """One that shares the partition's transactional id: what an earlier owner left behind."""
+    def producer(self, transactional_id: str = "") -> AIOKafkaProducer:
+        """By default it has the partition's transactional id: what an earlier owner left behind."""
         return AIOKafkaProducer(
             bootstrap_servers=self.bootstrap,
-            transactional_id=self.names.transactional_id(ROLE, 0),
+            transactional_id=transactional_id or self.names.transactional_id(ROLE, 0),
             transaction_timeout_ms=10_000,
         )
 

@@ -11,7 +11,8 @@ from types import TracebackType
 
 _HEAD = struct.Struct(">ihhi")
 """Of a request: size, kind, version, correlation id."""
-PRODUCE, ADD_PARTITIONS, END_TRANSACTION = 0, 24, 26
+PRODUCE, FIND_COORDINATOR, JOIN_GROUP = 0, 10, 11
+ADD_PARTITIONS, END_TRANSACTION = 24, 26
 
 
 class HeldRequest:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from schemas.outcome import Accepted, Outcome, Unknown
 from streams import logs
+from streams.config_kafka import REQUEST_TIMEOUT_MS
 from streams.engine.ports import Lease
 from streams.engine.routes import Topology
 from streams.engine.runner import RunnerSettings
@@ -71,7 +72,7 @@ def main() -> int:
             data_dir=Path(folder),
         ),
         names=Names(prefix),
-        connection={"bootstrap_servers": bootstrap},
+        connection={"bootstrap_servers": bootstrap, "request_timeout_ms": REQUEST_TIMEOUT_MS},
         runner=RunnerSettings(max_open_calls=64),
         lease_margin_seconds=1.0,
     )

@@ -1,5 +1,6 @@
 """R3 on a real Kafka: local stores come back equal to the committed changelog, or are rebuilt."""
 
+import asyncio
 import logging
 import random
 from collections.abc import Iterator, Sequence
@@ -118,6 +119,25 @@ async def abort(desk: Desk) -> None:
             topic = desk.names.physical(changelog(ROLE, kind))
             await dead.send_and_wait(topic, key=b"k1", value=b"never committed", partition=0)
         await dead.abort_transaction()
+
+
+async def test_a_restore_leaves_nothing_out_that_lies_in_an_open_transaction(
+    desk: Desk, shelf: Shelf
+) -> None:
+    await commit(desk, durable=[(b"k1", b"before")])
+    async with desk.producer("of a broker that lost the end of a transaction") as unended:
+        await unended.begin_transaction()
+        topic = desk.names.physical(DURABLE)
+        await unended.send_and_wait(topic, key=b"k2", value=b"open", partition=0)
+
+        restoring = asyncio.create_task(shelf.restored())
+        done, _ = await asyncio.wait([restoring], timeout=1)
+        assert not done
+
+        await unended.commit_transaction()
+    files, _ = await restoring
+
+    assert files.get(Kind.DURABLE, b"k2") == b"open"
 
 
 async def test_a_wiped_disk_comes_back_equal_to_the_one_that_was_written_all_along(

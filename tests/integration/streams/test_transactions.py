@@ -9,11 +9,12 @@ import pytest
 from aiokafka.errors import MessageSizeTooLargeError, ProducerFenced
 
 from streams.embedded_kafka import EmbeddedKafka
+from streams.engine.ports import Committed
 from streams.names import changelog
-from streams.transactions import Fenced, KafkaLog, LeaseLost
+from streams.transactions import Fenced, KafkaLog
 from tables.packing import unpack_rows
 from tables.state import Kind
-from tests.integration.streams.desk import OUT, ROLE, Desk, transaction
+from tests.integration.streams.desk import OUT, ROLE, Desk, GivenLease, transaction
 from tests.integration.streams.kafka_proxy import (
     ADD_PARTITIONS,
     END_TRANSACTION,
@@ -76,13 +77,23 @@ async def test_a_record_that_the_broker_refuses_takes_its_transaction_with_it(de
     assert await desk.values(DURABLE) == []
 
 
+async def _wait_until_it_only_waits_for_its_lease(
+    lease: GivenLease, committing: "asyncio.Task[Committed]"
+) -> None:
+    """In a process it ends there: the next heartbeat tells that the membership is lost."""
+    await lease.is_waited_for.wait()
+    committing.cancel()
+    await asyncio.wait([committing])
+
+
 async def test_an_earlier_owner_is_fenced_and_what_it_writes_is_never_seen(desk: Desk) -> None:
-    zombie = await desk.log()
+    lost = GivenLease(good=False)
+    zombie = await desk.log(lease=lost)
     await zombie.commit(transaction(out=(b"before",)))
     owner = await desk.log()
 
-    with pytest.raises(Fenced):
-        await zombie.commit(transaction(durable=[(b"r", b"zombie")], out=(b"zombie",)))
+    writing = zombie.commit(transaction(durable=[(b"r", b"zombie")], out=(b"zombie",)))
+    await _wait_until_it_only_waits_for_its_lease(lost, asyncio.create_task(writing))
 
     await owner.commit(transaction(durable=[(b"r", b"owner")], out=(b"after",)))
     assert await desk.values(OUT) == [b"before", b"after"]
@@ -94,7 +105,8 @@ async def test_an_owner_fenced_in_the_middle_of_a_transaction_commits_nothing_of
     desk: Desk, moment: int
 ) -> None:
     async with KafkaProxy(desk.bootstrap) as proxy:
-        zombie = await desk.log(connection={"bootstrap_servers": proxy.bootstrap})
+        lost = GivenLease(good=False)
+        zombie = await desk.log(lease=lost, connection={"bootstrap_servers": proxy.bootstrap})
         proxy.hold(moment)
         committing = asyncio.create_task(
             zombie.commit(transaction(durable=[(b"r", b"zombie")], out=(b"zombie",)))
@@ -103,8 +115,7 @@ async def test_an_owner_fenced_in_the_middle_of_a_transaction_commits_nothing_of
         owner = await desk.log()
 
         await request.answer()
-        with pytest.raises(Fenced):
-            await committing
+        await _wait_until_it_only_waits_for_its_lease(lost, committing)
 
         await owner.commit(transaction(durable=[(b"r", b"owner")], out=(b"owner",)))
         assert await desk.values(OUT) == [b"owner"]
@@ -116,11 +127,12 @@ class _HastyLog(KafkaLog):
     timeout_ms = 500
 
 
-async def test_a_transaction_that_takes_too_long_is_aborted_and_ends_its_owner(desk: Desk) -> None:
+async def test_a_transaction_that_takes_too_long_is_aborted_and_done_again(desk: Desk) -> None:
     async with KafkaProxy(desk.bootstrap) as proxy:
         log = await desk.log(_HastyLog, connection={"bootstrap_servers": proxy.bootstrap})
         proxy.hold(END_TRANSACTION)
-        committing = asyncio.create_task(log.commit(transaction(out=(b"too slow",))))
+        slow = transaction(durable=[(b"r", b"1")], out=(b"slow",))
+        committing = asyncio.create_task(log.commit(slow))
         end = await proxy.held()
 
         # Records of others lie behind it; a look at the log, which tells nobody.
@@ -128,10 +140,31 @@ async def test_a_transaction_that_takes_too_long_is_aborted_and_ends_its_owner(d
             await asyncio.sleep(0.05)
         await end.answer()
 
-        with pytest.raises(Fenced):
-            await committing
-        assert await desk.values(OUT) == []
+        committed = await committing
+        assert await desk.values(OUT) == [b"slow"]
+        assert await desk.read(DURABLE) == [(committed.offsets[Kind.DURABLE], b"r", b"1")]
         await log.close()
+
+
+class _LeaseOfTwo(GivenLease):
+    """Whenever it is asked, somebody else has just initialised the producer."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+
+    async def wait_until_good(self) -> None:
+        await self._desk.log()
+
+
+async def test_who_is_fenced_twice_in_a_row_is_not_alone_and_ends(desk: Desk) -> None:
+    log = await desk.log(lease=_LeaseOfTwo(desk))
+    await desk.log()
+
+    with pytest.raises(Fenced):
+        await log.commit(transaction(out=(b"of two",)))
+
+    assert await desk.values(OUT) == []
 
 
 async def test_taking_over_aborts_what_a_dead_owner_left_open(desk: Desk) -> None:
@@ -234,17 +267,20 @@ async def test_a_producer_is_renewed_before_the_broker_forgets_it(desk: Desk) ->
     assert await desk.values(OUT) == [b"one", b"two", b"three"]
 
 
-async def test_a_renewal_without_the_lease_ends_it(desk: Desk) -> None:
+async def test_a_renewed_producer_writes_nothing_before_the_lease_is_good(desk: Desk) -> None:
     now_seconds = 0.0
     log = await desk.log(monotonic_seconds=lambda: now_seconds)
     await log.commit(transaction(out=(b"one",)))
 
     now_seconds += A_DAY_SECONDS + 1
     desk.lease.good = False
-    with pytest.raises(LeaseLost):
-        await log.commit(transaction(out=(b"of a stale memory",)))
+    committing = asyncio.create_task(log.commit(transaction(out=(b"two",))))
+    await desk.lease.is_waited_for.wait()
+    assert await desk.values(OUT) == [b"one"], "it may be of a stale memory"
 
-    assert await desk.values(OUT) == [b"one"]
+    desk.lease.good = True
+    await committing
+    assert await desk.values(OUT) == [b"one", b"two"]
 
 
 def _epoch(log: KafkaLog) -> int:

@@ -230,7 +230,7 @@ def test_variables_are_replaced_and_an_empty_one_takes_its_key_away(tmp_path: Pa
 
     config = loaded(tmp_path, tree, environment=SECRETS | {"PORT": "19092"})
 
-    assert config.kafka.connection() == {"bootstrap_servers": "localhost:19092"}
+    assert config.kafka.connection()["bootstrap_servers"] == "localhost:19092"
     assert config.kafka.replication == 3
     assert config.partitions == 12
 
@@ -313,7 +313,7 @@ def test_the_embedded_kafka_is_found_where_it_last_ran(tmp_path: Path) -> None:
     config.kafka.embedded_dir.mkdir(parents=True)
     (config.kafka.embedded_dir / "identity.json").write_text(json.dumps({"port": "4711"}))
 
-    assert config.kafka.connection() == {"bootstrap_servers": "127.0.0.1:4711"}
+    assert config.kafka.connection()["bootstrap_servers"] == "127.0.0.1:4711"
     assert config.kafka.replication == 1
 
 

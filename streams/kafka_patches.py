@@ -1,0 +1,93 @@
+"""Changes to aiokafka 0.14.0 for a broker that goes away and comes back, for all that runs long.
+
+Each names the defect; `tests/integration/streams/test_kafka_patches.py` fails when an upgrade
+makes one wrong or needless.
+"""
+
+import asyncio
+from typing import Any
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
+from aiokafka.producer.message_accumulator import MessageBatch
+from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
+
+_RECONNECT_SECONDS = 0.25
+
+
+def survive_a_broker_that_is_away() -> None:
+    """Those of the patches below that concern every client."""
+    take_a_reset_for_a_broken_connection()
+    look_up_coordinators_again()
+    wait_between_connects()
+
+
+def take_a_reset_for_a_broken_connection() -> None:
+    """A write to a connection that was just reset raises uvloop's `RuntimeError`, which aiokafka
+    does not expect (its issue 1038). The task that refreshes metadata dies of it in silence, and
+    whoever waits for metadata, such as a producer with a batch to resend, waits for ever."""
+    original = AIOKafkaConnection.send
+
+    def send(self: Any, *args: Any, **options: Any) -> Any:
+        try:
+            return original(self, *args, **options)
+        except KafkaError:  # which is a RuntimeError, too
+            raise
+        except RuntimeError as error:
+            self.close(reason=CloseReason.CONNECTION_BROKEN, exc=error)
+            raise KafkaConnectionError(f"Connection at {self.host}:{self.port} reset") from error
+
+    AIOKafkaConnection.send = send
+
+
+def look_up_coordinators_again() -> None:
+    """A connection cut while the transaction coordinator is looked up is an error that aiokafka's
+    producer does not try again after: it is useless from then on."""
+    original = AIOKafkaClient.coordinator_lookup
+
+    async def coordinator_lookup(self: Any, *args: Any) -> Any:
+        try:
+            return await original(self, *args)
+        except KafkaConnectionError as error:
+            raise NodeNotReadyError(str(error)) from error
+
+    AIOKafkaClient.coordinator_lookup = coordinator_lookup
+
+
+def wait_between_connects() -> None:
+    """aiokafka has no reconnect back-off: while the broker is away, every producer of every
+    partition tries to connect a hundred times a second."""
+    original = AIOKafkaClient._get_conn
+
+    async def _get_conn(self: Any, *args: Any, **options: Any) -> Any:
+        connection = await original(self, *args, **options)
+        if connection is None:
+            await asyncio.sleep(_RECONNECT_SECONDS)
+        return connection
+
+    AIOKafkaClient._get_conn = _get_conn
+
+
+def keep_batches() -> None:
+    """aiokafka resends the batches of an idempotent producer until they succeed, as it must; except
+    that it drops one older than the request timeout whose partition has no leader, which is the
+    first thing that a broker says when it comes back."""
+    MessageBatch.expired = lambda self: False
+
+
+def wait_for_rebalances(seconds: float) -> None:
+    """aiokafka gives a join no longer than any request, though it is answered when all members
+    have drained: one that gives up, and joins anew, starts the next rebalance."""
+    original = AIOKafkaConnection.send
+
+    def send(self: Any, request: Any, *args: Any, **options: Any) -> Any:
+        usual = self._request_timeout
+        if isinstance(request, JoinGroupRequest | SyncGroupRequest):
+            self._request_timeout = seconds
+        try:
+            return original(self, request, *args, **options)
+        finally:
+            self._request_timeout = usual
+
+    AIOKafkaConnection.send = send

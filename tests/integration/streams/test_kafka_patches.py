@@ -1,0 +1,178 @@
+"""Each change to aiokafka: what upstream does without it, and that it still does what it must.
+
+A test that fails on "upstream" after an upgrade says that the patch is needless.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvloop
+from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.errors import (
+    KafkaConnectionError,
+    NodeNotReadyError,
+)
+from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
+from aiokafka.producer.transaction_manager import TransactionManager
+from aiokafka.protocol.admin import ApiVersionRequest
+from aiokafka.protocol.group import JoinGroupRequest
+from aiokafka.structs import TopicPartition as KafkaPartition
+
+from streams import kafka_patches
+from streams.embedded_kafka import EmbeddedKafka
+from tests.integration.streams.desk import Desk
+from tests.integration.streams.kafka_proxy import (
+    FIND_COORDINATOR,
+    JOIN_GROUP,
+    KafkaProxy,
+)
+
+PATCHED: tuple[tuple[Any, str], ...] = (
+    (AIOKafkaConnection, "send"),
+    (AIOKafkaClient, "_get_conn"),
+    (AIOKafkaClient, "coordinator_lookup"),
+    (MessageBatch, "expired"),
+)
+
+
+@pytest.fixture(autouse=True)
+def _upstream_afterwards() -> Iterator[None]:
+    originals = [(owner, name, getattr(owner, name)) for owner, name in PATCHED]
+    yield
+    for owner, name, original in originals:
+        setattr(owner, name, original)
+
+
+def test_a_write_to_a_connection_that_was_just_reset_is_a_broken_connection(
+    kafka: EmbeddedKafka,
+) -> None:
+    host, port = kafka.bootstrap.split(":")
+
+    async def write_after_a_reset() -> None:
+        connection = await create_conn(host, int(port))
+        connection._writer.transport.abort()
+        await asyncio.sleep(0)  # the transport knows now, and its reader will in its next turn
+        try:
+            await connection.send(ApiVersionRequest())
+        finally:
+            await connection.close()
+
+    with pytest.raises(RuntimeError, match="the handler is closed"):  # upstream
+        uvloop.run(write_after_a_reset())
+
+    kafka_patches.take_a_reset_for_a_broken_connection()
+
+    with pytest.raises(KafkaConnectionError):
+        uvloop.run(write_after_a_reset())
+
+
+@asynccontextmanager
+async def _client(bootstrap: str, **options: Any) -> AsyncIterator[AIOKafkaClient]:
+    client = AIOKafkaClient(bootstrap_servers=bootstrap, **options)
+    await client.bootstrap()
+    try:
+        yield client
+        await client.force_metadata_update()  # closed while it connects it leaves a socket open
+    finally:
+        await client.close()
+
+
+async def _error_of_a_lookup_whose_connection_is_cut(proxy: KafkaProxy) -> BaseException | None:
+    async with _client(proxy.bootstrap) as client:
+        proxy.hold(FIND_COORDINATOR)
+        lookup = asyncio.create_task(client.coordinator_lookup(CoordinationType.TRANSACTION, "t"))
+        (await proxy.held()).hang_up()
+        await asyncio.wait([lookup])
+        return lookup.exception()
+
+
+async def test_a_lookup_of_the_coordinator_that_is_cut_is_tried_again(desk: Desk) -> None:
+    async with KafkaProxy(desk.bootstrap) as proxy:
+        error = await _error_of_a_lookup_whose_connection_is_cut(proxy)
+        assert isinstance(error, KafkaConnectionError), "upstream"
+
+        kafka_patches.look_up_coordinators_again()
+
+        error = await _error_of_a_lookup_whose_connection_is_cut(proxy)
+        assert isinstance(error, NodeNotReadyError), "what the producer tries again after"
+
+
+async def _connects_in_vain(client: AIOKafkaClient) -> int:
+    """In half a second."""
+    until, count = time.monotonic() + 0.5, 0
+    while time.monotonic() < until:
+        assert not await client.ready(1)
+        count += 1
+    return count
+
+
+async def test_a_broker_that_refuses_is_not_asked_a_hundred_times_a_second(
+    desk: Desk, unused_tcp_port: int
+) -> None:
+    async with _client(desk.bootstrap) as client:
+        (broker,) = client.cluster.brokers()
+        away = broker._replace(port=unused_tcp_port)
+        client.cluster._brokers = {1: away}
+        assert await _connects_in_vain(client) > 10, "upstream"
+
+        kafka_patches.wait_between_connects()
+
+        assert await _connects_in_vain(client) <= 3
+
+
+class _NobodyLeads:
+    def leader_for_partition(self, place: KafkaPartition) -> int:
+        return -1
+
+
+async def _batch_that_waited_for_a_leader() -> "asyncio.Future[Any]":
+    manager = TransactionManager("t", 1000)
+    manager.set_pid_and_epoch(1, 0)
+    manager.begin_transaction()
+    accumulator = MessageAccumulator(_NobodyLeads(), 1000, 0, batch_ttl=0.0, txn_manager=manager)
+    builder = accumulator.create_builder()
+    builder.append(key=None, value=b"v", timestamp=None)
+    batch: asyncio.Future[Any] = await accumulator.add_batch(builder, KafkaPartition("t", 0), 1)
+    accumulator.drain_by_nodes(ignore_nodes=())
+    await asyncio.sleep(0)
+    return batch
+
+
+async def test_a_batch_is_kept_until_its_partition_has_a_leader_again() -> None:
+    batch = await _batch_that_waited_for_a_leader()
+    with pytest.raises(Exception, match="LeaderNotAvailable"):  # upstream
+        await batch
+
+    kafka_patches.keep_batches()
+
+    assert not (await _batch_that_waited_for_a_leader()).done()
+
+
+async def _join_is_given_up(proxy: KafkaProxy) -> bool:
+    """One that is answered late, by a client whose requests may take a quarter of a second."""
+    async with _client(proxy.bootstrap, request_timeout_ms=250) as client:
+        proxy.hold(JOIN_GROUP)
+        joining = asyncio.create_task(
+            client.send(1, JoinGroupRequest("g", 6000, 6000, "", "i", "consumer", []))
+        )
+        request = await proxy.held()
+        await asyncio.wait([joining], timeout=0.75)
+        is_given_up = joining.done()
+        request.hang_up()
+        await asyncio.wait([joining])
+        assert joining.exception() is not None
+        return is_given_up
+
+
+async def test_a_join_waits_for_members_that_drain(desk: Desk) -> None:
+    async with KafkaProxy(desk.bootstrap) as proxy:
+        assert await _join_is_given_up(proxy), "upstream"
+
+        kafka_patches.wait_for_rebalances(10.0)
+
+        assert not await _join_is_given_up(proxy)
