@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import ProducerFenced, UnknownTopicOrPartitionError
 from aiokafka.protocol.transaction import EndTxnRequest
 from aiokafka.structs import TopicPartition as KafkaPartition
 
@@ -185,6 +185,7 @@ class KafkaLog:
 
     async def _send(self, producer: AIOKafkaProducer, builder: Any, place: KafkaPartition) -> int:
         """The offset of the batch's first record."""
+        await _know(producer, place.topic)
         sent = await producer.send_batch(builder, place.topic, partition=place.partition)
         appended: _Appended = await sent
         return appended.offset
@@ -213,6 +214,19 @@ class KafkaLog:
             return await client_send(node_id, request, **options)
 
         producer.client.send = send
+
+
+async def _know(producer: AIOKafkaProducer, topic: str) -> None:
+    """Until its partitions are known: a broker that answers nothing does not mean there are none."""
+    client = producer.client
+    while True:
+        try:
+            await producer.partitions_for(topic)
+            return
+        except UnknownTopicOrPartitionError:
+            is_answered = await client.force_metadata_update()
+            if is_answered and client.cluster.partitions_for_topic(topic) is None:
+                raise
 
 
 def _what_ended(producer: AIOKafkaProducer) -> BaseException | None:

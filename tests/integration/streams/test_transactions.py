@@ -317,3 +317,21 @@ async def test_a_broker_that_stops_answering_now_and_then_loses_doubles_and_halv
 
     assert await desk.values(OUT) == [name for each in committed for name in (each, each)]
     assert await desk.values(DURABLE) == committed
+
+
+async def test_a_first_transaction_of_several_batches_waits_for_a_broker_that_is_away(
+    desk: Desk, kafka: EmbeddedKafka
+) -> None:
+    await desk.log()  # after another owner it is initialised at once, and has heard of no topic
+    log = await desk.log(connection={**desk.connection, "request_timeout_ms": 500})
+    rows = [(b"%05d" % number, b"v" * 1000) for number in range(1500)]
+    kafka.pause()
+    try:
+        committing = asyncio.create_task(log.commit(transaction(durable=[*rows])))
+        done, _ = await asyncio.wait([committing], timeout=2)
+        assert not done
+    finally:
+        kafka.resume()
+
+    await committing
+    assert [key for _, key, _ in await desk.read(DURABLE)] == [key for key, _ in rows]
