@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -295,12 +296,19 @@ def _last_line(text: str) -> str:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that are free now; held together, so that they differ."""
+    """Ports that are free now; held together, so that they differ.
+
+    Below those that systems give to clients: while Kafka is away, some client would sooner or
+    later get its port, be it by connecting to nobody there, which then is the client itself.
+    """
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        found: list[int] = []
+        while len(found) < count:
+            candidate = random.randrange(15_000, 32_000)
+            with contextlib.suppress(OSError):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", candidate))
+                found.append(candidate)
+        return found
 
 
 def _base64_uuid() -> str:

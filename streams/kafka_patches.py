@@ -1,4 +1,4 @@
-"""Changes to aiokafka 0.14.0 for a broker that goes away and comes back, for all that runs long.
+"""Changes to aiokafka 0.14.0 for a broker that goes away and comes back.
 
 Each names the defect; `tests/integration/streams/test_kafka_patches.py` fails when an upgrade
 makes one wrong or needless.
@@ -14,13 +14,6 @@ from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
 _RECONNECT_SECONDS = 0.25
-
-
-def survive_a_broker_that_is_away() -> None:
-    """Those of the patches below that concern every client."""
-    take_a_reset_for_a_broken_connection()
-    look_up_coordinators_again()
-    wait_between_connects()
 
 
 def take_a_reset_for_a_broken_connection() -> None:

@@ -14,12 +14,15 @@ AnswerT = TypeVar("AnswerT")
 Tell = Callable[[float, str | None], None]
 """Told for how many seconds nobody has answered, and why; of None once somebody does again."""
 
-_RETRY_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
 _TELL_AGAIN_SECONDS = 60.0
 
 
 async def patiently(
-    ask: Callable[[], Awaitable[AnswerT]], tell: Tell = lambda seconds, why: None
+    ask: Callable[[], Awaitable[AnswerT]],
+    tell: Tell = lambda seconds, why: None,
+    *,
+    retry_seconds: float = 1.0,
 ) -> AnswerT:
     """The answer, however long it takes; what asking again cannot mend is raised.
 
@@ -41,7 +44,14 @@ async def patiently(
             if tell_at > began:
                 tell(time.monotonic() - began, None)
             return answer
-        await asyncio.sleep(_RETRY_SECONDS)
+        await asyncio.sleep(retry_seconds)
+
+
+async def watch(ask: Callable[[], Awaitable[object]], tell: Tell) -> None:
+    """Ask now and then, for ever: beside somebody to whom silence and no news look the same."""
+    while True:
+        await patiently(ask, tell)
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 def into_log(connection: Mapping[str, Any]) -> Tell:

@@ -1,6 +1,8 @@
 """`follow`: committed receipts as they come, of one user or of all."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Mapping
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -8,6 +10,7 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 
 from schemas.topics import RECEIPTS
 from streams.names import Names
+from streams.patience import Tell, watch
 
 _READ_MS = 500
 
@@ -18,8 +21,12 @@ async def follow(
     since_ms: int | None,
     names: Names,
     connection: Mapping[str, Any],
-) -> AsyncIterator[bytes]:
-    """Values of these partitions, appended at or after `since_ms`, or from now on; never ends."""
+    tell: Tell,
+) -> AsyncGenerator[bytes, None]:
+    """Values of these partitions, appended at or after `since_ms`, or from now on; never ends.
+
+    A broker that is away is waited out, and `tell` is told.
+    """
     places = [KafkaPartition(names.physical(RECEIPTS), number) for number in partitions]
     consumer = AIOKafkaConsumer(
         **connection,
@@ -28,6 +35,7 @@ async def follow(
         isolation_level="read_committed",
     )
     await consumer.start()
+    watching = asyncio.create_task(watch(partial(consumer.end_offsets, places), tell))
     try:
         consumer.assign(places)
         starts = await consumer.end_offsets(places)
@@ -42,4 +50,5 @@ async def follow(
                     if record.value is not None:
                         yield record.value
     finally:
+        watching.cancel()
         await consumer.stop()

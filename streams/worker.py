@@ -1,7 +1,8 @@
 """One worker process: a role's runner inside its Faust app, ready, watched, and ended with a reason.
 
-Exit codes: 0 stopped, 70 a bug or damage, 75 the partitions were lost (start again), 78 the
-configuration or the cluster is wrong (starting again does not help until somebody mends it).
+Exit codes: 0 stopped, 70 a bug or damage, 75 the partitions were lost or a stop could not be ended
+in order (start again), 78 the configuration or the cluster is wrong (starting again does not help
+until somebody mends it).
 """
 
 import asyncio
@@ -43,6 +44,10 @@ log = logging.getLogger("postrider.worker")
 EXIT_FAILED, EXIT_LOST = 70, 75
 PROBES_FILE = "probes.json"
 """In the slot's folder: where its probes listen."""
+
+
+class StopTookTooLong(RuntimeError):
+    """Raised when a stop could not be ended in order, as while the broker is away."""
 
 
 class MembershipLost(RuntimeError):
@@ -189,7 +194,9 @@ class _Process:
         faust_patches.start_tables_at_once()
         faust_patches.beat_during_assignment()
         faust_patches.watch_membership(self._lease, self._membership_lost)
-        kafka_patches.survive_a_broker_that_is_away()
+        kafka_patches.take_a_reset_for_a_broken_connection()
+        kafka_patches.look_up_coordinators_again()
+        kafka_patches.wait_between_connects()
         kafka_patches.keep_batches()
         kafka_patches.wait_for_rebalances(self._settings.group.rebalance_seconds + 5.0)
 
@@ -281,7 +288,8 @@ class _FaustWorker(faust.Worker):
         """Ours is set up already; Faust's would replace it."""
 
     def _schedule_shutdown(self, signal: Any) -> None:
-        bite = functools.partial(die, TimeoutError("the stop took too long"))
+        seconds = round(self._watchdog_seconds)
+        bite = functools.partial(die, StopTookTooLong(f"what is open did not end in {seconds} s"))
         watchdog = threading.Timer(self._watchdog_seconds, bite)
         watchdog.daemon = True
         watchdog.start()
@@ -290,7 +298,8 @@ class _FaustWorker(faust.Worker):
 
 def die(error: BaseException) -> NoReturn:
     """End this process now: its memory may be ahead of Kafka, or its partitions somebody else's."""
-    code = EXIT_LOST if isinstance(error, Fenced | MembershipLost) else EXIT_FAILED
+    is_loss = isinstance(error, Fenced | MembershipLost | StopTookTooLong)
+    code = EXIT_LOST if is_loss else EXIT_FAILED
     log.critical("worker ends", extra={"cause": f"{type(error).__name__}: {error}", "code": code})
     if code == EXIT_FAILED:
         log.error("the cause", exc_info=error)

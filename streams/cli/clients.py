@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import typer
 from aiokafka import AIOKafkaProducer
 
 from streams.cli.errors import Mistake
@@ -34,6 +35,14 @@ async def producing(config: Config, *topics: str) -> AsyncIterator[AIOKafkaProdu
         yield producer
     finally:
         await producer.stop()
+
+
+def tell_silence(seconds: float, why: str | None) -> None:
+    """The `Tell` of a command that runs until it is stopped."""
+    said = (
+        "Kafka answers again" if why is None else f"no answer of Kafka for {seconds:.0f} s: waiting"
+    )
+    typer.echo(said, err=True)
 
 
 def require_layout(topic: str, found: int, expected: int) -> None:

@@ -9,8 +9,8 @@ from streams.config import Config
 async def require_topics(config: Config, *topics: str) -> None:
     """Raise `Mistake` for the first of these that is not as the configuration says."""
     consumer = AIOKafkaConsumer(**config.kafka.connection())
-    await consumer.start()
     try:
+        await consumer.start()
         cluster = await consumer._client.fetch_all_metadata()
     finally:
         await consumer.stop()

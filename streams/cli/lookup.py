@@ -5,7 +5,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -14,11 +15,13 @@ from rich.status import Status
 
 from policies.clock import SystemClock
 from schemas.topics import RECEIPTS
+from streams.cli.clients import tell_silence
 from streams.cli.errors import Mistake
 from streams.cli.laid_out import require_topics
 from streams.cli.options import CONFIG_FILE, ConfigFile, DataDir, load_config, new_app
 from streams.config import Config
 from streams.lookup.run import Lookup, Progress
+from streams.patience import patiently
 from streams.supervisor import SlotLock, SlotTaken
 from tables.store import StoreBudget
 
@@ -50,12 +53,17 @@ def lookup(
 
 
 async def _run(config: Config, once: bool, show: Callable[[Progress], None]) -> None:
-    await require_topics(config, RECEIPTS)
-    stopping = asyncio.Event()
+    running = asyncio.create_task(_keep(config, once, show))
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def _keep(config: Config, once: bool, show: Callable[[Progress], None]) -> None:
+    await patiently(partial(require_topics, config, RECEIPTS), tell_silence)
     cache_bytes = round(config.shape.workers.memory * _CACHE_SHARE)
-    running = Lookup(
+    keeping = Lookup(
         data_dir=config.data_dir,
         partitions=range(config.partitions),
         names=config.kafka.names,
@@ -64,8 +72,9 @@ async def _run(config: Config, once: bool, show: Callable[[Progress], None]) -> 
         now_ms=SystemClock().now_ms,
         on_progress=show,
         say=lambda text: typer.echo(text, err=True),
+        tell=tell_silence,
     )
-    await running.run(stopping, once=once)
+    await keeping.run(once=once)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,12 +22,13 @@ from schemas.ids import partition_of
 from schemas.notification import NotificationRequest
 from schemas.receipt import Receipt, decode_receipt
 from schemas.topics import RECEIPTS
-from streams.cli.clients import producing
+from streams.cli.clients import producing, tell_silence
 from streams.cli.errors import Mistake
 from streams.cli.options import CONFIG_FILE, AsJson, ConfigFile, DataDir, load_config, new_app
 from streams.cli.values import duration_seconds, instant_ms
 from streams.config import Config
 from streams.following import Following
+from streams.patience import watch
 from streams.requesting import Published, checked, publish
 
 EXIT_NOT_SETTLED = 1
@@ -168,7 +170,12 @@ class _Sending:
             consumer.assign([place])
             await consumer.seek_to_end(place)
             await consumer.position(place)  # seeking is lazy: it must be done before we publish
-            yield _decoded(consumer)
+            ask = partial(consumer.end_offsets, [place])
+            watching = asyncio.create_task(watch(ask, tell_silence))
+            try:
+                yield _decoded(consumer)
+            finally:
+                watching.cancel()
         finally:
             await consumer.stop()
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from streams.assembly import layout_of
+from streams.cli.clients import tell_silence
 from streams.cli.errors import Mistake
 from streams.cli.options import CONFIG_FILE, ConfigFile, load_config, new_app
 from streams.config import EVERYTHING
@@ -52,14 +53,19 @@ async def _run(ensemble: Ensemble, file: Path, data_dir: Path) -> None:
             config.kafka.connection(),
             layout=layout_of(config),
             names=config.kafka.names,
-            on_waiting=lambda why: typer.echo(why, err=True),
+            tell=tell_silence,
         )
         await ensemble.start_workers()
         typer.echo(f"Kafka     {config.kafka.connection()['bootstrap_servers']}")
         typer.echo(f"sandbox   {ensemble.page}")
         typer.echo(f"logs      {data_dir / 'logs'}")
         typer.echo("Ctrl-C stops everything; data stays.")
-        await stopping.wait()
+        keeping = asyncio.create_task(ensemble.keep_kafka())
+        waiting = asyncio.create_task(stopping.wait())
+        await asyncio.wait((keeping, waiting), return_when=asyncio.FIRST_COMPLETED)
+        if keeping.done():
+            keeping.result()
+        keeping.cancel()
     except NotReady as error:
         raise Mistake(str(error)) from None
     finally:

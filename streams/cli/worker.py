@@ -1,6 +1,7 @@
 """`postrider worker`: one worker of a role, kept alive."""
 
 import logging
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -69,6 +70,9 @@ def _supervise(role: str, slot: int, config: Path, loaded: Config, level: str) -
 
 
 def _work(role: str, slot: int, config: Config) -> int:
+    # Until the worker has partitions there is nothing to end in order, however long it waits.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     # Imported here: Faust takes half a second, and a mistake in the file should be told at once.
     from streams.assembly import layout_of, plan_for, worker_settings
     from streams.patience import into_log

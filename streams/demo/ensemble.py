@@ -54,6 +54,19 @@ class Ensemble:
         self._say("starting Kafka (the first time its jars are fetched)")
         self._kafka.start()
 
+    async def keep_kafka(self) -> None:
+        """Start it again whenever it ends by itself, for ever; the workers wait meanwhile.
+
+        Raises:
+            KafkaUnavailable: it does not start any more.
+        """
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            if not self._kafka.is_running:
+                self._say("Kafka ended by itself: starting it again")
+                self._kafka.start()  # of the main thread, as before; nothing else waits for it
+                self._say("Kafka is back")
+
     async def start_sandbox(self) -> None:
         self._say("starting the provider sandbox")
         await self._sandbox.start()

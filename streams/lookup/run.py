@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 from schemas.topics import RECEIPTS
 from streams.lookup.folding import Folding, Read
 from streams.names import Names
+from streams.patience import Tell, patiently
 from tables.expiry import expires_ms_of
 from tables.state import StoreFailed
 from tables.store import LocalStore, StoreBudget, destroy
@@ -54,6 +56,7 @@ class Lookup:
         now_ms: Callable[[], int],
         on_progress: Callable[[Progress], None],
         say: Callable[[str], None],
+        tell: Tell,
     ) -> None:
         self._data_dir = data_dir
         self._places = {
@@ -64,20 +67,21 @@ class Lookup:
         self._now_ms = now_ms
         self._on_progress = on_progress
         self._say = say
+        self._tell = tell
         self._stores: dict[int, LocalStore] = {}
         self._sweeps: dict[int, bytes] = {}
         self._folded = 0
 
-    async def run(self, stopping: asyncio.Event, *, once: bool = False) -> None:
-        """Until `stopping`; or `once`, until there is nothing left to read."""
+    async def run(self, *, once: bool = False) -> None:
+        """Until it is cancelled; or `once`, until there is nothing left to read."""
         self._consumer = self._new_consumer("read_committed")
         self._asker = self._new_consumer("read_uncommitted")
         try:
-            await self._consumer.start()
-            await self._asker.start()
+            await patiently(self._consumer.start, self._tell)
+            await patiently(self._asker.start)
             await self._open()
             looked_at = -_LOOK_SECONDS
-            while not stopping.is_set():
+            while True:
                 await self._fold_some()
                 if time.monotonic() - looked_at >= _LOOK_SECONDS:
                     looked_at = time.monotonic()
@@ -93,8 +97,9 @@ class Lookup:
                 store.close()
 
     async def _open(self) -> None:
-        begins = await self._asker.beginning_offsets(list(self._places))
-        ends = await self._asker.end_offsets(list(self._places))
+        places = list(self._places)
+        begins = await patiently(partial(self._asker.beginning_offsets, places), self._tell)
+        ends = await patiently(partial(self._asker.end_offsets, places), self._tell)
         self._consumer.assign(list(self._places))
         for place, number in self._places.items():
             store = self._opened(number)
@@ -126,7 +131,8 @@ class Lookup:
             await asyncio.sleep(0)
 
     async def _behind(self) -> int:
-        ends = await self._asker.end_offsets(list(self._places))
+        ask = partial(self._asker.end_offsets, list(self._places))
+        ends = await patiently(ask, self._tell)
         return sum(
             [max(0, ends[place] - await self._consumer.position(place)) for place in self._places]
         )

@@ -36,7 +36,7 @@ CONFIG = Path("faust.yaml")
 
 
 class Pipeline:
-    """Workers by role, on topics of their own."""
+    """Workers by role, on topics of their own; `supervised` ones are started again."""
 
     def __init__(
         self,
@@ -45,10 +45,12 @@ class Pipeline:
         folder: Path,
         file: Path = CONFIG,
         roles: Collection[str] = ROLES,
+        supervised: bool = False,
     ) -> None:
         self.folder = folder
         self._file = file
         self._roles = roles
+        self._options = [] if supervised else ["--once"]
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self.environment = {
             **os.environ,
@@ -59,7 +61,9 @@ class Pipeline:
             "POSTRIDER_TOPIC_PREFIX": f"p{uuid.uuid4().hex[:8]}.",
             "POSTRIDER_PARTITIONS": str(PARTITIONS),
             "POSTRIDER_SANDBOX": "on",
+            "POSTRIDER_CONFIG": str(file),
             "POSTRIDER_DATA": str(folder),
+            "POSTRIDER_METRICS_PORT": "0",
             "SMS_RATE": "500/s",
         }
         self.sandbox = SandboxProcess(folder / "sandbox")
@@ -99,7 +103,7 @@ class Pipeline:
         log = (self.folder / f"{role}.log").open("ab")
         with log:
             self.workers[role] = subprocess.Popen(
-                [sys.executable, "-m", "streams.cli", "worker", role, "--once"],
+                [sys.executable, "-m", "streams.cli", "worker", role, *self._options],
                 env=self.environment,
                 stdout=log,
                 stderr=log,
@@ -154,6 +158,11 @@ class Pipeline:
         with contextlib.suppress(OSError, ValueError):  # it does not listen yet
             return self.metrics(role)[f'postrider_ready{{role="{role}",slot="0"}}'] == 1.0
         return False
+
+    def said(self, role: str) -> list[dict[str, Any]]:
+        """What the role's workers have logged so far."""
+        lines = (self.folder / f"{role}.log").read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
 
     async def put(self, topic: str, said: Mapping[str, Any]) -> None:
         user_id = said["user_id"]

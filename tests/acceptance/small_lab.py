@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -64,16 +65,29 @@ class Ledger:
         writer.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """How long a session, a drain and a transaction of the workers may last."""
+
+    session_seconds: float = SESSION_SECONDS
+    drain_seconds: float = 11.0
+    transaction_seconds: float = 10.0
+
+
+USUAL = Spans()
+
+
 class Lab:
     """Workers by name (`role-slot`), one set of topics."""
 
-    def __init__(self, *, bootstrap: str, folder: Path, ledger: Ledger) -> None:
+    def __init__(self, *, bootstrap: str, folder: Path, ledger: Ledger, spans: Spans) -> None:
         self.bootstrap = bootstrap
         self.ledger = ledger
         self.prefix = f"t{uuid.uuid4().hex[:8]}."
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self.exits: list[int] = []
         self._folder = folder
+        self._spans = spans
         self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
 
     async def open(self) -> None:
@@ -94,7 +108,7 @@ class Lab:
         role, slot = name.split("-")
         log = (self._folder / f"{name}.log").open("ab")
         arguments = [role, slot, self.bootstrap, self.prefix, str(self._folder / name)]
-        arguments += [str(self.ledger.port), str(SESSION_SECONDS)]
+        arguments += [str(self.ledger.port), *map(str, astuple(self._spans))]
         with log:
             self.workers[name] = subprocess.Popen(
                 [sys.executable, "-m", "tests.integration.streams.small_worker", *arguments],
@@ -151,6 +165,30 @@ class Lab:
                 await asyncio.sleep(0.2)
         await consumer.stop()
 
+    async def until_led(self) -> None:
+        """Return when every partition of ours has a leader again."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            while not await self._are_led(admin):  # noqa: ASYNC110  # the broker tells nobody
+                await asyncio.sleep(0.1)
+        finally:
+            await admin.close()
+
+    async def _are_led(self, admin: AIOKafkaAdminClient) -> bool:
+        described = await admin.describe_topics([self.prefix + topic for topic in TOPICS])
+        return all(
+            partition["leader"] >= 0 for each in described for partition in each["partitions"]
+        )
+
+    async def until_all_go_on(self) -> None:
+        """Return when something new has been settled in every partition."""
+        behind = set(range(PARTITIONS))
+        async with self.reading(RECEIPTS) as consumer:
+            await consumer.seek_to_end()
+            while behind:
+                behind -= {place.partition for place in await consumer.getmany(timeout_ms=200)}
+
     def restart_the_dead(self) -> None:
         """What the supervisor does."""
         for name, worker in list(self.workers.items()):
@@ -197,10 +235,12 @@ class Lab:
 
 
 @contextlib.asynccontextmanager
-async def lab(bootstrap: str, folder: Path, *, call_seconds: float = 0.02) -> AsyncIterator[Lab]:
+async def lab(
+    bootstrap: str, folder: Path, *, call_seconds: float = 0.02, spans: Spans = USUAL
+) -> AsyncIterator[Lab]:
     ledger = Ledger(seconds=call_seconds)
     await ledger.start()
-    opened = Lab(bootstrap=bootstrap, folder=folder, ledger=ledger)
+    opened = Lab(bootstrap=bootstrap, folder=folder, ledger=ledger, spans=spans)
     await opened.open()
     try:
         yield opened

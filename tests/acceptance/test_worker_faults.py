@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from streams.embedded_kafka import EmbeddedKafka
-from tests.acceptance.small_lab import SESSION_SECONDS, Lab, lab
+from streams.worker import EXIT_LOST
+from tests.acceptance.small_lab import SESSION_SECONDS, Lab, Spans, lab
 
 WORKERS = ("decide-0", "send-0")
 
@@ -163,22 +164,76 @@ async def test_offsets_of_the_group_that_were_reset_repeat_nothing_and_skip_noth
         check(opened, finals, len(asked), may_doubt=False)
 
 
+AWAY = Spans(session_seconds=6.0, drain_seconds=1.0, transaction_seconds=3.0)
+"""A session that the broker's own start cannot use up, and the rest as short as can be."""
+
+
+async def until_all_go_on(opened: Lab) -> None:
+    """As soon as the broker is back: it answers, and its partitions have leaders."""
+    await opened.until_led()
+    async with asyncio.timeout(10):
+        await opened.until_all_go_on()
+
+
 @pytest.mark.timeout(240)
 async def test_a_broker_that_is_killed_and_comes_back_is_waited_out(
     kafka: EmbeddedKafka, tmp_path: Path
 ) -> None:
-    async with lab(kafka.bootstrap, tmp_path) as opened:
+    async with lab(kafka.bootstrap, tmp_path, spans=AWAY) as opened:
         for name in WORKERS:
             opened.start(name)
         async with load(opened, per_second=100) as asked:
             await opened.until_more_is_sent()
             kafka.kill()
             try:
-                await asyncio.sleep(1)  # away for longer than any back-off
+                await asyncio.sleep(AWAY.transaction_seconds + 1)  # it gives up what is open
             finally:
                 kafka.start()
+            await until_all_go_on(opened)
+
+        finals = await opened.settled(len(asked), within_seconds=30)
+        check(opened, finals, len(asked), may_doubt=False)
+        assert opened.exits == [], "nobody had to end"
+
+
+@pytest.mark.timeout(240)
+async def test_a_broker_that_hangs_longer_than_a_session_costs_no_more_than_what_was_open(
+    kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    async with lab(kafka.bootstrap, tmp_path, spans=AWAY) as opened:
+        for name in WORKERS:
+            opened.start(name)
+        async with load(opened, per_second=100) as asked:
+            await opened.until_more_is_sent()
+            kafka.pause()
+            try:
+                await asyncio.sleep(AWAY.session_seconds + 1)
+            finally:
+                kafka.resume()
             await opened.until_more_is_sent()
 
-        # A request that was under way when the broker died is given up after aiokafka's 40 s.
-        finals = await opened.settled(len(asked), within_seconds=110)
+        finals = await opened.settled(len(asked), within_seconds=60)
         check(opened, finals, len(asked))
+
+
+@pytest.mark.timeout(240)
+async def test_a_worker_stopped_while_the_broker_is_away_ends_and_nothing_is_lost(
+    kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    async with lab(kafka.bootstrap, tmp_path, spans=AWAY) as opened:
+        for name in WORKERS:
+            opened.start(name)
+        async with load(opened, per_second=100) as asked:
+            await opened.until_more_is_sent()
+            kafka.kill()
+            try:
+                code = await asyncio.to_thread(opened.terminate, "send-0")
+            finally:
+                kafka.start()
+            opened.restart_the_dead()
+            await opened.until_more_is_sent()
+
+        finals = await opened.settled(len(asked), within_seconds=60)
+        check(opened, finals, len(asked))
+        assert code in {0, EXIT_LOST}, "0 where nothing was open"
+        assert set(opened.exits) <= {code}, "nobody else had to end"

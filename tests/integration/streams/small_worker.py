@@ -1,6 +1,7 @@
 """A real worker process around the simulator's smallest pipeline; its provider is a real socket.
 
-Arguments: role, slot, bootstrap, prefix, data folder, provider port, session seconds.
+Arguments: role, slot, bootstrap, prefix, data folder, provider port; how long a session, a drain
+and a transaction may last, in seconds.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from streams.faust_app import GroupSettings
 from streams.lease import HeartbeatLease
 from streams.metrics import Metrics
 from streams.names import Names
+from streams.transactions import KafkaLog
 from streams.worker import WorkerSettings, run
 from tests.simulation.small import decide_topology, send_topology
 
@@ -55,7 +57,7 @@ class SmallPlan:
 
 
 def main() -> int:
-    role, slot, bootstrap, prefix, folder, port, session = sys.argv[1:]
+    role, slot, bootstrap, prefix, folder, port, session, drain, transaction = sys.argv[1:]
     logs.configure(level="INFO", role=role, slot=slot)
 
     def plan_for(metrics: Metrics) -> SmallPlan:
@@ -73,12 +75,13 @@ def main() -> int:
         ),
         names=Names(prefix),
         connection={"bootstrap_servers": bootstrap, "request_timeout_ms": REQUEST_TIMEOUT_MS},
-        runner=RunnerSettings(max_open_calls=64),
+        runner=RunnerSettings(max_open_calls=64, drain_seconds=float(drain)),
         lease_margin_seconds=1.0,
     )
 
     async def check() -> None: ...
 
+    KafkaLog.timeout_ms = round(float(transaction) * 1000)
     return run(settings, plan_for, check=check)
 
 

@@ -1,6 +1,8 @@
 """The embedded Kafka: data survives, instances keep apart, and nothing is left behind."""
 
+import asyncio
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -13,6 +15,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from streams.demo.ensemble import Ensemble
 from streams.embedded_kafka import EmbeddedKafka, KafkaUnavailable
 
 
@@ -111,3 +114,21 @@ def test_a_port_that_is_taken_is_refused_before_its_owner_could_answer_for_us(
         broker.start()
 
     assert not broker.is_running
+
+
+async def test_up_starts_its_kafka_again_when_it_ends_by_itself(tmp_path: Path) -> None:
+    said: list[str] = []
+    ensemble = Ensemble(config_file=Path("faust.yaml"), data_dir=tmp_path, say=said.append)
+    ensemble.start_kafka()
+    try:
+        address, pid = ensemble._kafka.bootstrap, ensemble._kafka.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        keeping = asyncio.create_task(ensemble.keep_kafka())
+        while said[-1] != "Kafka is back":  # noqa: ASYNC110  # it tells nobody else
+            await asyncio.sleep(0.1)
+
+        assert not is_refused(address)
+        keeping.cancel()
+    finally:
+        ensemble.stop_kafka()

@@ -64,6 +64,25 @@ async def test_a_heartbeat_in_the_consumers_thread_wakes_who_waits_on_the_loop()
     await asyncio.wait_for(waiting, 5)
 
 
+async def test_who_waits_for_a_renewal_is_not_content_with_an_earlier_heartbeat() -> None:
+    now_seconds = GivenSeconds()
+    held = lease(now_seconds)
+    held.bind(asyncio.get_running_loop())
+    held.renew(now_seconds.at)
+    now_seconds.at += 1
+    assert held.is_good()
+    waiting = asyncio.create_task(held.wait_until_renewed())
+    await asyncio.sleep(0)
+
+    held.renew(now_seconds.at - 0.5)  # sent before it was asked for, answered after
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    held.renew(now_seconds.at)
+    await asyncio.wait_for(waiting, 5)
+
+
 async def test_a_heartbeat_after_the_loop_has_ended_is_no_error() -> None:
     held = lease(GivenSeconds())
     ended = asyncio.new_event_loop()
