@@ -2,9 +2,10 @@
 
 Four guards make aiokafka safe enough to build on, each with a test: the back-off between two
 transactions (see `faust_patches`), all partitions registered in one request before the first
-send, a short transaction timeout, and a new producer after an EndTxn that had to be sent twice:
-its late twin could commit half of the next transaction, since aiokafka speaks the protocol
-without an epoch for each transaction.
+send, a short transaction timeout, and a new producer after a request that nobody answered: it may
+arrive yet, beside its twin that was sent again. aiokafka speaks the protocol without an epoch for
+each transaction, so a late EndTxn could commit half of the next one, late partitions would open
+one that nobody ends, and late records make the next ones look out of order.
 """
 
 import asyncio
@@ -13,8 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import ProducerFenced, UnknownTopicOrPartitionError
-from aiokafka.protocol.transaction import EndTxnRequest
+from aiokafka.errors import (
+    KafkaConnectionError,
+    ProducerFenced,
+    RequestTimedOutError,
+    UnknownTopicOrPartitionError,
+)
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from schemas.kafka import Record
@@ -29,6 +36,7 @@ _RENEW_SECONDS = 86_400.0
 """A producer idle for `transactional.id.expiration.ms` (7 days) is forgotten by the broker and
 fails its next transaction; one that is renewed daily never is."""
 _CLOSE_SECONDS = 5.0
+_OF_A_TRANSACTION = (AddPartitionsToTxnRequest, ProduceRequest, EndTxnRequest)
 
 
 class Fenced(RuntimeError):
@@ -75,7 +83,7 @@ class KafkaLog:
         self._on_committed = on_committed
         self._monotonic_seconds = monotonic_seconds
         self._producer: AIOKafkaProducer | None = None
-        self._end_requests = 0
+        self._may_arrive_late = False
         self._last_at = 0.0
 
     async def start(self) -> None:
@@ -89,18 +97,18 @@ class KafkaLog:
             compression_type="lz4",
             retry_backoff_ms=20,
         )
-        self._count_end_requests(producer)
+        self._watch_requests(producer)
         try:
             await patiently(producer.start)
         except BaseException:
             await producer.stop()
             raise
         self._producer = producer
-        self._end_requests = 0
+        self._may_arrive_late = False
         self._last_at = self._monotonic_seconds()
 
     async def commit(self, transaction: Transaction) -> Committed:
-        if self._end_requests > 1 or self._monotonic_seconds() - self._last_at > _RENEW_SECONDS:
+        if self._may_arrive_late or self._monotonic_seconds() - self._last_at > _RENEW_SECONDS:
             await self._renew()
         began = self._monotonic_seconds()
         try:
@@ -135,7 +143,6 @@ class KafkaLog:
     async def _attempt(self, transaction: Transaction) -> Committed:
         """Raises `Fenced` when it is certain that nothing of it was or will be committed."""
         assert self._producer is not None, "commit before start"
-        self._end_requests = 0
         try:
             return await self._commit(self._producer, transaction)
         except Exception as error:
@@ -205,13 +212,15 @@ class KafkaLog:
     def _place(self, record: Record) -> KafkaPartition:
         return KafkaPartition(self._names.physical(record.topic), record.partition)
 
-    def _count_end_requests(self, producer: AIOKafkaProducer) -> None:
+    def _watch_requests(self, producer: AIOKafkaProducer) -> None:
         client_send = producer.client.send
 
         async def send(node_id: int, request: Any, **options: Any) -> Any:
-            if isinstance(request, EndTxnRequest):
-                self._end_requests += 1
-            return await client_send(node_id, request, **options)
+            try:
+                return await client_send(node_id, request, **options)
+            except (KafkaConnectionError, RequestTimedOutError):
+                self._may_arrive_late |= isinstance(request, _OF_A_TRANSACTION)
+                raise
 
         producer.client.send = send
 

@@ -246,6 +246,25 @@ async def test_a_late_twin_of_an_end_of_transaction_cannot_commit_half_of_the_ne
         await log.close()
 
 
+@pytest.mark.parametrize("moment", [ADD_PARTITIONS, PRODUCE, END_TRANSACTION])
+async def test_a_request_that_arrives_when_it_was_given_up_long_ago_changes_nothing(
+    desk: Desk, moment: int
+) -> None:
+    async with KafkaProxy(desk.bootstrap) as proxy:
+        connection = {"bootstrap_servers": proxy.bootstrap, "request_timeout_ms": 700}
+        log = await desk.log(connection=connection)
+        proxy.hold(moment)
+
+        await log.commit(transaction(durable=[(b"r", b"1")], out=(b"one",)))
+        late = await proxy.held()
+        await late.release()
+        await log.commit(transaction(durable=[(b"r", b"2")], out=(b"two",)))
+
+        assert await desk.values(OUT) == [b"one", b"two"]
+        assert await desk.values(DURABLE) == [b"1", b"2"]
+        await log.close()
+
+
 def _refused(answer: bytes) -> bool:
     """EndTxn v0 answers with a throttle time and an error code."""
     _, code = struct.unpack_from(">ih", answer)
