@@ -54,8 +54,6 @@ class Pipeline:
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self.environment = {
             **os.environ,
-            "POSTRIDER_CONFIG": str(file),
-            "POSTRIDER_METRICS_PORT": "0",
             "KAFKA_BOOTSTRAP": bootstrap,
             "KAFKA_REPLICATION": "1",
             "POSTRIDER_TOPIC_PREFIX": f"p{uuid.uuid4().hex[:8]}.",
