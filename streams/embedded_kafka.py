@@ -25,7 +25,7 @@ from streams.children import spawn
 
 KAFKA_VERSION = "4.2.1"
 """4.3.0 to 4.4.0, at least, may lose the end of a transaction when they come back
-(KAFKA-20734: docs/decisions/0006-kafka-loses-ends-of-transactions.md)."""
+(KAFKA-20734: docs/decisions/0007-kafka-loses-ends-of-transactions.md)."""
 _COORDINATES = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:1.7.36"
 _SMALL = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """Half the processor time to start and a fifth less memory; no dearer a record than the default."""
