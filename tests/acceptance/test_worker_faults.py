@@ -197,26 +197,6 @@ async def test_a_broker_that_is_killed_and_comes_back_is_waited_out(
 
 
 @pytest.mark.timeout(240)
-async def test_a_broker_that_hangs_longer_than_a_session_costs_no_more_than_what_was_open(
-    kafka: EmbeddedKafka, tmp_path: Path
-) -> None:
-    async with lab(kafka.bootstrap, tmp_path, spans=AWAY) as opened:
-        for name in WORKERS:
-            opened.start(name)
-        async with load(opened, per_second=100) as asked:
-            await opened.until_more_is_sent()
-            kafka.pause()
-            try:
-                await asyncio.sleep(AWAY.session_seconds + 1)
-            finally:
-                kafka.resume()
-            await opened.until_more_is_sent()
-
-        finals = await opened.settled(len(asked), within_seconds=60)
-        check(opened, finals, len(asked))
-
-
-@pytest.mark.timeout(240)
 async def test_a_worker_stopped_while_the_broker_is_away_ends_and_nothing_is_lost(
     kafka: EmbeddedKafka, tmp_path: Path
 ) -> None:

@@ -75,7 +75,9 @@ def main() -> int:
         ),
         names=Names(prefix),
         connection={"bootstrap_servers": bootstrap, "request_timeout_ms": REQUEST_TIMEOUT_MS},
-        runner=RunnerSettings(max_open_calls=64, drain_seconds=float(drain)),
+        runner=RunnerSettings(
+            max_open_calls=64, drain_seconds=float(drain), cut_grace_seconds=min(5.0, float(drain))
+        ),
         lease_margin_seconds=1.0,
     )
 
