@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from typing import NamedTuple
 
 from agents.dedup import Asked, Dedup
-from agents.dispatch import Dispatch, DispatchTerms, Notice
+from agents.dispatch import Dispatch, DispatchTerms, Whom
 from agents.notices import body_of, channels_of, inline_profile, lane_of, with_inline
-from agents.outgoing import MAX_BODY_BYTES
+from agents.outgoing import MAX_BODY_BYTES, Notice
 from agents.receipts import ReceiptsAt
 from agents.stage import Batch, Effects, Item
 from policies.reasons import Reason
@@ -61,10 +61,10 @@ class Decide:
         )
         for each, known in zip(accepted, profiles, strict=True):
             profile = with_inline(known, each.notice.inline)
+            crowd = [Whom(each.request.user_id, each.notification_id, profile)]
+            send_ms = each.request.send_ms()
             for channel in each.channels:
-                who = channel, each.request.user_id, each.notification_id, profile
-                verdict = dispatch.admit(each.notice, *who, send_ms=each.request.send_ms())
-                dispatch.carry_out(verdict, each.notice, *who)
+                dispatch.decide(each.notice, channel, crowd, send_ms=send_ms)
         yield Effects([*dedup.rows(), *dispatch.all_rows()], dispatch.all_records(), batch.items)
 
     def give_up(self, batch: Batch[NotificationRequest], item: Request, cause: str) -> Effects:

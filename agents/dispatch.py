@@ -5,20 +5,19 @@ that none of them can be without the others.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 from zlib import crc32
 
-from agents.outgoing import Outgoing
-from agents.receipts import Fact, ReceiptWriter, Told
-from policies.admission import Admission
+from agents.outgoing import Notice, Outgoing
+from agents.receipts import Counts, Fact, ReceiptWriter, Told
+from policies.admission import Admission, Case, Ruling
 from policies.caps import NOTHING, Caps
 from policies.reasons import Reason
 from policies.rules import Rules
-from policies.verdicts import Defer, Deliver, Verdict
+from policies.verdicts import Defer, Deliver
 from schemas import ids
-from schemas.delivery import Body, Channel, Lane, Target, encode_body
+from schemas.delivery import Body, Channel, Target
 from schemas.kafka import Record
 from schemas.profile import Profile
 from schemas.receipt import Status
@@ -47,7 +46,7 @@ class DispatchTerms:
         address_key: bytes,
         sms_senders: Sequence[str],
         is_cancelled: Callable[[bytes], bool],
-        told: Told | None = None,
+        told: Counts | None = None,
     ) -> None:
         """`address_key` is the secret of the keyed hash of addresses. `is_cancelled` is asked of
         notification and broadcast ids, and may be a moment behind: senders are not. `told` counts
@@ -55,7 +54,7 @@ class DispatchTerms:
         self.rules = rules
         self.partitions = partitions
         self.admission = Admission(rules)
-        self.receipts = ReceiptWriter(partitions=partitions, told=told)
+        self.receipts = ReceiptWriter(partitions=partitions, counts=told)
         self.hash_of = partial(ids.address_hash, address_key)
         self.is_cancelled = is_cancelled
         self.window_ms = rules.dedup_window_seconds * 1000
@@ -73,23 +72,12 @@ class DispatchTerms:
         return kind is not None and (not kind.category.mandatory or channel in self.rules.per_user)
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """What is to be told, whoever it is told to."""
+class Whom(NamedTuple):
+    """Somebody who is to be told, as far as a decision is concerned."""
 
-    body: Body
-    lane: Lane
-    body_bytes: int
-    is_stored: bool = False
-    """The body is in `tables/bodies.py`, so rows need not repeat it."""
-    inline: Profile | None = None
-    """Addresses that came with the request."""
-
-    @classmethod
-    def of(
-        cls, body: Body, lane: Lane, *, is_stored: bool = False, inline: Profile | None = None
-    ) -> "Notice":
-        return cls(body, lane, len(encode_body(body)), is_stored, inline)
+    user_id: str
+    notification_id: bytes
+    profile: Profile
 
 
 class Dispatch:
@@ -97,8 +85,9 @@ class Dispatch:
 
     def __init__(self, terms: DispatchTerms, state: State, now_ms: int) -> None:
         self._terms = terms
+        self._partition = state.partition
         self._state = state
-        self._admission = terms.admission.at(now_ms)
+        self._now_ms = now_ms
         self.receipts = terms.receipts.at(now_ms)
         self.rows: list[Row] = []
         self.told: list[Record] = []
@@ -106,11 +95,11 @@ class Dispatch:
         self._outgoing = Outgoing(released_ms=now_ms)
         self._waiting: dict[tuple[int, Channel, int, bool], tuple[Notice, list[Waiter], bytes]] = {}
         self._caps: dict[bytes, Caps] = {}
-        self._counted: set[bytes] = set()
+        self._counted: dict[bytes, Caps] = {}
         self._facts: dict[tuple[str, str], Fact] = {}
 
     def load_caps(self, asked: Iterable[tuple[str, Channel, str]]) -> None:
-        """Read the caps of (type, channel, user), all at once, before `admit` is asked of them."""
+        """Read the caps of (type, channel, user), all at once, before `rule` is asked of them."""
         is_counted = self._terms.is_counted
         keys = {
             caps.key_of(channel, user_id): None
@@ -119,85 +108,85 @@ class Dispatch:
         }
         self._caps.update(zip(keys, caps.get_many(self._state, list(keys)), strict=True))
 
-    def admit(
+    def case(
         self,
         notice: Notice,
         channel: Channel,
-        user_id: str,
-        notification_id: bytes,
-        profile: Profile,
         *,
         send_ms: int | None = None,
         is_fallback: bool = False,
-    ) -> Verdict:
-        """Decide for the first time, and count it."""
-        body = notice.body
-        key = caps.key_of(channel, user_id)
-        held = self._caps.get(key)
-        verdict = self._admission.admit(
-            body.type,
-            channel,
-            profile,
-            NOTHING if held is None else held,
-            expires_ms=body.expires_ms,
-            send_ms=send_ms,
-            is_cancelled=self.is_cancelled(body, notification_id),
-            is_fallback=is_fallback,
-        )
-        if held is not None and (
-            isinstance(verdict, Deliver) or (isinstance(verdict, Defer) and verdict.is_counted)
-        ):
-            self._caps[key] = self._admission.counted(
-                body.type, channel, profile, held, expires_ms=body.expires_ms
-            )
-            self._counted.add(key)
-        return verdict
-
-    def recheck(
-        self, notice: Notice, channel: Channel, notification_id: bytes, profile: Profile
-    ) -> Verdict:
-        """Decide again what was counted already."""
-        return self._admission.recheck(
+    ) -> Case:
+        return self._terms.admission.case(
             notice.body.type,
             channel,
-            profile,
+            now_ms=self._now_ms,
             expires_ms=notice.body.expires_ms,
-            is_cancelled=self.is_cancelled(notice.body, notification_id),
+            send_ms=send_ms,
+            is_fallback=is_fallback,
         )
 
-    def is_cancelled(self, body: Body, notification_id: bytes) -> bool:
-        is_cancelled = self._terms.is_cancelled
-        return is_cancelled(notification_id) or (
-            bool(body.broadcast_id) and is_cancelled(body.broadcast_id)
-        )
+    def rule(self, case: Case, notice: Notice, channel: Channel, whom: Whom) -> Ruling:
+        """Decide for the first time, and count it."""
+        key = caps.key_of(channel, whom.user_id)
+        held = self._caps.get(key, NOTHING)
+        ruling = case.rule(whom.profile, held, is_cancelled=self._is_cancelled(notice.body, whom))
+        if ruling.counted is not None:
+            self._caps[key] = self._counted[key] = ruling.counted
+        return ruling
 
-    def carry_out(
+    def decide(
         self,
-        verdict: Verdict,
         notice: Notice,
         channel: Channel,
-        user_id: str,
-        notification_id: bytes,
-        profile: Profile,
+        crowd: Sequence[Whom],
+        *,
+        send_ms: int | None = None,
+        is_fallback: bool = False,
     ) -> None:
+        """Rule on each for the first time, and carry it out."""
+        case = self.case(notice, channel, send_ms=send_ms, is_fallback=is_fallback)
+        rule = self.rule
+        rulings = [rule(case, notice, channel, whom) for whom in crowd]
+        self.carry_out(notice, channel, crowd, rulings)
+
+    def decide_again(self, notice: Notice, channel: Channel, crowd: Sequence[Whom]) -> None:
+        """Of what was counted already."""
+        case = self.case(notice, channel, is_fallback=True)
+        rulings = [
+            case.rule_again(whom.profile, is_cancelled=self._is_cancelled(notice.body, whom))
+            for whom in crowd
+        ]
+        self.carry_out(notice, channel, crowd, rulings)
+
+    def carry_out(
+        self, notice: Notice, channel: Channel, crowd: Sequence[Whom], rulings: Sequence[Ruling]
+    ) -> None:
+        """What follows from a ruling on each of the crowd."""
         body = notice.body
-        delivery_id = ids.delivery_id(notification_id, channel, body.accepted_ms)
-        devices = 1
-        if isinstance(verdict, Deliver):
-            fact = self.fact("queued")
-            devices = self._deliver(notice, channel, user_id, notification_id, delivery_id, profile)
-        elif isinstance(verdict, Defer):
-            fact = self.fact("deferred", verdict.reason)
-            key = (verdict.until_ms, channel, id(notice), verdict.is_counted)
-            _, waiters, _ = self._waiting.setdefault(key, (notice, [], delivery_id))
-            waiters.append(Waiter(user_id, notification_id))
-        else:
-            fact = self.fact(verdict.status, verdict.reason)
-        self.told.append(
-            self.receipts.delivery(
-                fact, body, channel, user_id, notification_id, delivery_id, device_count=devices
-            )
+        delivery_ids = ids.delivery_ids(
+            [whom.notification_id for whom in crowd], channel, body.accepted_ms
         )
+        told: dict[tuple[Fact, int], list[Told]] = {}
+        targets: list[Target] = []
+        queued = self.fact("queued")
+        for whom, ruling, delivery_id in zip(crowd, rulings, delivery_ids, strict=True):
+            verdict = ruling.verdict
+            devices = 1
+            if isinstance(verdict, Deliver):
+                fact = queued
+                devices = _aim(targets, channel, whom, delivery_id, ruling.quiet)
+            elif isinstance(verdict, Defer):
+                fact = self.fact("deferred", verdict.reason)
+                self._put_off(notice, channel, whom, delivery_id, verdict)
+            else:
+                fact = self.fact(verdict.status, verdict.reason)
+            told.setdefault((fact, devices), []).append(
+                (whom.user_id, whom.notification_id, delivery_id)
+            )
+        if targets:
+            self._send(notice, channel, targets)
+        for (fact, devices), whose in told.items():
+            self.told += self.receipts.deliveries(fact, body, channel, whose, device_count=devices)
 
     def fact(self, status: Status, reason: Reason | str = "") -> Fact:
         key = (status, reason)
@@ -225,46 +214,51 @@ class Dispatch:
                 self._waiting.items()
             )
         ]
-        counted = [caps.put(key, self._caps[key]) for key in self._counted]
+        counted = [caps.put(key, held) for key, held in self._counted.items()]
         return [*self.rows, *waiting_rows, *counted]
 
     def all_records(self) -> list[Record]:
         return [*self._outgoing.records(), *self.told]
 
-    def _deliver(
-        self,
-        notice: Notice,
-        channel: Channel,
-        user_id: str,
-        notification_id: bytes,
-        delivery_id: bytes,
-        profile: Profile,
-    ) -> int:
-        """How many devices it goes to."""
-        sender, partition = "", self._state.partition
-        if channel == "sms":
-            sender, partition = self._terms.sender_of(user_id)
-        name, locale = profile.name, profile.locale
-        reached = addresses_of(profile, channel)
-        body = notice.body
-        quiet = self._admission.quiet(body.type, channel, profile, expires_ms=body.expires_ms)
-        text = len(user_id) + len(name) + len(locale) + len(quiet)
-        batch = self._outgoing.place(
-            channel, notice.lane, body, notice.body_bytes,
-            partition=partition,
-            sender=sender,
-            targets=len(reached),
-            text=sum(text + len(address) + len(device_id) for address, _, device_id in reached),
+    def _is_cancelled(self, body: Body, whom: Whom) -> bool:
+        is_cancelled = self._terms.is_cancelled
+        return is_cancelled(whom.notification_id) or (
+            bool(body.broadcast_id) and is_cancelled(body.broadcast_id)
+        )
+
+    def _put_off(
+        self, notice: Notice, channel: Channel, whom: Whom, delivery_id: bytes, verdict: Defer
+    ) -> None:
+        key = (verdict.until_ms, channel, id(notice), verdict.is_counted)
+        _, waiters, _ = self._waiting.setdefault(key, (notice, [], delivery_id))
+        waiters.append(Waiter(whom.user_id, whom.notification_id))
+
+    def _send(self, notice: Notice, channel: Channel, targets: list[Target]) -> None:
+        """An SMS goes to the partition of its sender, everything else stays with its user."""
+        if channel != "sms":
+            self._outgoing.add(channel, notice, targets, partition=self._partition)
+            return
+        by_sender: dict[SmsSender, list[Target]] = {}
+        for target in targets:
+            by_sender.setdefault(self._terms.sender_of(target.user_id), []).append(target)
+        for (sender, partition), some in by_sender.items():
+            self._outgoing.add(channel, notice, some, partition=partition, sender=sender)
+
+
+def _aim(
+    targets: list[Target], channel: Channel, whom: Whom, delivery_id: bytes, quiet: str
+) -> int:
+    """Add whatever a delivery goes to; how many devices that are."""
+    user_id, notification_id, profile = whom
+    reached = addresses_of(profile, channel)
+    for address, address_hash, device_id in reached:
+        targets.append(
+            Target(
+                user_id, notification_id, delivery_id, address, address_hash,
+                0, profile.locale, profile.name, device_id, len(reached), quiet,
+            )
         )  # fmt: skip
-        place = len(batch.bodies) - 1
-        for address, address_hash, device_id in reached:
-            batch.targets.append(
-                Target(
-                    user_id, notification_id, delivery_id, address, address_hash,
-                    place, locale, name, device_id, len(reached), quiet,
-                )
-            )  # fmt: skip
-        return len(reached)
+    return len(reached)
 
 
 def addresses_of(profile: Profile, channel: Channel) -> Sequence[tuple[str, bytes, str]]:

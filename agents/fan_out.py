@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from agents.dispatch import Dispatch, DispatchTerms, Notice
+from agents.dispatch import Dispatch, DispatchTerms, Whom
+from agents.outgoing import Notice
 from agents.stage import Batch, Effects, Item
 from schemas import ids
 from schemas.broadcast import AcceptedBroadcast
@@ -97,7 +98,9 @@ class FanOut:
             )
             for member in turn.members
             for channel in progress.channels
-            for notification_id in [_notification_id(body, member.user_id, batch.partition)]
+            for notification_id in [
+                ids.member_notification_id(body.broadcast_id, member.user_id, batch.partition)
+            ]
         ]  # fmt: skip
         rows = [] if turn.rest is None else [broadcasts.put(batch.now_ms, turn.rest)]
         return Effects(rows, records)
@@ -130,18 +133,22 @@ class FanOut:
         dispatch = Dispatch(self._terms, state, now_ms)
         notice = Notice.of(body, progress.lane, is_stored=True)
         profiles = recipients.get_many(state, [member.user_id for member in members])
-        channels = progress.channels
-        dispatch.load_caps(
-            (body.type, channel, member.user_id) for channel in channels for member in members
+        # The partition stands for the user's hash: it leads to itself, and needs no hashing.
+        notification_ids = ids.member_notification_ids(
+            body.broadcast_id, (member.user_id for member in members), state.partition
         )
-        for (user_id, joined_ms), known in zip(members, profiles, strict=True):
-            profile = _UNKNOWN if known is None else known
-            if 0 <= joined_ms <= profile.deleted_ms:
-                continue  # deleted since they joined, so a member no more
-            notification_id = _notification_id(body, user_id, state.partition)
-            for channel in channels:
-                who = channel, user_id, notification_id, profile
-                dispatch.carry_out(dispatch.admit(notice, *who), notice, *who)
+        crowd = [
+            Whom(user_id, notification_id, known or _UNKNOWN)
+            for (user_id, joined_ms), notification_id, known in zip(
+                members, notification_ids, profiles, strict=True
+            )
+            # Deleted since they joined is a member no more.
+            if known is None or not 0 <= joined_ms <= known.deleted_ms
+        ]
+        channels = progress.channels
+        dispatch.load_caps((body.type, channel, w.user_id) for channel in channels for w in crowd)
+        for channel in channels:
+            dispatch.decide(notice, channel, crowd)
         return dispatch
 
 
@@ -189,8 +196,3 @@ def _progress(accepted: AcceptedBroadcast) -> Progress:
         user_ids=accepted.user_ids,
         per_second=accepted.per_second,
     )
-
-
-def _notification_id(body: Body, user_id: str, partition: int) -> bytes:
-    """The partition stands for the user's hash: it leads to itself, and needs no hashing."""
-    return ids.member_notification_id(body.broadcast_id, user_id, partition)

@@ -1,5 +1,11 @@
 """Deliveries of one yield, gathered into as few records as their sizes allow."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from agents.portions import halves
 from schemas import ids
 from schemas.delivery import (
     MAX_BATCH_BYTES,
@@ -9,29 +15,46 @@ from schemas.delivery import (
     Lane,
     Target,
     encode_batch,
+    encode_body,
 )
 from schemas.kafka import Record
+from schemas.profile import Profile
 from schemas.topics import deliveries
 
 MAX_TARGETS = 1000
 """What the largest request to a provider takes."""
 MAX_BODY_BYTES = 96 * 1024
 """A body must leave room for targets in its batch."""
-_FULL_BYTES = MAX_BATCH_BYTES - 8 * 1024
-_TARGET_BYTES = 80
-"""Ids, hash, counts and framing of a target."""
-_BYTES_A_CHARACTER = 4
 
 
-class _Batch:
-    """One record in the making."""
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What is to be told, whoever it is told to."""
 
-    __slots__ = ("bodies", "size", "targets")
+    body: Body
+    lane: Lane
+    body_bytes: int
+    is_stored: bool = False
+    """The body is in `tables/bodies.py`, so rows need not repeat it."""
+    inline: Profile | None = None
+    """Addresses that came with the request."""
 
-    def __init__(self) -> None:
-        self.bodies: list[Body] = []
-        self.targets: list[Target] = []
-        self.size = 0
+    @classmethod
+    def of(
+        cls, body: Body, lane: Lane, *, is_stored: bool = False, inline: Profile | None = None
+    ) -> "Notice":
+        return cls(body, lane, len(encode_body(body)), is_stored, inline)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Deliveries that may share a record."""
+
+    channel: Channel
+    lane: Lane
+    partition: int
+    sender: str
+    broadcast_id: bytes
 
 
 class Outgoing:
@@ -39,56 +62,85 @@ class Outgoing:
 
     def __init__(self, *, released_ms: int) -> None:
         self._released_ms = released_ms
-        self._open: dict[tuple[Channel, Lane, int, str, bytes], _Batch] = {}
-        self._full: list[Record] = []
+        self._by_way: dict[_Way, list[tuple[Notice, Sequence[Target]]]] = {}
 
-    def place(
+    def add(
         self,
         channel: Channel,
-        lane: Lane,
-        body: Body,
-        body_bytes: int,
+        notice: Notice,
+        targets: Sequence[Target],
         *,
         partition: int,
-        sender: str,
-        targets: int,
-        text: int,
-    ) -> _Batch:
-        """The batch that takes the next `targets`, with `text` characters in all, of this body.
-
-        The caller appends them with `body=len(batch.bodies) - 1`, all of a delivery at once.
-        """
-        key = (channel, lane, partition, sender, body.broadcast_id)
-        batch = self._open.get(key)
-        size = targets * _TARGET_BYTES + text * _BYTES_A_CHARACTER
-        if batch is not None:
-            added = size if batch.bodies[-1] is body else size + body_bytes
-            if batch.size + added > _FULL_BYTES or len(batch.targets) + targets > MAX_TARGETS:
-                self._full.append(self._record(key, batch))
-                batch = None
-        if batch is None:
-            batch = self._open[key] = _Batch()
-        if not batch.bodies or batch.bodies[-1] is not body:
-            batch.bodies.append(body)
-            batch.size += body_bytes
-        batch.size += size
-        return batch
+        sender: str = "",
+    ) -> None:
+        """`targets` all have the notice's body, whatever their index says."""
+        way = _Way(channel, notice.lane, partition, sender, notice.body.broadcast_id)
+        self._by_way.setdefault(way, []).append((notice, targets))
 
     def records(self) -> list[Record]:
-        return self._full + [self._record(key, batch) for key, batch in self._open.items()]
+        return [
+            record
+            for way, added in self._by_way.items()
+            for bodies, targets in _batches(added)
+            for record in self._records(way, bodies, targets)
+        ]
 
-    def _record(self, key: tuple[Channel, Lane, int, str, bytes], batch: _Batch) -> Record:
-        channel, lane, partition, sender, broadcast_id = key
+    def _records(
+        self, way: _Way, bodies: list[Body], targets: Sequence[Target]
+    ) -> Iterator[Record]:
+        """One, or several where the texts are long."""
+        value = self._encode(way, bodies, targets)
+        if len(value) <= MAX_BATCH_BYTES or len(targets) == 1:
+            yield Record(deliveries(way.channel, way.lane), way.partition, value)
+            return
+        for half in halves(targets):
+            yield from self._records(way, *with_bodies_of(bodies, half))
+
+    def _encode(self, way: _Way, bodies: list[Body], targets: Sequence[Target]) -> bytes:
         slice_id = b""
-        if broadcast_id:
-            first = batch.targets[0]
-            slice_id = ids.slice_id(
-                broadcast_id, channel, partition, first.delivery_id + first.device_id.encode()
-            )
-        value = encode_batch(
+        if way.broadcast_id:
+            first = targets[0].delivery_id + targets[0].device_id.encode()
+            slice_id = ids.slice_id(way.broadcast_id, way.channel, way.partition, first)
+        return encode_batch(
             DeliveryBatch(
-                channel, lane, batch.bodies, batch.targets, self._released_ms, slice_id,
-                sender=sender,
+                way.channel, way.lane, bodies, list(targets), self._released_ms, slice_id,
+                sender=way.sender,
             )
         )  # fmt: skip
-        return Record(deliveries(channel, lane), partition, value)
+
+
+def with_bodies_of(
+    bodies: list[Body], targets: Sequence[Target]
+) -> tuple[list[Body], Sequence[Target]]:
+    """Some of a batch's targets, with those of its bodies that they have."""
+    used = sorted({target.body for target in targets})
+    if len(used) == len(bodies):
+        return bodies, targets
+    place_of = {body: place for place, body in enumerate(used)}
+    return [bodies[body] for body in used], [_at(each, place_of[each.body]) for each in targets]
+
+
+def _batches(
+    added: Sequence[tuple[Notice, Sequence[Target]]],
+) -> Iterator[tuple[list[Body], list[Target]]]:
+    """At most so many targets each, with the bodies that they have, each body once."""
+    bodies: list[Body] = []
+    targets: list[Target] = []
+    size = 0
+    for notice, theirs in added:
+        for start in range(0, len(theirs), MAX_TARGETS):
+            some = theirs[start : start + MAX_TARGETS]
+            if targets and (len(targets) + len(some) > MAX_TARGETS or size > MAX_BATCH_BYTES // 2):
+                yield bodies, targets
+                bodies, targets, size = [], [], 0
+            if not bodies or bodies[-1] is not notice.body:
+                bodies.append(notice.body)
+                size += notice.body_bytes
+            place = len(bodies) - 1
+            targets += some if not place else [_at(each, place) for each in some]
+    if targets:
+        yield bodies, targets
+
+
+def _at(target: Target, body: int) -> Target:
+    return msgspec.structs.replace(target, body=body)

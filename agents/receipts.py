@@ -3,7 +3,8 @@
 import struct
 from binascii import hexlify
 from collections import Counter
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -15,8 +16,10 @@ from schemas.kafka import Record
 from schemas.receipt import FINAL_STATUSES, SCHEMA_VERSION, Receipt, Status, encode_receipt
 from schemas.topics import RECEIPTS
 
-Told = Counter[tuple[str, str, str]]
+Counts = Counter[tuple[str, str, str]]
 """Receipts by channel, status and reason."""
+Told = tuple[str, bytes, bytes]
+"""User id, notification id, delivery id."""
 
 _BLANK = "\0"  # no field of a receipt may hold it
 _BLANK_JSON = rb'"\u0000"'
@@ -56,38 +59,31 @@ class Fact:
         )
 
 
-class _Form(NamedTuple):
-    """A receipt with blanks for the ids and the user."""
-
-    text: bytes
-    counts_as: tuple[str, str, str]
-
-
 class ReceiptWriter:
     """Holds what all receipts of a process share."""
 
-    def __init__(self, *, partitions: int, told: Told | None = None) -> None:
-        """`told` is counted up with each receipt that is written."""
+    def __init__(self, *, partitions: int, counts: Counts | None = None) -> None:
+        """`counts` goes up with each receipt that is written."""
         self._partitions = partitions
-        self._told = Counter() if told is None else told
+        self._counts = Counter() if counts is None else counts
 
     def at(self, now_ms: int) -> "ReceiptsAt":
         """The receipts of one batch: everything it tells happened at its instant."""
-        return ReceiptsAt(self._partitions, self._told, now_ms)
+        return ReceiptsAt(self._partitions, self._counts, now_ms)
 
 
 class ReceiptsAt:
     """Writes receipts of one instant. The same fact has the same receipt_id however often told."""
 
-    __slots__ = ("_body", "_forms", "_now", "_partitions", "_told")
+    __slots__ = ("_body", "_counts", "_forms", "_now", "_partitions")
 
-    def __init__(self, partitions: int, told: Told, now_ms: int) -> None:
+    def __init__(self, partitions: int, counts: Counts, now_ms: int) -> None:
         self._partitions = partitions
-        self._told = told
+        self._counts = counts
         self._now = rfc3339(now_ms)
         self._body: Body | None = None
-        self._forms: dict[tuple[Fact, str, int], _Form] = {}
-        """Of `_body`."""
+        self._forms: dict[tuple[Fact, str, int], bytes] = {}
+        """Receipts of `_body` with blanks for the ids and the user."""
 
     def delivery(
         self,
@@ -100,10 +96,21 @@ class ReceiptsAt:
         *,
         device_count: int = 1,
     ) -> Record:
-        """About a delivery as a whole, whether it was ever on its way or not.
+        """About a delivery as a whole, whether it was ever on its way or not."""
+        told = (user_id, notification_id, delivery_id)
+        (record,) = self.deliveries(fact, body, channel, [told], device_count=device_count)
+        return record
 
-        A broadcast says the same of a million deliveries, so only what differs is filled in.
-        """
+    def deliveries(
+        self,
+        fact: Fact,
+        body: Body,
+        channel: str,
+        told: Sequence[Told],
+        *,
+        device_count: int = 1,
+    ) -> list[Record]:
+        """The same of many: a broadcast says it of a million, so only what differs is filled in."""
         if body is not self._body:
             self._body = body
             self._forms.clear()
@@ -111,18 +118,30 @@ class ReceiptsAt:
         form = self._forms.get(key)
         if form is None:
             form = self._forms[key] = self._form(fact, body, channel, device_count)
-        self._told[form.counts_as] += 1
-        receipt_id = ids.receipt_id(delivery_id, fact.id_part)
-        three = _THREE_IDS.unpack(hexlify(receipt_id + notification_id + delivery_id))
-        value = form.text % (*three, _encode_text(user_id))
-        partition = ids.partition_of_id(notification_id, self._partitions)
-        return Record(RECEIPTS, partition, value, user_id.encode())
+        self._counts[channel, fact.status, fact.reason] += len(told)
+        receipt_ids = ids.receipt_ids([delivery_id for _, _, delivery_id in told], fact.id_part)
+        unpack, partition_of, partitions = _THREE_IDS.unpack, ids.partition_of_id, self._partitions
+        return [
+            Record(
+                RECEIPTS,
+                partition_of(notification_id, partitions),
+                form
+                % (
+                    *unpack(hexlify(receipt_id + notification_id + delivery_id)),
+                    _encode_text(user_id),
+                ),
+                user_id.encode(),
+            )
+            for receipt_id, (user_id, notification_id, delivery_id) in zip(
+                receipt_ids, told, strict=True
+            )
+        ]
 
     def target(
         self, fact: Fact, body: Body, channel: str, target: Target, provider_message_id: str = ""
     ) -> Record:
         """About a delivery that is on its way; for push, about one device of it."""
-        self._told[channel, fact.status, fact.reason] += 1
+        self._counts[channel, fact.status, fact.reason] += 1
         id_part = fact.id_part
         if target.device_id:
             id_part += target.device_id.encode()
@@ -157,7 +176,7 @@ class ReceiptsAt:
 
         `origin` names the record, so that each repeat of a request has a receipt of its own.
         """
-        self._told["", status, reason] += 1
+        self._counts["", status, reason] += 1
         fact = ids.receipt_fact(status, reason=reason, detail=origin)
         id_text = ids.to_text(request_id)
         receipt = Receipt(
@@ -180,7 +199,7 @@ class ReceiptsAt:
         partition = ids.partition_of_id(request_id, self._partitions)
         return Record(RECEIPTS, partition, encode_receipt(receipt), (user_id or id_text).encode())
 
-    def _form(self, fact: Fact, body: Body, channel: str, device_count: int) -> _Form:
+    def _form(self, fact: Fact, body: Body, channel: str, device_count: int) -> bytes:
         blank = self._receipt(
             fact, body, channel,
             receipt_id=_BLANK,
@@ -190,8 +209,7 @@ class ReceiptsAt:
             device_count=device_count,
         )  # fmt: skip
         text = encode_receipt(blank).replace(b"%", b"%%")
-        text = text.replace(_BLANK_JSON, _ID_FORM, 3).replace(_BLANK_JSON, b"%b", 1)
-        return _Form(text, (channel, fact.status, fact.reason))
+        return text.replace(_BLANK_JSON, _ID_FORM, 3).replace(_BLANK_JSON, b"%b", 1)
 
     def _receipt(
         self,

@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from agents.dispatch import Dispatch, DispatchTerms, Notice
+from agents.dispatch import Dispatch, DispatchTerms, Whom
+from agents.outgoing import Notice
 from agents.portions import halves
 from agents.stage import Batch, Effects, Item
+from policies.admission import Ruling
 from policies.fallback import GoOn, go_on
-from policies.verdicts import Verdict
 from schemas import ids
 from schemas.delivery import Body, Channel, Lane, Returned, encode_returned
 from schemas.kafka import Record
@@ -109,14 +110,15 @@ def _failed_in(returned: Returned) -> list[_Failed]:
 
 def _go_on(dispatch: Dispatch, notices: _Notices, failed: _Failed, profile: Profile) -> None:
     asked = notices.of(failed.body, failed.lane, ())
-    who = failed.user_id, failed.notification_id, profile
+    whom = Whom(failed.user_id, failed.notification_id, profile)
 
-    def admit(channel: Channel) -> Verdict:
-        return dispatch.admit(asked, channel, *who, is_fallback=True)
+    def admit(channel: Channel) -> Ruling:
+        case = dispatch.case(asked, channel, is_fallback=True)
+        return dispatch.rule(case, asked, channel, whom)
 
     answer = go_on(failed.body.fallback, admit)
     for channel, settled in answer.refused:
-        dispatch.carry_out(settled, asked, channel, *who)
+        dispatch.carry_out(asked, channel, [whom], [settled])
     if isinstance(answer, GoOn):
         notice = notices.of(failed.body, failed.lane, answer.remaining)
-        dispatch.carry_out(answer.verdict, notice, answer.channel, *who)
+        dispatch.carry_out(notice, answer.channel, [whom], [answer.ruling])

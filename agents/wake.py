@@ -1,16 +1,19 @@
 """Reads what waited and came due, writes deliveries.*, receipts; remembers caps and what waits on."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from itertools import groupby
 from typing import NamedTuple
 
 import msgspec
 
-from agents.dispatch import Dispatch, DispatchTerms, Notice
+from agents.dispatch import Dispatch, DispatchTerms, Whom
 from agents.notices import with_inline
+from agents.outgoing import Notice
 from agents.portions import portions
 from agents.stage import Batch, Effects, Item
 from schemas import ids
 from schemas.delivery import Body
+from schemas.profile import Profile
 from tables import bodies, recipients, waiting
 from tables.state import Row, State
 from tables.waiting import Due, ForgetBody, Waiter, Waiting
@@ -44,14 +47,11 @@ class Wake:
                 if not each.waiting.is_counted
             )
             profiles = recipients.get_many(batch.state, [each.waiter.user_id for each in asked])
-            for (row, notice, waiter), known in zip(asked, profiles, strict=True):
-                profile = with_inline(known, notice.inline)
-                who = row.channel, waiter.user_id, waiter.notification_id, profile
+            for row, notice, crowd in _crowds(asked, profiles):
                 if row.is_counted:
-                    verdict = dispatch.recheck(notice, row.channel, waiter.notification_id, profile)
+                    dispatch.decide_again(notice, row.channel, crowd)
                 else:
-                    verdict = dispatch.admit(notice, *who, is_fallback=True)
-                dispatch.carry_out(verdict, notice, *who)
+                    dispatch.decide(notice, row.channel, crowd, is_fallback=True)
             forgotten = [
                 bodies.delete(item.value.broadcast_id)
                 for item in items
@@ -96,6 +96,24 @@ def _asked(state: State, items: list[Item[Due]]) -> list[_Asked]:
             notice = notices[key]
         asked.extend(_Asked(row, notice, waiter) for waiter in row.waiters)
     return asked
+
+
+def _crowds(
+    asked: list[_Asked], profiles: list[Profile | None]
+) -> Iterator[tuple[Waiting, Notice, list[Whom]]]:
+    """Those of one row, together."""
+    known = zip(asked, profiles, strict=True)
+    for _, same in groupby(known, lambda pair: id(pair[0].waiting)):
+        some = list(same)
+        row, notice, _ = some[0][0]
+        yield (
+            row,
+            notice,
+            [
+                Whom(waiter.user_id, waiter.notification_id, with_inline(profile, notice.inline))
+                for (_, _, waiter), profile in some
+            ],
+        )
 
 
 def _one_by_one(row: Waiting, now_ms: int) -> list[Row]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from agents.outgoing import with_bodies_of
 from agents.stage import Item
 from policies.stops import StopList, StopVerdict
 from schemas import ids
@@ -121,19 +122,18 @@ def part_of(
 
     Part of a slice is a unit of its own, named by what only this part begins with.
     """
-    targets = [batch.targets[member] for member in members]
+    bodies, targets = with_bodies_of(batch.bodies, [batch.targets[member] for member in members])
     slice_id = batch.slice_id
     if slice_id:
         first = targets[0].delivery_id + targets[0].device_id.encode()
         slice_id = ids.slice_id(slice_id, batch.channel, call, first)
-    bodies = batch.bodies
-    if len(bodies) > 1:
-        used = sorted({target.body for target in targets})
-        place_of = {body: place for place, body in enumerate(used)}
-        bodies = [bodies[body] for body in used]
-        targets = [msgspec.structs.replace(t, body=place_of[t.body]) for t in targets]
     return msgspec.structs.replace(
-        batch, bodies=bodies, targets=targets, slice_id=slice_id, attempt=attempt, call=call
+        batch,
+        bodies=bodies,
+        targets=list(targets),
+        slice_id=slice_id,
+        attempt=attempt,
+        call=call,
     )
 
 

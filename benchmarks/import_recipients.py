@@ -22,6 +22,7 @@ from streams.embedded_kafka import EmbeddedKafka
 from streams.importing.formats import Format, rows_of
 from streams.importing.run import Import
 from streams.names import Names
+from streams.transactions import COMPRESSION
 
 PARTITIONS = 8
 
@@ -48,7 +49,7 @@ async def _measure(bootstrap: str, count: int) -> None:
 
 async def _import(bootstrap: str, format_: Format, content: bytes) -> None:
     async with AIOKafkaProducer(
-        bootstrap_servers=bootstrap, enable_idempotence=True, compression_type="lz4"
+        bootstrap_servers=bootstrap, enable_idempotence=True, compression_type=COMPRESSION
     ) as producer:
         run = Import(
             producer,

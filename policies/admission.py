@@ -5,156 +5,164 @@ the reason: known type and channel; cancelled or expired; asked for later; suppr
 out; an address; caps; legal window and quiet hours.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 from policies import caps as counting
 from policies.caps import Caps
 from policies.legal import LegalBars
-from policies.outlook import Outlook, Outlooks, Plan
+from policies.outlook import Outlook, Plan, outlook_of
 from policies.rules import Rules
-from policies.verdicts import Settle, Verdict, defer
+from policies.verdicts import Defer, Deliver, Settle, Verdict, defer
 from policies.zones import Zones
 from schemas.delivery import CHANNELS, Channel
 from schemas.profile import Profile
 
-_UNKNOWN_TYPE = Settle("rejected", "unknown_type")
-_NOT_IN_TYPE = Settle("rejected", "channel_not_in_type")
-_NO_ADDRESS = Settle("rejected", "no_address")
-_ADDRESS_GONE = Settle("suppressed", "address_gone")
-_CANCELLED = Settle("cancelled", "cancelled")
-_EXPIRED = Settle("expired", "ttl")
-_SUPPRESSED = Settle("suppressed", "suppressed_address")
+
+class Ruling(NamedTuple):
+    """What is decided, and what follows."""
+
+    verdict: Verdict
+    counted: Caps | None = None
+    """The caps after it; None where nothing is counted."""
+    quiet: str = ""
+    """The times of day at which it must not be sent, should that be later than now."""
+
+
+_UNKNOWN_TYPE = Ruling(Settle("rejected", "unknown_type"))
+_NOT_IN_TYPE = Ruling(Settle("rejected", "channel_not_in_type"))
+_NO_ADDRESS = Ruling(Settle("rejected", "no_address"))
+_ADDRESS_GONE = Ruling(Settle("suppressed", "address_gone"))
+_CANCELLED = Ruling(Settle("cancelled", "cancelled"))
+_EXPIRED = Ruling(Settle("expired", "ttl"))
+_SUPPRESSED = Ruling(Settle("suppressed", "suppressed_address"))
 _RATE_LIMITED = Settle("suppressed", "rate_limited")
 _DAILY_LIMIT = Settle("suppressed", "daily_limit")
 
 
 class Admission:
-    """The decisions of one set of rules."""
+    """The decisions of one set of rules. Pure: the same arguments give the same ruling."""
 
     def __init__(self, rules: Rules) -> None:
         """Raises `KeyError` for an unknown default zone, `ValueError` for a bad legal window."""
-        self.types = rules.types
         self.zones = Zones(rules.defaults.timezone)
         self.legal = LegalBars(rules.legal_windows)
-        self.plans = {
+        self._types = rules.types
+        self._plans = {
             (kind.name, channel): Plan(kind, channel, rules, self.legal)
             for kind in rules.types.values()
             for channel in CHANNELS
             if channel in kind.channels or channel in kind.fallback
         }
 
-    def at(self, now_ms: int) -> "AdmissionAt":
-        """The decisions of one batch: all of them at its instant."""
-        return AdmissionAt(self, now_ms)
-
-
-class _Weighed(NamedTuple):
-    """Caps held against their limits, and as they are after one more."""
-
-    held: Caps
-    broken: Literal["rate_limited", "daily_limit"] | None
-    counted: Caps
-
-
-class AdmissionAt:
-    """Pure: the same arguments give the same verdict. What is alike for many is found once."""
-
-    def __init__(self, admission: Admission, now_ms: int) -> None:
-        self._admission = admission
-        self._now_ms = now_ms
-        self._outlooks = Outlooks(admission.zones, admission.legal, now_ms)
-        self._weighed: dict[tuple[Plan, int, int, int | None], _Weighed] = {}
-
-    def admit(
+    def case(
         self,
         type_name: str,
         channel: Channel,
-        profile: Profile,
-        caps: Caps,
         *,
+        now_ms: int,
         expires_ms: int,
         send_ms: int | None = None,
-        is_cancelled: bool = False,
         is_fallback: bool = False,
-    ) -> Verdict:
-        """Decide for the first time. `is_fallback`: also channels that are the type's fallback only.
-
-        After `Deliver`, and after a `Defer` that is counted, the caller keeps `counted(...)`.
-        """
-        plan = self._admission.plans.get((type_name, channel))
+    ) -> "Case":
+        """`is_fallback`: also channels that are the type's fallback only."""
+        plan = self._plans.get((type_name, channel))
         if plan is None or (plan.is_fallback and not is_fallback):
-            return _NOT_IN_TYPE if type_name in self._admission.types else _UNKNOWN_TYPE
-        if is_cancelled:
-            return _CANCELLED
-        if expires_ms <= self._now_ms:
-            return _EXPIRED
-        if send_ms is not None and send_ms > self._now_ms:
-            return defer(send_ms, "scheduled", expires_ms, is_counted=False)
-        outlook = self._outlooks.of(plan, profile.wishes, expires_ms)
-        refused = self._refusal(channel, profile, outlook)
-        if refused is not None:
-            return refused
-        if not has_address(profile, channel):
-            return _NO_ADDRESS
-        if plan.is_capped:
-            broken = self._weigh(plan, caps, outlook).broken
-            if broken is not None:
-                return self._over(plan, outlook, broken, expires_ms)
-        return outlook.timely
+            return Case(self, None, _NOT_IN_TYPE if type_name in self._types else _UNKNOWN_TYPE)
+        ruling = None
+        if expires_ms <= now_ms:
+            ruling = _EXPIRED
+        elif send_ms is not None and send_ms > now_ms:
+            ruling = Ruling(defer(send_ms, "scheduled", expires_ms, is_counted=False))
+        return Case(self, plan, ruling, now_ms=now_ms, expires_ms=expires_ms)
 
-    def recheck(
+
+class Case:
+    """One type, channel and expiry at one instant. Ask it of everybody whom it concerns: what
+    is alike for many, their wishes and how often they were reached, is weighed once."""
+
+    def __init__(
         self,
-        type_name: str,
-        channel: Channel,
-        profile: Profile,
+        admission: Admission,
+        plan: Plan | None,
+        ruling: Ruling | None,
         *,
-        expires_ms: int,
-        is_cancelled: bool = False,
-    ) -> Verdict:
-        """Decide again what was deferred and counted: everything but the caps."""
-        plan = self._admission.plans.get((type_name, channel))
-        if plan is None:  # taken out of the configuration while it waited
-            return _NOT_IN_TYPE if type_name in self._admission.types else _UNKNOWN_TYPE
-        if is_cancelled:
+        now_ms: int = 0,
+        expires_ms: int = 0,
+    ) -> None:
+        """`ruling` is the one for all, if there is one."""
+        self._admission = admission
+        self._plan = plan
+        self._of_all = ruling
+        self._now_ms = now_ms
+        self._expires_ms = expires_ms
+        self._crowds: dict[bytes, _Crowd] = {}
+        self._has_address = _HAS_ADDRESS[plan.channel] if plan is not None else None
+
+    def rule(self, profile: Profile, caps: Caps, *, is_cancelled: bool = False) -> Ruling:
+        """Decide for the first time. What is `counted` is for the caller to keep."""
+        crowd = self._ask(profile, is_cancelled, _NO_ADDRESS)
+        return crowd.ruling(caps) if isinstance(crowd, _Crowd) else crowd
+
+    def rule_again(self, profile: Profile, *, is_cancelled: bool = False) -> Ruling:
+        """Decide what was deferred and counted: everything but the caps."""
+        crowd = self._ask(profile, is_cancelled, _ADDRESS_GONE)
+        return crowd.uncounted if isinstance(crowd, _Crowd) else crowd
+
+    def _ask(self, profile: Profile, is_cancelled: bool, no_address: Ruling) -> "_Crowd | Ruling":
+        """Those who wish alike; or the first answer that is no."""
+        if is_cancelled and self._plan is not None:
             return _CANCELLED
-        if expires_ms <= self._now_ms:
-            return _EXPIRED
-        outlook = self._outlooks.of(plan, profile.wishes, expires_ms)
-        refused = self._refusal(channel, profile, outlook)
-        if refused is not None:
-            return refused
-        return outlook.timely if has_address(profile, channel) else _ADDRESS_GONE
+        if self._of_all is not None:
+            return self._of_all
+        crowd = self._crowds.get(profile.packed_wishes)
+        if crowd is None:
+            crowd = self._crowds[profile.packed_wishes] = self._crowd(profile)
+        if profile.suppressions and self._is_suppressed(profile):
+            return _SUPPRESSED
+        if crowd.refused is not None:
+            return crowd.refused
+        assert self._has_address is not None, "an unknown channel has been ruled on"
+        return crowd if self._has_address(profile) else no_address
 
-    def counted(
-        self, type_name: str, channel: Channel, profile: Profile, caps: Caps, *, expires_ms: int
-    ) -> Caps:
-        """The caps after one more was decided."""
-        plan = self._admission.plans[type_name, channel]
-        outlook = self._outlooks.of(plan, profile.wishes, expires_ms)
-        return self._weigh(plan, caps, outlook).counted
+    def _crowd(self, profile: Profile) -> "_Crowd":
+        assert self._plan is not None, "an unknown type has been ruled on"
+        admission = self._admission
+        outlook = outlook_of(
+            self._plan, profile.wishes, admission.zones, admission.legal,
+            now_ms=self._now_ms, expires_ms=self._expires_ms,
+        )  # fmt: skip
+        return _Crowd(self._plan, outlook, self._now_ms, self._expires_ms)
 
-    def quiet(self, type_name: str, channel: Channel, profile: Profile, *, expires_ms: int) -> str:
-        """The times of day at which it must not be sent, should it be sent later than now."""
-        plan = self._admission.plans[type_name, channel]
-        return self._outlooks.of(plan, profile.wishes, expires_ms).quiet
+    def _is_suppressed(self, profile: Profile) -> bool:
+        assert self._plan is not None, "an unknown type has been ruled on"
+        suppression = profile.suppressions.get(self._plan.channel)
+        return suppression is not None and not 0 < suppression.until_ms <= self._now_ms
 
-    def _refusal(self, channel: Channel, profile: Profile, outlook: Outlook) -> Settle | None:
-        """A suppression; or the recipient's wish."""
-        if profile.suppressions:
-            suppression = profile.suppressions.get(channel)
-            if suppression is not None and not 0 < suppression.until_ms <= self._now_ms:
-                return _SUPPRESSED
-        return outlook.refused
 
-    def _weigh(self, plan: Plan, caps: Caps, outlook: Outlook) -> _Weighed:
-        """Many users have been reached as often: their caps are one object, kept alive here."""
-        key = (plan, id(caps), outlook.local_day, outlook.own_limit)
-        weighed = self._weighed.get(key)
-        if weighed is None:
-            weighed = self._weighed[key] = self._held_against(plan, caps, outlook)
-        return weighed
+class _Crowd:
+    """Everybody with the same wishes; they differ only in how often they were reached."""
 
-    def _held_against(self, plan: Plan, caps: Caps, outlook: Outlook) -> _Weighed:
+    def __init__(self, plan: Plan, outlook: Outlook, now_ms: int, expires_ms: int) -> None:
+        self._plan = plan
+        self._outlook = outlook
+        self._now_ms = now_ms
+        self._expires_ms = expires_ms
+        self._rulings: dict[int, tuple[Caps, Ruling]] = {}
+        self.refused = Ruling(outlook.refused) if outlook.refused is not None else None
+        self.uncounted = Ruling(outlook.timely, None, outlook.quiet)
+
+    def ruling(self, caps: Caps) -> Ruling:
+        """Equal caps are one object, mostly: so it stands for them here, kept alive by us."""
+        if not self._plan.is_capped:
+            return self.uncounted
+        known = self._rulings.get(id(caps))
+        if known is None:
+            known = self._rulings[id(caps)] = (caps, self._weigh(caps))
+        return known[1]
+
+    def _weigh(self, caps: Caps) -> Ruling:
+        plan, outlook = self._plan, self._outlook
         broken = counting.exceeded(
             caps,
             now_ms=self._now_ms,
@@ -164,6 +172,13 @@ class AdmissionAt:
             category_limit=plan.daily_limit,
             own_limit=outlook.own_limit,
         )
+        if broken is not None:
+            return Ruling(self._over(broken))
+        verdict = outlook.timely
+        if not isinstance(verdict, Deliver) and not (
+            isinstance(verdict, Defer) and verdict.is_counted
+        ):
+            return self.uncounted
         counted = counting.count(
             caps,
             now_ms=self._now_ms,
@@ -171,38 +186,29 @@ class AdmissionAt:
             rate=plan.rate,
             category=None if plan.is_mandatory else plan.category.name,
         )
-        return _Weighed(caps, broken, counted)
+        return Ruling(verdict, counted, outlook.quiet)
 
-    def _over(
-        self,
-        plan: Plan,
-        outlook: Outlook,
-        broken: Literal["rate_limited", "daily_limit"],
-        expires_ms: int,
-    ) -> Verdict:
+    def _over(self, broken: Literal["rate_limited", "daily_limit"]) -> Verdict:
         """What follows when a cap is reached."""
         if broken == "rate_limited":
             return _RATE_LIMITED
-        if plan.category.over_limit == "suppress":
+        if self._plan.category.over_limit == "suppress":
             return _DAILY_LIMIT
-        next_day_ms = outlook.zone.next_day_ms(self._now_ms)
-        return defer(next_day_ms, "daily_limit", expires_ms, is_counted=False)
+        next_day_ms = self._outlook.zone.next_day_ms(self._now_ms)
+        return defer(next_day_ms, "daily_limit", self._expires_ms, is_counted=False)
 
 
-def has_address(profile: Profile, channel: Channel) -> bool:
-    """Whether the channel has somewhere to go. The in-app inbox is the user's own, until deleted."""
-    match channel:
-        case "push":
-            return bool(profile.devices)
-        case "email":
-            return profile.email is not None
-        case "sms":
-            return profile.phone is not None
-        case "in_app":
-            return not profile.deleted_ms or _is_known_again(profile)
-
-
-def _is_known_again(profile: Profile) -> bool:
-    """Anything but the opt-outs that outlive a deletion was said after it."""
+def _has_inbox(profile: Profile) -> bool:
+    """It is the user's own, until deleted: unless anything but the opt-outs that outlive a deletion
+    was said after it."""
     said = profile.name, profile.locale, profile.wishes.timezone, profile.email, profile.phone
-    return any(said) or bool(profile.devices)
+    return not profile.deleted_ms or any(said) or bool(profile.devices)
+
+
+_HAS_ADDRESS: Mapping[Channel, Callable[[Profile], bool]] = {
+    "push": lambda profile: bool(profile.devices),
+    "email": lambda profile: profile.email is not None,
+    "sms": lambda profile: profile.phone is not None,
+    "in_app": _has_inbox,
+}
+"""Whether a channel has somewhere to go."""

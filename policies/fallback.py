@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from policies.verdicts import Defer, Deliver, Settle, Verdict
+from policies.admission import Ruling
+from policies.verdicts import Settle
 from schemas.delivery import Channel
 
 
@@ -12,10 +13,10 @@ class GoOn:
     """The first channel that is not refused."""
 
     channel: Channel
-    verdict: Deliver | Defer
+    ruling: Ruling
     remaining: tuple[Channel, ...]
     """To be tried, in order, should this one fail too."""
-    refused: tuple[tuple[Channel, Settle], ...]
+    refused: tuple[tuple[Channel, Ruling], ...]
     """Channels before it; each is settled with its reason."""
 
 
@@ -23,15 +24,15 @@ class GoOn:
 class Exhausted:
     """No channel is left."""
 
-    refused: tuple[tuple[Channel, Settle], ...]
+    refused: tuple[tuple[Channel, Ruling], ...]
 
 
-def go_on(channels: Sequence[Channel], admit: Callable[[Channel], Verdict]) -> GoOn | Exhausted:
+def go_on(channels: Sequence[Channel], admit: Callable[[Channel], Ruling]) -> GoOn | Exhausted:
     """Ask `admit` of each channel in order, up to the first that it does not settle."""
-    refused: list[tuple[Channel, Settle]] = []
+    refused: list[tuple[Channel, Ruling]] = []
     for place, channel in enumerate(channels):
-        verdict = admit(channel)
-        if not isinstance(verdict, Settle):
-            return GoOn(channel, verdict, tuple(channels[place + 1 :]), tuple(refused))
-        refused.append((channel, verdict))
+        ruling = admit(channel)
+        if not isinstance(ruling.verdict, Settle):
+            return GoOn(channel, ruling, tuple(channels[place + 1 :]), tuple(refused))
+        refused.append((channel, ruling))
     return Exhausted(tuple(refused))

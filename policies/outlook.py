@@ -61,40 +61,26 @@ class Outlook(NamedTuple):
     """The times of day that are none, for whoever sends it later; see `QuietTimes.text`."""
 
 
-class Outlooks:
+def outlook_of(
+    plan: Plan, wishes: Wishes, zones: Zones, legal: LegalBars, *, now_ms: int, expires_ms: int
+) -> Outlook:
     """At one instant."""
-
-    def __init__(self, zones: Zones, legal: LegalBars, now_ms: int) -> None:
-        self._zones = zones
-        self._legal = legal
-        self._now_ms = now_ms
-        self._known: dict[tuple[Plan, int, int], tuple[Wishes, Outlook]] = {}
-
-    def of(self, plan: Plan, wishes: Wishes, expires_ms: int) -> Outlook:
-        """Equal wishes are one object, mostly: so it stands for them here, kept alive by us."""
-        key = (plan, id(wishes), expires_ms)
-        known = self._known.get(key)
-        if known is None:
-            known = self._known[key] = (wishes, self._find(plan, wishes, expires_ms))
-        return known[1]
-
-    def _find(self, plan: Plan, wishes: Wishes, expires_ms: int) -> Outlook:
-        zone = self._zones.get(wishes.timezone)
-        wish = wishes.channels.get(plan.channel, _NO_WISH)
-        own = plan.keeps_quiet_hours and wish.quiet_hours
-        times = QuietTimes(
-            zone,
-            legal=self._legal.at(zone.name) if plan.is_legally_bound else None,
-            own=parse_span(own) if own else None,
-        )
-        return Outlook(
-            refused=None if plan.is_mandatory else _refusal(plan, wish, wishes.types),
-            own_limit=None if plan.is_mandatory else wish.daily_limit,
-            local_day=0 if plan.is_mandatory else zone.local_day(self._now_ms),
-            zone=zone,
-            timely=times.verdict(self._now_ms, expires_ms),
-            quiet=times.text(),
-        )
+    zone = zones.get(wishes.timezone)
+    wish = wishes.channels.get(plan.channel, _NO_WISH)
+    own = plan.keeps_quiet_hours and wish.quiet_hours
+    times = QuietTimes(
+        zone,
+        legal=legal.at(zone.name) if plan.is_legally_bound else None,
+        own=parse_span(own) if own else None,
+    )
+    return Outlook(
+        refused=None if plan.is_mandatory else _refusal(plan, wish, wishes.types),
+        own_limit=None if plan.is_mandatory else wish.daily_limit,
+        local_day=0 if plan.is_mandatory else zone.local_day(now_ms),
+        zone=zone,
+        timely=times.verdict(now_ms, expires_ms),
+        quiet=times.text(),
+    )
 
 
 def is_on_by_default(category: Category, channel: Channel, defaults: Defaults) -> bool:

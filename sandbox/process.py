@@ -35,6 +35,11 @@ class SandboxProcess:
         self._script = script
         self._process: asyncio.subprocess.Process | None = None
 
+    @property
+    def pid(self) -> int:
+        """Of the running sandbox; 0 before its start."""
+        return self._process.pid if self._process is not None else 0
+
     async def start(self) -> dict[str, Any]:
         """Start it and wait until it serves.
 

@@ -12,6 +12,7 @@ its partition, so that an id alone is enough to find who keeps its state:
 
 import hashlib
 import struct
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 _HOT_FACTS = 4096
@@ -107,12 +108,20 @@ def broadcast_id_from_origin(topic: str, partition: int, offset: int, appended_m
 
 
 def member_notification_id(broadcast_id: bytes, user_id: str, user_hash: int) -> bytes:
-    """Of the notification that a broadcast is for one member; `user_hash` is `user_hash(user_id)`.
+    """Of the notification that a broadcast is for one member; `user_hash` is `user_hash(user_id)`."""
+    return member_notification_ids(broadcast_id, [user_id], user_hash)[0]
 
-    A million are made a turn, hence the plain SHA-1 of a fixed-length id and the user's.
-    """
-    number = _sha1(broadcast_id + user_id.encode())
-    return (number & _FREE_BITS_ROUTABLE | user_hash << 96 | _V8).to_bytes(16, "big")
+
+def member_notification_ids(
+    broadcast_id: bytes, user_ids: Iterable[str], user_hash: int
+) -> list[bytes]:
+    """As `member_notification_id`, of many with one hash: a million are made in a row, hence the
+    plain SHA-1 of a fixed-length id and the user's."""
+    head, number = user_hash << 96 | _V8, _sha1
+    return [
+        (number(broadcast_id + user_id.encode()) & _FREE_BITS_ROUTABLE | head).to_bytes(16, "big")
+        for user_id in user_ids
+    ]
 
 
 def delivery_id(notification_id: bytes, channel: str, first_seen_ms: int) -> bytes:
@@ -121,8 +130,18 @@ def delivery_id(notification_id: bytes, channel: str, first_seen_ms: int) -> byt
     The append time of the first request is part of it: a key that is used again after the
     window makes new deliveries.
     """
-    number = _sha1(notification_id + _delivery_name(channel, first_seen_ms))
-    return (number & _FREE_BITS | _V5).to_bytes(16, "big")
+    return delivery_ids([notification_id], channel, first_seen_ms)[0]
+
+
+def delivery_ids(
+    notification_ids: Sequence[bytes], channel: str, first_seen_ms: int
+) -> list[bytes]:
+    """As `delivery_id`, of many."""
+    name, number = f"{channel}:{first_seen_ms}".encode(), _sha1
+    return [
+        (number(notification_id + name) & _FREE_BITS | _V5).to_bytes(16, "big")
+        for notification_id in notification_ids
+    ]
 
 
 def slice_id(broadcast_id: bytes, channel: str, partition: int, first: bytes) -> bytes:
@@ -151,8 +170,16 @@ def receipt_id(unit_id: bytes, fact: bytes) -> bytes:
     Unit ids are as good as random, so a fact's own pattern laid over one tells it apart; one
     fact is told of a million units, and hashing each would cost twice as much.
     """
-    number = int.from_bytes(unit_id, "big") ^ _pattern(fact)
-    return (number & _FREE_BITS | _V8).to_bytes(16, "big")
+    return receipt_ids([unit_id], fact)[0]
+
+
+def receipt_ids(unit_ids: Sequence[bytes], fact: bytes) -> list[bytes]:
+    """As `receipt_id`, of many."""
+    pattern, number = _pattern(fact), int.from_bytes
+    return [
+        ((number(unit_id, "big") ^ pattern) & _FREE_BITS | _V8).to_bytes(16, "big")
+        for unit_id in unit_ids
+    ]
 
 
 def address_hash(key: bytes, channel: str, address: str) -> bytes:
@@ -184,12 +211,6 @@ def from_text(text: str) -> bytes:
 
 def _origin(topic: str, partition: int, offset: int, appended_ms: int) -> bytes:
     return f"{topic}\0{partition}\0{offset}\0{appended_ms}".encode()
-
-
-@lru_cache(maxsize=_HOT_FACTS)
-def _delivery_name(channel: str, first_seen_ms: int) -> bytes:
-    """The same for all members of a broadcast."""
-    return f"{channel}:{first_seen_ms}".encode()
 
 
 @lru_cache(maxsize=_HOT_FACTS)

@@ -10,7 +10,7 @@ from typing import TypeVar
 import prometheus_client as prometheus
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
-from agents.receipts import Told
+from agents.receipts import Counts
 
 MetricT = TypeVar("MetricT", prometheus.Counter, Gauge, Histogram)
 
@@ -24,7 +24,7 @@ class Metrics:
     def __init__(self, *, role: str, slot: int) -> None:
         self.registry = CollectorRegistry()
         self._labels = {"role": role, "slot": str(slot)}
-        self.told: Told = Counter()
+        self.told: Counts = Counter()
         """Receipts written since `refresh` was called."""
         self.records_in = self._counter("records_in", "Records taken from a source topic.", "topic")
         self.records_forwarded = self._counter(

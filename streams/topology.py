@@ -19,7 +19,7 @@ from agents.keep_inbox import KeepInbox
 from agents.keep_recipients import KeepRecipients
 from agents.pace import Pace
 from agents.proofread import Proofread
-from agents.receipts import ReceiptWriter, Told
+from agents.receipts import Counts, ReceiptWriter
 from agents.reconsider import Reconsider
 from agents.release import Release
 from agents.send import Send
@@ -73,7 +73,7 @@ class FlowSettings:
     sms_senders: tuple[str, ...] = ()
     on_ignored: Callable[[str, int], None] = field(default=lambda topic, count: None)
     """Told of fields that a newer schema version brought."""
-    told: Told = field(default_factory=Told)
+    told: Counts = field(default_factory=Counts)
     """Counts receipts."""
 
 
@@ -160,7 +160,7 @@ def send(
     terms = Terms(
         rules=settings.rules,
         stops=stops,
-        receipts=ReceiptWriter(partitions=settings.partitions, told=settings.told),
+        receipts=ReceiptWriter(partitions=settings.partitions, counts=settings.told),
         partitions=settings.partitions,
         on_misconfigured=outlet.on_misconfigured,
     )

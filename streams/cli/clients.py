@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaProducer
 
 from streams.cli.errors import Mistake
 from streams.config import Config
+from streams.transactions import COMPRESSION
 
 _MAX_REQUEST_BYTES = 1_000_000
 
@@ -23,7 +24,7 @@ async def producing(config: Config, *topics: str) -> AsyncIterator[AIOKafkaProdu
     producer = AIOKafkaProducer(
         **config.kafka.connection(),
         enable_idempotence=True,
-        compression_type="lz4",
+        compression_type=COMPRESSION,
         max_request_size=_MAX_REQUEST_BYTES,
     )
     try:

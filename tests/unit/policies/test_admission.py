@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.admission import Admission
+from policies.admission import Admission, Ruling
 from policies.caps import NOTHING, Caps
 from policies.fallback import Exhausted, GoOn, go_on
 from policies.legal import LegalWindows
@@ -96,20 +96,22 @@ def admit(
     is_cancelled: bool = False,
     is_fallback: bool = False,
 ) -> Verdict:
-    return ADMISSION.at(now_ms).admit(
-        type_name, channel, profile, caps, expires_ms=now_ms + ttl_ms,
-        send_ms=send_ms, is_cancelled=is_cancelled, is_fallback=is_fallback,
+    case = ADMISSION.case(
+        type_name, channel, now_ms=now_ms, expires_ms=now_ms + ttl_ms,
+        send_ms=send_ms, is_fallback=is_fallback,
     )  # fmt: skip
+    return case.rule(profile, caps, is_cancelled=is_cancelled).verdict
 
 
 def after(
     count: int, type_name: str, channel: Channel, profile: Profile, now_ms: int = NOON
 ) -> Caps:
-    caps = NOTHING
+    caps: Caps | None = NOTHING
     for _ in range(count):
-        caps = ADMISSION.at(now_ms).counted(
-            type_name, channel, profile, caps, expires_ms=now_ms + DAY
-        )
+        case = ADMISSION.case(type_name, channel, now_ms=now_ms, expires_ms=now_ms + DAY)
+        assert caps is not None, "an earlier one was not counted"
+        caps = case.rule(profile, caps).counted
+    assert caps is not None
     return caps
 
 
@@ -243,9 +245,10 @@ def recheck(
     type_name: str, channel: Channel, profile: Profile, *, now_ms: int = NOON, ttl_ms: int = DAY,
     is_cancelled: bool = False,
 ) -> Verdict:  # fmt: skip
-    return ADMISSION.at(now_ms).recheck(
-        type_name, channel, profile, expires_ms=now_ms + ttl_ms, is_cancelled=is_cancelled
+    case = ADMISSION.case(
+        type_name, channel, now_ms=now_ms, expires_ms=now_ms + ttl_ms, is_fallback=True
     )
+    return case.rule_again(profile, is_cancelled=is_cancelled).verdict
 
 
 RECHECKED: list[tuple[str, Verdict, Verdict]] = [
@@ -328,19 +331,19 @@ def test_nothing_is_delivered_or_woken_inside_quiet_hours_or_after_expiry(
 
 
 def test_fallback_goes_on_with_the_first_channel_that_is_not_refused() -> None:
-    refused = Settle("rejected", "no_address")
-    verdicts: dict[Channel, Verdict] = {"push": refused, "email": DELIVER}
+    refused, delivered = Ruling(Settle("rejected", "no_address")), Ruling(DELIVER)
+    rulings: dict[Channel, Ruling] = {"push": refused, "email": delivered}
 
-    found = go_on(("push", "email", "sms"), verdicts.__getitem__)
+    found = go_on(("push", "email", "sms"), rulings.__getitem__)
 
-    assert found == GoOn("email", DELIVER, ("sms",), (("push", refused),))
+    assert found == GoOn("email", delivered, ("sms",), (("push", refused),))
 
 
 def test_fallback_ends_when_every_channel_is_refused() -> None:
-    refused = Settle("suppressed", "opted_out_channel")
+    refused = Ruling(Settle("suppressed", "opted_out_channel"))
 
     assert go_on(("sms",), lambda _: refused) == Exhausted((("sms", refused),))
-    assert go_on((), lambda _: DELIVER) == Exhausted(())
+    assert go_on((), lambda _: Ruling(DELIVER)) == Exhausted(())
 
 
 def test_every_reason_is_explained() -> None:

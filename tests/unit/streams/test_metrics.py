@@ -53,7 +53,7 @@ def test_labels_are_of_the_bounded_kind() -> None:
 
 def test_receipts_are_counted_by_channel_status_and_reason_and_never_by_user() -> None:
     metrics = catalogue()
-    receipts = ReceiptWriter(partitions=4, told=metrics.told).at(0)
+    receipts = ReceiptWriter(partitions=4, counts=metrics.told).at(0)
     body = Body("news", "social", {}, expires_ms=1)
     queued, refused = Fact("queued"), Fact("suppressed", "opted_out_channel")
     records = [

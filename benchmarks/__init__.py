@@ -1,0 +1,1 @@
+"""What things cost: parts of it alone, and whole installations."""

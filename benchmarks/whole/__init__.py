@@ -1,0 +1,1 @@
+"""Whole installations, measured: the real Kafka, worker processes, the provider sandbox."""
