@@ -21,6 +21,9 @@ Counts = Counter[tuple[str, str, str]]
 Told = tuple[str, bytes, bytes]
 """User id, notification id, delivery id."""
 
+_FormKey = tuple["Fact", str, int, bool, bool]
+"""Fact, channel, device count; whether there is a provider's message id, and a device."""
+
 _BLANK = "\0"  # no field of a receipt may hold it
 _BLANK_JSON = rb'"\u0000"'
 _ID_FORM = b'"%b-%b-%b-%b-%b"'
@@ -82,8 +85,8 @@ class ReceiptsAt:
         self._counts = counts
         self._now = rfc3339(now_ms)
         self._body: Body | None = None
-        self._forms: dict[tuple[Fact, str, int], bytes] = {}
-        """Receipts of `_body` with blanks for the ids and the user."""
+        self._forms: dict[_FormKey, bytes] = {}
+        """Receipts of `_body`."""
 
     def delivery(
         self,
@@ -111,13 +114,7 @@ class ReceiptsAt:
         device_count: int = 1,
     ) -> list[Record]:
         """The same of many: a broadcast says it of a million, so only what differs is filled in."""
-        if body is not self._body:
-            self._body = body
-            self._forms.clear()
-        key = (fact, channel, device_count)
-        form = self._forms.get(key)
-        if form is None:
-            form = self._forms[key] = self._form(fact, body, channel, device_count)
+        form = self._form_of(body, (fact, channel, device_count, False, False))
         self._counts[channel, fact.status, fact.reason] += len(told)
         receipt_ids = ids.receipt_ids([delivery_id for _, _, delivery_id in told], fact.id_part)
         unpack, partition_of, partitions = _THREE_IDS.unpack, ids.partition_of_id, self._partitions
@@ -137,26 +134,28 @@ class ReceiptsAt:
             )
         ]
 
-    def target(
-        self, fact: Fact, body: Body, channel: str, target: Target, provider_message_id: str = ""
-    ) -> Record:
-        """About a delivery that is on its way; for push, about one device of it."""
-        self._counts[channel, fact.status, fact.reason] += 1
-        id_part = fact.id_part
-        if target.device_id:
-            id_part += target.device_id.encode()
-        receipt = self._receipt(
-            fact, body, channel,
-            receipt_id=ids.to_text(ids.receipt_id(target.delivery_id, id_part)),
-            notification_id=ids.to_text(target.notification_id),
-            delivery_id=ids.to_text(target.delivery_id),
-            user_id=target.user_id,
-            device_id=target.device_id,
-            device_count=target.device_count,
-            provider_message_id=provider_message_id,
-        )  # fmt: skip
-        partition = ids.partition_of_id(target.notification_id, self._partitions)
-        return Record(RECEIPTS, partition, encode_receipt(receipt), target.user_id.encode())
+    def targets(
+        self, fact: Fact, body: Body, channel: str, told: Sequence[tuple[Target, str]]
+    ) -> list[Record]:
+        """About deliveries that are on their way, each with the provider's message id; for push,
+        about one device of each."""
+        if len(told) == 1:
+            return [self.target(fact, body, channel, *told[0])]
+        self._counts[channel, fact.status, fact.reason] += len(told)
+        unpack, partition_of, partitions = _THREE_IDS.unpack, ids.partition_of_id, self._partitions
+        records = []
+        for target, message_id in told:
+            device_id, id_part = target.device_id, fact.id_part
+            if device_id:
+                id_part += device_id.encode()
+            blanks = bool(message_id), bool(device_id)
+            form = self._form_of(body, (fact, channel, target.device_count, *blanks))
+            three = ids.receipt_id(target.delivery_id, id_part) + target.notification_id
+            said = filter(None, (target.user_id, message_id, device_id))
+            value = form % (*unpack(hexlify(three + target.delivery_id)), *map(_encode_text, said))
+            partition = partition_of(target.notification_id, partitions)
+            records.append(Record(RECEIPTS, partition, value, target.user_id.encode()))
+        return records
 
     def request(
         self,
@@ -199,17 +198,59 @@ class ReceiptsAt:
         partition = ids.partition_of_id(request_id, self._partitions)
         return Record(RECEIPTS, partition, encode_receipt(receipt), (user_id or id_text).encode())
 
-    def _form(self, fact: Fact, body: Body, channel: str, device_count: int) -> bytes:
+    def target(
+        self, fact: Fact, body: Body, channel: str, target: Target, provider_message_id: str = ""
+    ) -> Record:
+        """As `targets`, of one alone: a form for it would be made in vain."""
+        self._counts[channel, fact.status, fact.reason] += 1
+        id_part = fact.id_part
+        if target.device_id:
+            id_part += target.device_id.encode()
+        receipt = self._receipt(
+            fact, body, channel,
+            receipt_id=ids.to_text(ids.receipt_id(target.delivery_id, id_part)),
+            notification_id=ids.to_text(target.notification_id),
+            delivery_id=ids.to_text(target.delivery_id),
+            user_id=target.user_id,
+            device_id=target.device_id,
+            device_count=target.device_count,
+            provider_message_id=provider_message_id,
+        )  # fmt: skip
+        partition = ids.partition_of_id(target.notification_id, self._partitions)
+        return Record(RECEIPTS, partition, encode_receipt(receipt), target.user_id.encode())
+
+    def _form_of(self, body: Body, key: "_FormKey") -> bytes:
+        """A receipt with blanks: for three ids, the user, and where there are such, the provider's
+        message id and the device."""
+        if body is not self._body:
+            self._body = body
+            self._forms.clear()
+        form = self._forms.get(key)
+        if form is None:
+            form = self._forms[key] = self._form(body, *key)
+        return form
+
+    def _form(
+        self,
+        body: Body,
+        fact: Fact,
+        channel: str,
+        device_count: int,
+        has_message_id: bool,
+        has_device: bool,
+    ) -> bytes:
         blank = self._receipt(
             fact, body, channel,
             receipt_id=_BLANK,
             notification_id=_BLANK,
             delivery_id=_BLANK,
             user_id=_BLANK,
+            provider_message_id=_BLANK if has_message_id else "",
+            device_id=_BLANK if has_device else "",
             device_count=device_count,
         )  # fmt: skip
         text = encode_receipt(blank).replace(b"%", b"%%")
-        return text.replace(_BLANK_JSON, _ID_FORM, 3).replace(_BLANK_JSON, b"%b", 1)
+        return text.replace(_BLANK_JSON, _ID_FORM, 3).replace(_BLANK_JSON, b"%b")
 
     def _receipt(
         self,

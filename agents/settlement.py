@@ -17,7 +17,7 @@ from policies.in_doubt import at_take_over, policy_of
 from policies.retry import Hold, InDoubtFor, Next, RetryAt, Sent, Settled, after
 from policies.rules import Rules
 from policies.stops import Go, Park, Stop, StopList, Wait
-from schemas.kafka import Record
+from schemas.delivery import Body, Channel, Target
 from schemas.outcome import Accepted, AddressInvalid, Outcome
 from schemas.receipt import Status
 from tables.attempts import Stand
@@ -53,7 +53,8 @@ class Settlement:
         self._receipts = terms.receipts.at(now_ms)
         self._facts: dict[tuple[object, ...], Fact] = {}
         self._touched: dict[Work, list[int]] = {}
-        self._records: list[Record] = []
+        self._told: dict[tuple[Fact, int], tuple[Body, Channel, list[tuple[Target, str]]]] = {}
+        """By fact and body, since a slice's members mostly meet the same fate."""
         self._rows: list[Row] = []
         self._follow_ups = FollowUps(state=state, partitions=terms.partitions, now_ms=now_ms)
 
@@ -168,7 +169,9 @@ class Settlement:
         for work, members in self._touched.items():
             if members:
                 rows += work.rows(members, expires_ms)
-        records = self._records + self._follow_ups.records()
+        records = self._follow_ups.records()
+        for (fact, _), (body, channel, told) in self._told.items():
+            records += self._receipts.targets(fact, body, channel, told)
         done = [work.item for work in self._touched if not work.unsettled]
         return Effects(rows, records, done)
 
@@ -261,6 +264,6 @@ class Settlement:
                 round_number=batch.round, attempt=attempt, provider=provider, provider_code=code,
             )  # fmt: skip
             fact.is_final &= is_over
-        self._records.append(
-            self._receipts.target(fact, batch.body_of(target), batch.channel, target, message_id)
-        )
+        body = batch.body_of(target)
+        _, _, told = self._told.setdefault((fact, id(body)), (body, batch.channel, []))
+        told.append((target, message_id))

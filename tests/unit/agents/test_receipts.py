@@ -1,6 +1,7 @@
 """Receipts as records."""
 
 import msgspec
+import pytest
 
 from agents.receipts import Fact, ReceiptsAt, ReceiptWriter
 from schemas.delivery import Body, Target
@@ -49,6 +50,23 @@ def test_one_delivery_and_its_only_target_are_told_of_in_the_same_words() -> Non
     whole = at().delivery(fact, BODY, "email", "ann", NOTICE, DELIVERY)
 
     assert at().target(fact, BODY, "email", target) == whole
+
+
+@pytest.mark.parametrize("message_id", ["", 'm"%-1'])
+@pytest.mark.parametrize("device_id", ["", 'd"%b\\1'])
+def test_many_targets_are_told_of_in_the_same_words_as_each_alone(
+    message_id: str, device_id: str
+) -> None:
+    fact = Fact("sent", attempt=2, provider="carrier", provider_code="202")
+    told = [
+        (Target(user, NOTICE, bytes([n]) * 16, "a", device_id=device_id), message_id)
+        for n, user in enumerate(("ann", 'b"ob', "cid"))
+    ]
+
+    records = at().targets(fact, BODY, "push", told)
+
+    assert records == [at().target(fact, BODY, "push", *each) for each in told]
+    assert len({read(record).receipt_id for record in records}) == 3
 
 
 def test_a_user_id_with_quotes_stays_what_it_is() -> None:
