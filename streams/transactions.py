@@ -167,7 +167,9 @@ class KafkaLog:
         last_offsets = dict(zip(places, appended, strict=True))
         await producer.commit_transaction()
         offsets = [
-            last_offsets[self._place(changelogs[kind][0])] if changelogs[kind] else None
+            last_offsets[self._place(changelog(self._role, kind), self._partition)]
+            if changelogs[kind]
+            else None
             for kind in Kind
         ]
         return Committed((offsets[0], offsets[1]))
@@ -181,11 +183,12 @@ class KafkaLog:
         longer than a request may take, which it does while the broker is away.
         """
         builder, count = producer.create_batch(), 0
-        for record in records:
-            if not _add(builder, record):
+        for _, _, value, key, headers in records:
+            record = {"timestamp": None, "key": key, "value": value, "headers": list(headers)}
+            if builder.append(**record) is None:
                 await self._send(producer, builder, place)
                 builder, count = producer.create_batch(), 0
-                _add(builder, record)  # the first always fits: how large it may be is the broker's
+                builder.append(**record)  # the first always fits: the broker's limit is another
             count += 1
         offset = await self._send(producer, builder, place)
         if offset < 0:  # a resent batch whose first answer was lost, and its metadata with it
@@ -206,13 +209,17 @@ class KafkaLog:
         return [Record(topic, self._partition, packed) for packed in pack_rows(rows)]
 
     def _by_place(self, records: Sequence[Record]) -> dict[KafkaPartition, list[Record]]:
-        places: dict[KafkaPartition, list[Record]] = {}
+        places: dict[tuple[str, int], list[Record]] = {}
         for record in records:
-            places.setdefault(self._place(record), []).append(record)
-        return places
+            topic, partition, _, _, _ = record
+            place = places.get((topic, partition))
+            if place is None:
+                place = places[topic, partition] = []
+            place.append(record)
+        return {self._place(*place): some for place, some in places.items()}
 
-    def _place(self, record: Record) -> KafkaPartition:
-        return KafkaPartition(self._names.physical(record.topic), record.partition)
+    def _place(self, topic: str, partition: int) -> KafkaPartition:
+        return KafkaPartition(self._names.physical(topic), partition)
 
     def _watch_requests(self, producer: AIOKafkaProducer) -> None:
         client_send = producer.client.send
@@ -244,12 +251,3 @@ def _what_ended(producer: AIOKafkaProducer) -> BaseException | None:
     """The error that made the producer useless; asyncio complains if nobody ever asks."""
     transaction = producer._txn_manager.wait_for_transaction_end()
     return transaction.exception() if transaction.done() else None
-
-
-def _add(builder: Any, record: Record) -> bool:
-    """False when the batch is full."""
-    headers = list(record.headers)
-    return (
-        builder.append(key=record.key, value=record.value, timestamp=None, headers=headers)
-        is not None
-    )

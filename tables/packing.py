@@ -15,10 +15,16 @@ _decode = msgspec.msgpack.Decoder(list[tuple[bytes, bytes | None]]).decode
 
 def pack_rows(rows: RowList) -> Iterator[bytes]:
     """Records of at most `MAX_PACKED_BYTES`, unless one row alone is larger."""
+    sizes = [
+        len(key) + _ROW_OVERHEAD_BYTES + (len(value) if value is not None else 0)
+        for key, value in rows
+    ]
+    if rows and sum(sizes) <= MAX_PACKED_BYTES:
+        yield _encode(rows)
+        return
     pack: RowList = []
     size = 0
-    for row in rows:
-        row_size = len(row[0]) + len(row[1] or b"") + _ROW_OVERHEAD_BYTES
+    for row, row_size in zip(rows, sizes, strict=True):
         if pack and size + row_size > MAX_PACKED_BYTES:
             yield _encode(pack)
             pack, size = [], 0

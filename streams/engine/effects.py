@@ -36,7 +36,9 @@ def size_of(effects: Effects) -> int:
 def _rows_size(rows: Sequence[Row]) -> int:
     total = 0
     for _, key, value in rows:
-        size = len(key) + _ROW_OVERHEAD_BYTES + (len(value) if value is not None else 0)
+        size = len(key) + _ROW_OVERHEAD_BYTES
+        if value is not None:
+            size += len(value)
         if size > MAX_RECORD_BYTES:
             raise EffectsTooLarge(f"a row of {size} bytes, the limit is {MAX_RECORD_BYTES}")
         total += size
@@ -45,13 +47,17 @@ def _rows_size(rows: Sequence[Row]) -> int:
 
 def _records_size(records: Sequence[Record]) -> int:
     total = 0
-    for record in records:
-        size = len(record.value or b"") + len(record.key or b"") + _RECORD_OVERHEAD_BYTES
-        for name, value in record.headers:
-            size += len(name) + len(value)
+    for topic, _, value, key, headers in records:
+        size = _RECORD_OVERHEAD_BYTES
+        if value is not None:
+            size += len(value)
+        if key is not None:
+            size += len(key)
+        for name, text in headers:
+            size += len(name) + len(text)
         if size > MAX_RECORD_BYTES:
             raise EffectsTooLarge(
-                f"a record of {size} bytes for {record.topic}, the limit is {MAX_RECORD_BYTES}"
+                f"a record of {size} bytes for {topic}, the limit is {MAX_RECORD_BYTES}"
             )
         total += size
     return total

@@ -36,7 +36,7 @@ class Overlay:
 
     def get_many(self, kind: Kind, keys: Sequence[bytes]) -> list[bytes | None]:
         staged = self._staged[kind]
-        if not staged:
+        if staged.keys().isdisjoint(keys):
             return self._store.get_many(kind, keys)
         missing = [key for key in keys if key not in staged]
         found = dict(zip(missing, self._store.get_many(kind, missing), strict=True))
