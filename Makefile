@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 INSTALL := $(BIN)/python -m pip --quiet --disable-pip-version-check install
-PACKAGES := schemas policies tables channels agents streams sandbox scripts tests benchmarks
+PACKAGES := schemas policies tables channels agents streams sandbox proof scripts tests benchmarks
 ARGS ?=
 
 .PHONY: help setup demo test check format lock clean

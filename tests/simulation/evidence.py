@@ -6,17 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from proof.checker.evidence import Blow
+from proof.imported import changes_of
 from schemas import ids, topics
 from schemas.dead_letter import DeadLetter, decode_dead_letter
 from schemas.delivery import LANES, decode_batch
 from schemas.kafka import InboundRecord, TopicPartition
 from schemas.profile import Profile, decode_profile
 from schemas.receipt import Receipt, decode_receipt
+from schemas.recipient_events import decode_import
 from streams.topology import DECIDE
 from tables import inbox, recipients
 from tables.state import Kind
 from tests.simulation.broker import Broker
 from tests.simulation.carrier import Acceptance
+from tests.simulation.loop import START_MS
 from tests.simulation.real import PARTITIONS, RealWorld
 from tests.simulation.traffic import RUBBISH
 
@@ -68,6 +72,12 @@ class Evidence:
     profiles: dict[str, Profile] = field(default_factory=dict)
     inbox: list[bytes] = field(default_factory=list)
     """Delivery ids of the messages that users see."""
+    imports: list[Said] = field(default_factory=list)
+    """What lines of imports say, as changes."""
+    blows: list[Blow] = field(default_factory=list)
+    rests_ms: list[int] = field(default_factory=list)
+    withdrawn: set[int] = field(default_factory=set)
+    ended_ms: int = 0
 
 
 def gather(world: RealWorld) -> Evidence:
@@ -105,6 +115,14 @@ def gather(world: RealWorld) -> Evidence:
             Kind.DURABLE, recipients.PREFIX, _after(recipients.PREFIX), 1000
         ):
             found.profiles[key[len(recipients.PREFIX) :].decode()] = decode_profile(row)
+    for record in _committed(world.broker, topics.RECIPIENTS_IMPORTED):
+        place = (record.topic, record.partition, record.offset)
+        for line in decode_import(record.value or b"").items:
+            found.imports += [Said(place, record.timestamp_ms, each) for each in changes_of(line)]
+    found.blows = list(_blows(world))
+    found.rests_ms = world.rests_ms
+    found.withdrawn = world.withdrawn
+    found.ended_ms = world.loop.now_ms()
     users = {each.user_id for each in found.receipts}
     for state in world.states["in_app"]:
         for user in users:
@@ -114,6 +132,16 @@ def gather(world: RealWorld) -> Evidence:
 
 def _after(prefix: bytes) -> bytes:
     return prefix[:-1] + bytes([prefix[-1] + 1])
+
+
+def _blows(world: RealWorld) -> Iterator[Blow]:
+    """Ends of processes that did not drain, and sleeps that may have lost partitions."""
+    for process in world.lives:
+        sleeps = [(at, "suspend") for at in process.domain.suspended_at]
+        what = "stop" if process.has_drained else "kill"
+        ends = [] if process.ended_at is None else [(process.ended_at, what)]
+        for at, what in (*sleeps, *ends):
+            yield Blow(START_MS + int(at * 1000), process.role, what)
 
 
 def _committed(broker: Broker, topic: str) -> Iterator[InboundRecord]:

@@ -29,6 +29,7 @@ class Domain:
         self.name = name
         self.is_dead = False
         self.is_suspended = False
+        self.suspended_at: list[float] = []
         self.held: list[asyncio.Handle] = []
 
 
@@ -98,6 +99,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def suspend(self, domain: Domain) -> None:
         domain.is_suspended = True
+        domain.suspended_at.append(self._now_seconds)
 
     def wake(self, domain: Domain) -> None:
         domain.is_suspended = False

@@ -117,6 +117,9 @@ class Process:
         self.slot = slot
         self.role = role
         self.domain = Domain(slot)
+        self.has_drained = False
+        """It ended by itself, having given up what it had."""
+        self.ended_at: float | None = None
         self._plan = plan
         self._loop = loop
         self.broker = broker
@@ -148,6 +151,7 @@ class Process:
     def die(self, error: BaseException | None) -> None:
         """The process ends here: not one more of its callbacks runs."""
         if not self.domain.is_dead:
+            self.ended_at = self._loop.time()
             self._loop.kill(self.domain)
             self._on_death(self, error)
 
@@ -206,6 +210,7 @@ class Process:
             if not self._terminating.is_set():
                 self._group.rejoin(member)
         await self._plan.close()
+        self.has_drained = True
         self.die(None)
 
     async def _beat(self) -> None:

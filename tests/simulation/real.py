@@ -83,6 +83,10 @@ class RealWorld(World):
         self.misconfigured: list[tuple[str, str]] = []
         self.states: Mapping[str, list[State]] = {}
         """What each role knew when the world last came to rest, a partition each."""
+        self.withdrawn: set[int] = set()
+        """Intents whose records are gone, with the topic they were in."""
+        self.rests_ms: list[int] = []
+        """When everything said before had been acted upon."""
         self._rested = 0
 
     async def rest(self, limit_seconds: float = 300.0) -> None:
@@ -93,6 +97,7 @@ class RealWorld(World):
             assert self.loop.time() < until, f"seed {self.seed}: no rest in {limit_seconds} s"
             await asyncio.sleep(0.5)
         self._rested = 0
+        self.rests_ms.append(self.loop.now_ms())
 
     def has_come_to_rest(self) -> bool:
         """Everything read and nothing waiting, three times in a row: a commit may be under way."""

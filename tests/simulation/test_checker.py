@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import msgspec
 import pytest
 
-from schemas.profile import NO_WISHES, ChannelWish, Wishes, pack_wishes
+from channels.base import EmailContent
+from schemas.profile import NO_WISHES
 from schemas.receipt import Receipt
 from tests.simulation.carrier import Acceptance
 from tests.simulation.checker import STOP_MS, complaints
@@ -95,6 +97,41 @@ def send_without_a_word(found: Evidence) -> None:
     )
 
 
+def _replace_message(found: Evidence, **what: Any) -> None:
+    call = acceptance_of(found, sent(found))
+    message = msgspec.structs.replace(call.message, **what)
+    found.acceptances[found.acceptances.index(call)] = replace(call, message=message)
+
+
+def send_to_somebody_else(found: Evidence) -> None:
+    _replace_message(found, address="somebody@example.org")
+
+
+def send_something_else(found: Evidence) -> None:
+    _replace_message(found, content=EmailContent("another", "thing"))
+
+
+def send_what_nobody_knows_of(found: Evidence) -> None:
+    _replace_message(found, delivery_id=bytes(16))
+
+
+def tell_of_what_nobody_asked_for(found: Evidence) -> None:
+    receipt = sent(found)
+    stranger = {"delivery_id": "other", "receipt_id": "other", "metadata": {"intent": 1 << 40}}
+    found.receipts.append(msgspec.structs.replace(receipt, **stranger))
+
+
+def tell_a_wrong_rank(found: Evidence) -> None:
+    place = next(at for at, each in enumerate(found.receipts) if each.status == "queued")
+    found.receipts[place] = msgspec.structs.replace(found.receipts[place], state_rank=9)
+
+
+def refuse_without_a_reason(found: Evidence) -> None:
+    receipt = sent(found)
+    refused = {"status": "suppressed", "reason": "opted_out_channel", "is_final": True}
+    found.receipts[found.receipts.index(receipt)] = msgspec.structs.replace(receipt, **refused)
+
+
 def tell_a_fact_twice(found: Evidence) -> None:
     found.receipts.append(next(each for each in found.receipts if each.status == "queued"))
 
@@ -164,11 +201,15 @@ def send_through_a_pause(found: Evidence) -> None:
 
 
 def wake_somebody(found: Evidence) -> None:
-    """Everybody wants to be left alone all day but for a minute."""
-    asleep = ChannelWish(quiet_hours="00:00-23:59")
-    wishes = pack_wishes(Wishes(channels=dict.fromkeys(("email", "push"), asleep)))
-    for user, profile in found.profiles.items():
-        found.profiles[user] = msgspec.structs.replace(profile, packed_wishes=wishes)
+    """Everybody wants to be left alone all day but for a minute, and said so at the beginning."""
+    asleep = {channel: {"quiet_hours": "00:00-23:59"} for channel in ("email", "push")}
+    found.changes += [
+        Said(("topic", 0, 0), 0, {
+            "change": "preferences_updated", "user_id": user, "source": "user",
+            "occurred_at": "2025-06-15T15:00:00.000Z", "preferences": asleep,
+        })
+        for user in {each.what["user_id"] for each in found.changes}
+    ]  # fmt: skip
 
 
 def lose_a_dead_letter(found: Evidence) -> None:
@@ -207,8 +248,22 @@ def go_beyond_a_cap(found: Evidence) -> None:
     ]
 
 
+def cap_too_soon(found: Evidence) -> None:
+    queued = next(
+        each for each in found.receipts if each.status == "queued" and each.type == "offer"
+    )
+    found.receipts = [
+        each
+        for each in found.receipts
+        if (each.user_id, each.channel) != (queued.user_id, queued.channel)
+    ]
+    held = {"status": "suppressed", "reason": "daily_limit", "is_final": True, "state_rank": 3}
+    found.receipts.append(msgspec.structs.replace(queued, **held))
+
+
 def hurry(found: Evidence) -> None:
-    slow = next(each for each in found.acceptances if each.channel == "sms")
+    sender = "+15550100"
+    slow = next(each for each in found.acceptances if each.message.sender == sender)
     found.acceptances += [slow] * 6
 
 
@@ -233,28 +288,35 @@ def show_nothing(found: Evidence) -> None:
 
 
 FAULTS = {
-    lose_an_end: "ended as []",
-    lose_a_whole_request: "nothing was ever said of it",
-    end_twice: "ended as ['sent', 'failed']",
-    send_twice: "accepted 2 times, reported 0 times",
-    send_what_holds_twice_in_doubt: "accepted 2 times, though its type holds",
-    say_sent_of_what_was_not: "no provider has it",
-    send_without_a_word: "nobody says so",
+    lose_an_end: "L1 email, round 0 never ended",
+    lose_a_whole_request: "L1 nothing was ever said of a request",
+    end_twice: "L1 email, round 0 ended 2 times: ['sent', 'failed']",
+    send_twice: "L3 accepted 2 times, told in doubt 0 times",
+    send_what_holds_twice_in_doubt: "L3 accepted 2 times, though its type holds",
+    say_sent_of_what_was_not: "L1 said to be sent, and no provider has it",
+    send_without_a_word: "L1 a provider has it, and nobody says so",
+    send_to_somebody_else: "L2 sent to somebody@example.org, never theirs",
+    send_something_else: "L2 another content than was asked for",
+    send_what_nobody_knows_of: "L2 email-one took a message that no receipt speaks of",
+    tell_of_what_nobody_asked_for: "which nobody asked for",
     tell_a_fact_twice: "was written 2 times",
-    decide_a_repeat: "answered by",
-    forget_a_member: "were forgotten",
-    reach_somebody_else: "were not meant",
-    send_past_an_opt_out: "had turned off email",
+    tell_a_wrong_rank: "L7 queued is told as of rank 9",
+    decide_a_repeat: "L1 nothing was ever said of a request",
+    refuse_without_a_reason: "ended suppressed opted_out_channel, expected",
+    forget_a_member: "was forgotten by",
+    reach_somebody_else: "L2 nobody was not meant",
+    send_past_an_opt_out: "L4 reached at",
     send_past_a_cancellation: "was called off",
     send_through_a_pause: "channel:email was paused",
-    wake_somebody: "quiet hours",
-    lose_a_dead_letter: "rubbish without a dead letter",
-    bury_a_good_record: "a dead letter without rubbish",
+    wake_somebody: "L6 reached at",
+    lose_a_dead_letter: "L8 rubbish without a dead letter",
+    bury_a_good_record: "L8 a dead letter of a good record",
     forward_twice: "forwarded 2 times",
     keep_what_is_misplaced: "misplaced and not forwarded",
-    give_up_a_fallback: "nobody went on",
-    go_beyond_a_cap: "the limit is 2",
-    hurry: "more than 5 messages",
+    give_up_a_fallback: "and no fallback went on",
+    go_beyond_a_cap: "more than 2 marketing on one day",
+    cap_too_soon: "L5 daily_limit after",
+    hurry: "L5 +15550100: more than 5 within",
     forget_a_wish: "known is None",
     give_a_phone_to_two: "has 2 holders",
     show_twice: "shown 2 times",
@@ -272,4 +334,5 @@ def test_a_planted_fault_is_found(
 ) -> None:
     spoil(found)
 
-    assert any(complaint in each for each in complaints(found)), complaints(found)
+    told = complaints(found)
+    assert any(complaint in each for each in told), told

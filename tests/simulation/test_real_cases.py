@@ -176,7 +176,8 @@ def test_of_two_yields_in_one_transaction_the_second_reads_what_the_first_wrote(
         groups.transactions.clear()
         partition = ids.partition_of("u2", PARTITIONS)
         for topic in topics.REQUESTED.values():  # a stage runs for each of them, all at once
-            world.broker.append(Record(topic, partition, json.dumps(request).encode()))
+            value = json.dumps(stage.traffic.numbered(request)).encode()
+            world.broker.append(Record(topic, partition, value))
         if killed_after is not None:
             await asyncio.sleep(killed_after)
             stage.owner(DECIDE, partition).die(None)
@@ -300,6 +301,7 @@ def test_a_topic_that_was_made_anew_is_read_from_its_beginning() -> None:
         await world.rest()
         place = TopicPartition(REQUESTED, ids.partition_of("u2", PARTITIONS))
         world.broker.recreate(place)
+        world.withdrawn = {0, 1, 2}
         await stage.ask("u2", "digest")
         stage.restart(DECIDE)
 
@@ -328,7 +330,8 @@ def test_an_opt_out_counts_when_it_and_a_request_both_wait_at_the_start(seed: in
     async def story() -> None:
         for topic, said in backlog:
             partition = ids.partition_of("u2", PARTITIONS)
-            world.broker.append(Record(topic, partition, json.dumps(said).encode()))
+            value = json.dumps(stage.traffic.numbered(said) if topic == REQUESTED else said)
+            world.broker.append(Record(topic, partition, value.encode()))
 
     found = stage.play(story, is_introduced=False)
 

@@ -1,6 +1,7 @@
 """What the outside says in a simulated world: producers, people, operators, and their mistakes."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -41,6 +42,7 @@ class Traffic:
         self._world = world
         self._random = world.random
         self._number = 0
+        self._intents = itertools.count()
         self._keys: list[tuple[str, dict[str, Any]]] = []
         self._broadcasts: list[dict[str, Any]] = []
         self.misplaced_share = 0.1
@@ -150,7 +152,8 @@ class Traffic:
 
     async def broadcast_again(self) -> None:
         if self._broadcasts:
-            value = json.dumps(self._random.choice(self._broadcasts[-2:])).encode()
+            broadcast = self.numbered(self._random.choice(self._broadcasts[-2:]))
+            value = json.dumps(broadcast).encode()
             await self.put(topics.BROADCASTS_REQUESTED, self._random.randrange(PARTITIONS), value)
 
     async def refuse(self) -> None:
@@ -209,7 +212,11 @@ class Traffic:
 
     async def request(self, request: dict[str, Any], *, topic: str = "") -> None:
         topic = topic or self._random.choice(list(topics.REQUESTED.values()))
-        await self.put_for(request["user_id"], topic, request)
+        await self.put_for(request["user_id"], topic, self.numbered(request))
+
+    def numbered(self, request: dict[str, Any]) -> dict[str, Any]:
+        """As an intent of its own, repeat or not: receipts echo which one they are about."""
+        return request | {"metadata": {"intent": next(self._intents)}}
 
     async def change(
         self, user: str, change: str, *, at_ms: int | None = None, **said: Any

@@ -116,6 +116,11 @@ class World:
         """Those that run now."""
         return [process for process in self._processes.values() if not process.domain.is_dead]
 
+    @property
+    def lives(self) -> list[Process]:
+        """All there were, those that have ended too."""
+        return self._all
+
     async def produce(self, record: Record) -> None:
         await self.broker.produce(record)
 

@@ -1,0 +1,309 @@
+"""What is known from outside: promises, acceptances, receipts, dead letters, and the blows between.
+
+Slim structs without references to each other: there may be millions. Times are epoch milliseconds.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from proof.checker.rules import Rules
+
+CHANNELS = ("push", "email", "sms", "in_app")
+
+
+class Slim(msgspec.Struct, gc=False, array_like=True):
+    """A line of a ledger."""
+
+
+class Data(msgspec.Struct, gc=False, frozen=True):
+    """What templates of the proof show: so an acceptance tells which request it is about."""
+
+    number: str = ""
+
+
+class Inline(msgspec.Struct, gc=False):
+    """Addresses that came with a request."""
+
+    email: str = ""
+    phone: str = ""
+    timezone: str = ""
+
+
+class Asked(msgspec.Struct, gc=False):
+    """A request, or a broadcast, as its producer wrote it."""
+
+    type: str
+    user_id: str = ""
+    audience: str = ""
+    user_ids: list[str] = []
+    channels: list[str] | None = None
+    data: Data = Data()
+    idempotency_key: str | None = None
+    tenant: str = ""
+    requested_at: str | None = None
+    send_at: str | None = None
+    expires_at: str | None = None
+    ttl_seconds: int | None = None
+    recipient: Inline | None = None
+
+    def content(self) -> tuple[object, ...]:
+        """Two requests with one key are the same when this is."""
+        return (
+            self.type, sorted(self.channels or ()), self.data.number,
+            self.audience, sorted(self.user_ids),
+        )  # fmt: skip
+
+
+class Request(Slim, tag="request"):
+    """Acknowledged by the broker; `number` is the intent's, echoed on receipts as metadata."""
+
+    number: int
+    at_ms: int
+    topic: str
+    partition: int
+    offset: int
+    said: Asked
+
+
+class Broadcast(Request, tag="broadcast"):
+    """Likewise, to an audience or a list."""
+
+
+class Unsure(Slim, tag="unsure"):
+    """Produced, and the broker never said whether it has it: nothing was promised, all may happen."""
+
+    number: int
+    user_id: str = ""
+    key: str = ""
+
+
+class Wish(msgspec.Struct, gc=False):
+    """What is said of one channel; UNSET where nothing is."""
+
+    enabled: bool | msgspec.UnsetType | None = msgspec.UNSET
+    quiet_hours: str | msgspec.UnsetType | None = msgspec.UNSET
+    daily_limit: int | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class Preferences(msgspec.Struct, gc=False, frozen=True):
+    push: Wish | None = None
+    email: Wish | None = None
+    sms: Wish | None = None
+    in_app: Wish | None = None
+    types: dict[str, bool] = {}
+
+    def by_channel(self) -> Iterator[tuple[str, Wish]]:
+        for channel in CHANNELS:
+            wish: Wish | None = getattr(self, channel)
+            if wish is not None:
+                yield channel, wish
+
+
+class Said(msgspec.Struct, gc=False):
+    """What became known of a recipient, and by whom."""
+
+    change: str
+    user_id: str
+    occurred_at: str
+    source: str = "producer"
+    email: str | msgspec.UnsetType | None = msgspec.UNSET
+    phone: str | msgspec.UnsetType | None = msgspec.UNSET
+    timezone: str | msgspec.UnsetType | None = msgspec.UNSET
+    preferences: Preferences = Preferences()
+    device_id: str = ""
+    token: str = ""
+    audience: str = ""
+    channel: str = ""
+    until: str | None = None
+
+
+class Change(Slim, tag="change"):
+    """On `recipients.changed`; of an import, a change for each thing that a line says."""
+
+    at_ms: int
+    topic: str
+    partition: int
+    offset: int
+    said: Said
+
+    @property
+    def is_tailed(self) -> bool:
+        """Senders follow it as it is; an import they hear of once `decide` has read it."""
+        return self.said.source != "import"
+
+
+class Cancellation(Slim, tag="cancellation"):
+    """Of a user's key, or (`user_id` "") of the broadcast with this key."""
+
+    at_ms: int
+    key: str
+    user_id: str = ""
+    tenant: str = ""
+
+
+class Control(Slim, tag="control"):
+    at_ms: int
+    action: str
+    scope: str
+    name: str
+
+
+class Known(Slim, tag="known"):
+    """Everything that was said before had been read by then."""
+
+    at_ms: int
+
+
+class Rubbish(Slim, tag="rubbish"):
+    """A record that nobody can read."""
+
+    at_ms: int
+    topic: str
+    partition: int
+    offset: int
+
+
+Promise = Request | Broadcast | Unsure | Change | Cancellation | Control | Known | Rubbish
+
+
+class Accept(Slim):
+    """One message that a provider took."""
+
+    at_ms: int
+    call: int
+    """Which request of a client it came with: a batch has one."""
+    provider: str
+    line: str
+    """What its rate limit speaks of: the provider, or the number an SMS goes out from."""
+    delivery_id: str
+    address: str
+    body_hash: int
+    round: int = 0
+    attempt: int = 0
+
+
+class Meta(msgspec.Struct, gc=False, frozen=True):
+    intent: int = -1
+
+
+class Receipt(msgspec.Struct, gc=False, kw_only=True):
+    """What of a receipt the checker looks at, in the order it is written, which is read faster."""
+
+    receipt_id: str
+    kind: str = "delivery"
+    notification_id: str = ""
+    delivery_id: str = ""
+    broadcast_id: str = ""
+    user_id: str
+    channel: str = ""
+    type: str = ""
+    category: str = ""
+    status: str
+    is_final: bool = False
+    state_rank: int = 0
+    reason: str = ""
+    round: int = 0
+    attempt: int = 0
+    device_id: str = ""
+    device_count: int = 1
+    occurred_at: str
+    metadata: Meta = Meta()
+
+    @property
+    def is_end(self) -> bool:
+        """Nothing more is to come of this round, unless a provider reports it."""
+        return self.is_final or self.status == "sent"
+
+
+class Letter(msgspec.Struct, gc=False):
+    """A dead letter: a record, or deliveries given up."""
+
+    kind: str
+    topic: str
+    partition: int
+    offset: int
+    cause: str = ""
+
+
+class Blow(Slim):
+    """A process was struck: what it had in hand may be in doubt."""
+
+    at_ms: int
+    role: str
+    what: str
+    in_flight: int = 0
+    """Deliveries on their way in the whole installation when it came."""
+    open_calls: int = 0
+    """Provider calls of the victim, as it last said."""
+
+
+class Storm(Slim):
+    """A provider did not behave: `throttle`, `refuse`, `reject`, `lose` (replies), `delay`."""
+
+    channel: str
+    from_ms: int
+    until_ms: int
+    effects: tuple[str, ...]
+
+
+class Circumstances(msgspec.Struct):
+    """What was done to the installation, and what is asked of it."""
+
+    ended_ms: int
+    """When the evidence was taken, all being at rest."""
+    blows: list[Blow] = []
+    storms: list[Storm] = []
+    stop_ms: int = 1_000
+    """What stops a delivery works within this."""
+    lag_ms: int = 5_000
+    """How far behind its reading a decision may be."""
+    is_at_rest: bool = True
+    """False when the time to come to rest was over before all had come to an end."""
+    dead_addresses: tuple[str, ...] = ()
+    """Beginnings of addresses that the provider refuses for good."""
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Of one installation, or of some of its users."""
+
+    rules: Rules
+    circumstances: Circumstances
+    requests: list[Request] = field(default_factory=list)
+    broadcasts: list[Broadcast] = field(default_factory=list)
+    unsure: list[Unsure] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    cancellations: list[Cancellation] = field(default_factory=list)
+    controls: list[Control] = field(default_factory=list)
+    known: list[Known] = field(default_factory=list)
+    rubbish: list[Rubbish] = field(default_factory=list)
+    accepts: list[Accept] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
+    is_ours: Callable[[str], bool] | None = None
+    """Whether a user is among those judged here; None: all are."""
+
+    def add(self, promise: Promise) -> None:
+        match promise:
+            case Broadcast():
+                self.broadcasts.append(promise)
+            case Request():
+                self.requests.append(promise)
+            case Unsure():
+                self.unsure.append(promise)
+            case Change():
+                self.changes.append(promise)
+            case Cancellation():
+                self.cancellations.append(promise)
+            case Control():
+                self.controls.append(promise)
+            case Known():
+                self.known.append(promise)
+            case Rubbish():
+                self.rubbish.append(promise)
+
+    def all_requests(self) -> Iterator[Request]:
+        yield from self.requests
+        yield from self.broadcasts

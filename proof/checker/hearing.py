@@ -1,0 +1,82 @@
+"""`Hearing`: cases and oracle side by side, and what several invariants ask of both."""
+
+from collections.abc import Iterator
+
+from proof.checker.cases import Cases, Delivery
+from proof.checker.evidence import Accept, Evidence
+from proof.checker.instants import ms_of
+from proof.checker.members import Members
+from proof.checker.oracle import Matter, Oracle
+from proof.checker.pauses import Pauses
+from proof.checker.people import People
+from proof.checker.plain import Plain
+from proof.checker.rules import Kind
+
+UNKNOWN_DEVICE = "?"
+"""Of an acceptance at a token that its user never had."""
+
+
+class Hearing:
+    def __init__(self, found: Evidence, cases: Cases | None = None) -> None:
+        self.found = found
+        self.rules = found.rules
+        self.circumstances = found.circumstances
+        self.cases = cases or Cases(found)
+        self.people = People(found.changes, found.is_ours)
+        self.oracle = Oracle(found, self.people)
+        self.pauses = Pauses(found)
+        self.members = Members(found, self.people, self.oracle)
+        self._matters: dict[str, Matter] = {}
+        plain = Plain(self.rules, self.people, self.oracle, self.members, self.pauses)
+        not_plain = [each for each in self.cases.deliveries.values() if not plain.look_at(each)]
+        self.others = [each for each in not_plain if self.kind_of(each) is not None]
+        """Deliveries that are not plain, of those that somebody asked for."""
+        by_number = self.cases.by_number
+        self.requests = [
+            case
+            for case in (by_number[each.number] for each in found.requests)
+            if not plain.is_closed(case)
+        ]
+        """Single ones of which not all is plain."""
+        self.broadcasts = [by_number[each.number] for each in found.broadcasts]
+
+    def kind_of(self, delivery: Delivery) -> Kind | None:
+        return self.rules.kinds.get(delivery.request.said.type) if delivery.request else None
+
+    def matter_of(self, delivery: Delivery) -> Matter:
+        """Of a delivery that somebody asked for, of a type that there is."""
+        matter = self._matters.get(delivery.id)
+        if matter is None:
+            matter = self._matters[delivery.id] = self._matter_of(delivery)
+        return matter
+
+    def moments(self, delivery: Delivery) -> Iterator[tuple[int, Accept | None]]:
+        """When it reached its user; an inbox has no provider."""
+        if delivery.channel == "in_app":
+            for each in delivery.receipts:
+                if each.status == "sent":
+                    yield ms_of(each.occurred_at), None
+        for accept in delivery.accepts:
+            yield accept.at_ms, accept
+
+    def device_of(self, delivery: Delivery, accept: Accept) -> str:
+        if delivery.channel != "push":
+            return ""
+        return self.people.of(delivery.user_id).tokens.get(accept.address, UNKNOWN_DEVICE)
+
+    def _matter_of(self, delivery: Delivery) -> Matter:
+        request, kind = delivery.request, self.kind_of(delivery)
+        assert request is not None
+        assert kind is not None
+        ended_ms = delivery.ended_ms()
+        return Matter(
+            request.said,
+            request.at_ms,
+            kind,
+            delivery.user_id,
+            delivery.channel,
+            self.circumstances.ended_ms if ended_ms is None else ended_ms,
+            self.oracle.known_ms(request.at_ms),
+            is_fallback=delivery.channel in kind.fallback
+            and delivery.channel not in (request.said.channels or ()),
+        )

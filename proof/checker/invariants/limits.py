@@ -1,0 +1,156 @@
+"""L5, limits: of a provider in every window, of a person in theirs; and held only when reached."""
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from proof.checker.cases import Delivery
+from proof.checker.evidence import CHANNELS
+from proof.checker.hearing import Hearing
+from proof.checker.instants import local_day, ms_of
+from proof.checker.people import Words, possible
+from proof.checker.rules import Category, Rules
+from proof.checker.verdict import Violation
+
+_COUNTED_REASONS = frozenset({"quiet_hours", "legal_window"})
+_SLOTS = 12
+"""What was used comes back up to a twelfth of the window late."""
+
+
+class Passed(NamedTuple):
+    """A delivery that was decided for, and so counts."""
+
+    at_ms: int
+    category: Category
+    delivery: Delivery
+
+
+def rates(rules: Rules, calls: Mapping[str, list[int]]) -> Iterator[Violation]:
+    """Of all requests that providers accepted: when, by what limits them."""
+    for line, at in calls.items():
+        if line in rules.rates:
+            yield from _too_fast(line, sorted(at), *rules.rates[line])
+
+
+def caps(hearing: Hearing) -> Iterator[Violation]:
+    groups: defaultdict[tuple[str, str], list[Delivery]] = defaultdict(list)
+    for each in hearing.cases.deliveries.values():
+        groups[each.user_id, each.channel].append(each)
+    refused = [each for each in hearing.others if _is_refused(each)]
+    least = {channel: _least_limit(hearing.rules, channel) for channel in CHANNELS}
+    for key, some in groups.items():
+        if len(some) > least[key[1]] or _own_limits(hearing, *key):
+            passed = _passed(hearing, some)
+            yield from _rate_of(hearing, *key, passed)
+            yield from _days_of(hearing, *key, passed)
+    for delivery in refused:
+        passed = _passed(hearing, groups[delivery.user_id, delivery.channel])
+        yield from _refused_too_soon(hearing, delivery, passed)
+
+
+def _least_limit(rules: Rules, channel: str) -> int:
+    """Who was reached less often than that has met no limit."""
+    limits = [kind.category.daily_limit.get(channel) for kind in rules.kinds.values()]
+    if channel in rules.per_user:
+        limits.append(rules.per_user[channel][0])
+    return min((each for each in limits if each is not None), default=1 << 60)
+
+
+def _own_limits(hearing: Hearing, user_id: str, channel: str) -> Words:
+    return hearing.people.of(user_id).of(f"{channel}.daily_limit")
+
+
+def _is_refused(delivery: Delivery) -> bool:
+    return any(each.reason in ("rate_limited", "daily_limit") for each in delivery.receipts)
+
+
+def _passed(hearing: Hearing, some: Iterable[Delivery]) -> list[Passed]:
+    found = []
+    for each in some:
+        kind, at_ms = hearing.kind_of(each), _passed_ms(each)
+        if kind is not None and at_ms is not None:
+            found.append(Passed(at_ms, kind.category, each))
+    return sorted(found, key=lambda each: each.at_ms)
+
+
+def _too_fast(line: str, at: list[int], count: int, window_ms: int) -> Iterator[Violation]:
+    for first, last in zip(at, at[count:], strict=False):
+        if last - first < window_ms:
+            words = f"{line}: more than {count} within {last - first} ms"
+            yield Violation("L5", words, (f"from {first}",))
+            return
+
+
+def _passed_ms(delivery: Delivery) -> int | None:
+    for each in delivery.receipts:
+        is_counted = each.status == "deferred" and each.reason in _COUNTED_REASONS
+        if each.status == "queued" or is_counted:
+            return ms_of(each.occurred_at)
+    return None
+
+
+def _rate_of(
+    hearing: Hearing, user_id: str, channel: str, some: list[Passed]
+) -> Iterator[Violation]:
+    limit = hearing.rules.per_user.get(channel)
+    if limit is not None and len(some) > limit[0]:
+        at = [each.at_ms for each in some]
+        for each in _too_fast(f"{user_id} by {channel}", at, *limit):
+            yield Violation("L5", each.words, (*each.ids, f"user {user_id}"))
+
+
+def _days_of(
+    hearing: Hearing, user_id: str, channel: str, some: list[Passed]
+) -> Iterator[Violation]:
+    """By the calendar where the user is, if that is known."""
+    own = _own_limits(hearing, user_id, channel)
+    days: defaultdict[tuple[int, str], int] = defaultdict(int)
+    for at_ms, category, delivery in some:
+        zones = set(hearing.oracle.zones(hearing.matter_of(delivery)))
+        if category.mandatory or len(zones) > 1:
+            continue
+        day = local_day(at_ms, zones.pop())
+        wanted = possible(own, hearing.oracle.known_ms(at_ms), at_ms)
+        for name, allowed in (
+            (category.name, category.daily_limit.get(channel)),
+            ("", None if None in wanted else max(wanted)),
+        ):
+            days[day, name] += 1
+            if allowed is not None and days[day, name] > allowed:
+                words = f"{user_id} by {channel}: more than {allowed} {name} on one day"
+                yield Violation("L5", words, delivery.ids)
+
+
+def _refused_too_soon(
+    hearing: Hearing, delivery: Delivery, some: list[Passed]
+) -> Iterator[Violation]:
+    """A limit holds somebody back only where it is reached."""
+    for receipt in delivery.receipts:
+        at_ms = ms_of(receipt.occurred_at)
+        if receipt.reason == "rate_limited":
+            count, window_ms = hearing.rules.per_user[delivery.channel]
+            since_ms = at_ms - window_ms - window_ms // _SLOTS - 1000
+            reached = _between(some, since_ms, at_ms)
+        elif receipt.reason == "daily_limit":
+            matter = hearing.matter_of(delivery)
+            zones = hearing.oracle.zones(matter)
+            said = _own_limits(hearing, delivery.user_id, delivery.channel)
+            own = possible(said, hearing.oracle.known_ms(at_ms), at_ms)
+            of_category = matter.kind.category.daily_limit.get(delivery.channel)
+            count = min((each for each in (*own, of_category) if each is not None), default=0)
+            reached = sum(
+                each.at_ms <= at_ms and local_day(each.at_ms, zone) >= local_day(at_ms, zone)
+                for each in some
+                for zone in zones[:1]
+            )
+        else:
+            continue
+        if reached < count:
+            words = f"{receipt.reason} after {reached} of {count}"
+            yield Violation("L5", words, delivery.ids)
+
+
+def _between(some: list[Passed], since_ms: int, until_ms: int) -> int:
+    at = [each.at_ms for each in some]
+    return bisect_right(at, until_ms) - bisect_left(at, since_ms)

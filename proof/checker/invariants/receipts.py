@@ -1,0 +1,51 @@
+"""L7, receipts: facts of one delivery agree, so that whatever order they come in tells one story."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from proof.checker.cases import Delivery
+from proof.checker.hearing import Hearing
+from proof.checker.verdict import Violation
+
+_RANKS = {
+    "queued": 1, "deferred": 1, "in_doubt": 2, "suppressed": 3, "expired": 3, "cancelled": 3,
+    "rejected": 3, "failed": 4, "sent": 5, "delivered": 6, "bounced": 7,
+}  # fmt: skip
+_FINAL = _RANKS.keys() - {"queued", "deferred", "sent", "in_doubt"}
+
+
+def receipts(hearing: Hearing) -> Iterator[Violation]:
+    for delivery in hearing.others:
+        yield from _facts(hearing, delivery)
+    notifications: dict[str, tuple[int, str]] = {}
+    for delivery in hearing.cases.deliveries.values():
+        if delivery.request is not None:
+            first = delivery.receipts[0]
+            whose = (delivery.request.number, delivery.user_id)
+            if notifications.setdefault(first.notification_id, whose) != whose:
+                words = "one notification id for what is another request or user"
+                yield Violation("L7", words, (*delivery.ids, first.notification_id))
+
+
+def _facts(hearing: Hearing, delivery: Delivery) -> Iterator[Violation]:
+    """A fact is one record; only a delivery that is held back again, for the same reason, says so
+    again."""
+    told = Counter(each.receipt_id for each in delivery.receipts if each.status != "deferred")
+    for receipt_id, count in told.items():
+        if count > 1:
+            yield Violation("L7", f"receipt {receipt_id} was written {count} times", delivery.ids)
+    about = {
+        (each.user_id, each.channel, each.type, each.notification_id, each.metadata.intent)
+        for each in delivery.receipts
+    }
+    if len(about) > 1:
+        yield Violation("L7", "receipts of one delivery are about several things", delivery.ids)
+    kind = hearing.kind_of(delivery)
+    for each in delivery.receipts:
+        if each.state_rank != _RANKS.get(each.status):
+            words = f"{each.status} is told as of rank {each.state_rank}"
+            yield Violation("L7", words, delivery.ids)
+        if each.status in _FINAL and not each.is_final:
+            yield Violation("L7", f"{each.status}, and not told to be final", delivery.ids)
+        if kind is not None and each.category != kind.category.name:
+            yield Violation("L7", f"told to be of category {each.category}", delivery.ids)

@@ -1,0 +1,82 @@
+"""L3 and L1 of producers that repeat themselves: one of them is decided, the others are told why not."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from proof.checker.cases import ids_of, same_key
+from proof.checker.evidence import Evidence, Request
+from proof.checker.hearing import Hearing
+from proof.checker.rules import Rules
+from proof.checker.verdict import Violation
+
+Told = Sequence[tuple[str, str]]
+"""Status and reason of each refusal."""
+
+
+def repeats(hearing: Hearing) -> Iterator[Violation]:
+    """Of single requests: a user's are judged together."""
+    found, by_number = hearing.found, hearing.cases.by_number
+    unsure = {(each.user_id, each.key) for each in found.unsure}
+    for group in same_key(found.requests):
+        if len(group) == 1 and not by_number[group[0].number].refusals:
+            continue
+        decided = [each for each in group if by_number[each.number].deliveries]
+        for request in group:
+            case, said = by_number[request.number], request.said
+            if said.type not in hearing.rules.kinds:
+                continue
+            if not case.deliveries and (said.user_id, said.idempotency_key or "") in unsure:
+                continue  # what it repeats may have been the one that nobody acknowledged
+            told = [(each.status, each.reason) for each in case.refusals]
+            yield from _answer(hearing.rules, request, decided, told)
+
+
+def broadcast_repeats(
+    found: Evidence, reached: set[int], refused: Counter[tuple[int, str, str]]
+) -> Iterator[Violation]:
+    """`reached`: broadcasts that anybody heard of; `refused`: what was told of the others, once
+    for each time. To be asked when the parts that were judged apart are put together."""
+    told: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
+    for number, status, reason in refused.elements():
+        if reason != "channel_not_in_type":  # which speaks of a part of it only
+            told[number].append((status, reason))
+    for group in same_key(found.broadcasts):
+        # One that nobody heard of may have been called off; if not, its members are missed. A
+        # repeat that came by another partition is not told so: nobody there knows of the first.
+        silent = [each for each in group if not told[each.number]]
+        decided = [each for each in group if each.number in reached] or silent
+        for request in group:
+            answers = told[request.number]
+            if request.said.type not in found.rules.kinds:
+                if answers != [("rejected", "unknown_type")]:
+                    words = f"an unknown type was answered by {answers}"
+                    yield Violation("L1", words, ids_of(request))
+            elif answers or request.number in reached:
+                yield from _answer(found.rules, request, decided, answers)
+
+
+def _answer(
+    rules: Rules, request: Request, decided: Iterable[Request], told: Told
+) -> Iterator[Violation]:
+    """`decided`: those with the same key that were, perhaps itself."""
+    near = [
+        each
+        for each in decided
+        if each is not request and abs(each.at_ms - request.at_ms) < rules.dedup_ms
+    ]
+    if any(each is request for each in decided):
+        if near:
+            ids = ids_of(request) + ids_of(near[0])
+            yield Violation("L3", "the same key was decided twice", ids)
+        if told:
+            yield Violation("L3", f"decided, and refused as {told}", ids_of(request))
+    elif told:
+        content = request.said.content()
+        allowed = {
+            ("duplicate", "") if each.said.content() == content
+            else ("rejected", "idempotency_conflict")
+            for each in near
+        }  # fmt: skip
+        if len(told) != 1 or told[0] not in allowed:
+            words = f"refused as {told}, expected one of {sorted(allowed)}"
+            yield Violation("L3" if len(told) > 1 else "L1", words, ids_of(request))

@@ -1,0 +1,87 @@
+"""The checker: evidence in, violations out."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from proof.checker.evidence import Evidence
+from proof.checker.hearing import Hearing
+from proof.checker.invariants import equations
+from proof.checker.invariants.doubles import doubles
+from proof.checker.invariants.limits import caps, rates
+from proof.checker.invariants.liveness import liveness
+from proof.checker.invariants.loss import loss
+from proof.checker.invariants.phantoms import phantoms, unclaimed
+from proof.checker.invariants.quiet import quiet
+from proof.checker.invariants.receipts import receipts
+from proof.checker.invariants.repeats import broadcast_repeats, repeats
+from proof.checker.invariants.stops import stops
+from proof.checker.verdict import Tally, Verdict, Violation
+
+
+@dataclass(slots=True)
+class Part:
+    """What judging some of the users came to; parts are put together by `whole`."""
+
+    violations: list[Violation]
+    tally: Tally
+    reached: set[int]
+    """Broadcasts that somebody of ours heard of."""
+    refused: Counter[tuple[int, str, str]]
+    """What was told of broadcasts as such: number, status, reason."""
+
+
+def judge(found: Evidence) -> Verdict:
+    """Of everything at once."""
+    hearing = Hearing(found)
+    verdict = whole(found, [judge_part(hearing)])
+    calls: defaultdict[str, list[int]] = defaultdict(list)
+    for line, at_ms in {each.call: (each.line, each.at_ms) for each in found.accepts}.values():
+        calls[line].append(at_ms)
+    verdict.violations += rates(found.rules, calls)
+    for each in hearing.cases.unclaimed:
+        verdict.violations.append(unclaimed(each.provider, each.delivery_id, each.at_ms))
+    return verdict
+
+
+def judge_part(hearing: Hearing) -> Part:
+    """Everything that only the users of this part are needed for."""
+    violations = [
+        violation
+        for invariant in (loss, phantoms, repeats, doubles, stops, caps, quiet, receipts)
+        for violation in invariant(hearing)
+    ]
+    return Part(
+        violations,
+        Tally(equations.count(hearing), _doubts(hearing)),
+        reached={case.request.number for case in hearing.broadcasts if case.deliveries},
+        refused=Counter(
+            (case.request.number, each.status, each.reason)
+            for case in hearing.broadcasts
+            for each in case.refusals
+        ),
+    )
+
+
+def whole(found: Evidence, parts: Sequence[Part]) -> Verdict:
+    """`found`: of any part, since broadcasts, rubbish and circumstances are known to all."""
+    violations = [each for part in parts for each in part.violations]
+    tally = sum((part.tally for part in parts), Tally())
+    tally.counts["broadcasts"] = len(found.broadcasts)
+    reached = set[int]().union(*(part.reached for part in parts))
+    refused = sum((part.refused for part in parts), Counter[tuple[int, str, str]]())
+    violations += broadcast_repeats(found, reached, refused)
+    violations += liveness(found)
+    violations += equations.equations(tally.counts)
+    return Verdict(violations, tally)
+
+
+def _doubts(hearing: Hearing) -> Counter[str]:
+    return Counter(_told_doubts(hearing))
+
+
+def _told_doubts(hearing: Hearing) -> Iterator[str]:
+    for delivery in hearing.others:
+        for each in delivery.receipts:
+            if each.status == "in_doubt":
+                yield f"{each.channel} {each.reason}"

@@ -1,0 +1,119 @@
+"""A folder of evidence on disk, in JSON lines, as its writers append it.
+
+    rules.json, circumstances.json
+    promises.jsonl            all that was said but single requests
+    requests-<shard>.jsonl    single requests, by user
+    receipts-<shard>.jsonl    values of the receipts topic, by user
+    letters.jsonl             values of the dead letters topic
+    ledger/                   the sandbox's own
+
+Users are spread over shards, so that parts of it can be judged apart, in processes of their own.
+"""
+
+import zlib
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from proof.checker.evidence import (
+    Accept,
+    Circumstances,
+    Evidence,
+    Letter,
+    Promise,
+    Receipt,
+    Request,
+)
+from proof.checker.rules import Rules
+from sandbox.ledger import Line
+
+SHARDS = 16
+RULES, CIRCUMSTANCES = "rules.json", "circumstances.json"
+PROMISES, LETTERS, LEDGER = "promises.jsonl", "letters.jsonl", "ledger"
+
+T = TypeVar("T")
+_CHUNK_BYTES = 1 << 22
+"""Lines are decoded this many bytes at a time: fast, and never the whole file twice in memory."""
+
+
+def shard_of(user_id: str) -> int:
+    """Not the partitioner's hash: who is judged where must not follow from the pipeline's code."""
+    return zlib.crc32(user_id.encode()) % SHARDS
+
+
+def requests_of(shard: int) -> str:
+    return f"requests-{shard:02}.jsonl"
+
+
+def receipts_of(shard: int) -> str:
+    return f"receipts-{shard:02}.jsonl"
+
+
+def read(folder: Path, shards: Collection[int] = range(SHARDS)) -> Evidence:
+    """What concerns the users of these shards; acceptances are read apart, see `accepts_in`."""
+    found = Evidence(
+        rules=msgspec.json.decode((folder / RULES).read_bytes(), type=Rules),
+        circumstances=msgspec.json.decode(
+            (folder / CIRCUMSTANCES).read_bytes(), type=Circumstances
+        ),
+        is_ours=None if len(shards) == SHARDS else lambda user_id: shard_of(user_id) in shards,
+    )
+    for promise in _decoded(folder / PROMISES, _decode_promises):
+        found.add(promise)
+    for shard in shards:
+        found.requests += _decoded(folder / requests_of(shard), _decode_requests)
+        found.receipts += _decoded(folder / receipts_of(shard), _decode_receipts)
+    found.letters += _decoded(folder / LETTERS, _decode_letters)
+    return found
+
+
+def calls_in(folder: Path, since_ms: int = 0) -> Iterator[Line]:
+    """Requests that the sandbox accepted, in the order that it did."""
+    for file in sorted((folder / LEDGER).glob("ledger-*.jsonl")):
+        for each in _decoded(file, _decode_calls):
+            if each.at_ms >= since_ms:
+                yield each
+
+
+def accepts_in(
+    calls: Iterable[Line], wanted: Container[str], claimed: bytearray
+) -> Iterator[Accept]:
+    """Messages of these deliveries. `claimed` grows by a byte for each message there is: whether
+    it was one of them."""
+    for call, line in enumerate(calls):
+        for place, delivery_id in enumerate(line.delivery_ids):
+            is_wanted = delivery_id in wanted
+            claimed.append(is_wanted)
+            if is_wanted:
+                yield Accept(
+                    line.at_ms, call, line.provider, line.provider, delivery_id,
+                    line.addresses[place], line.body_hashes[place], line.round, line.attempt,
+                )  # fmt: skip
+
+
+def _decoded(path: Path, decode: Callable[[bytes], list[T]]) -> Iterator[T]:
+    """A line that is still being written is left out."""
+    if not path.exists():
+        return
+    rest = b""
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            whole, newline, rest = (rest + chunk).rpartition(b"\n")
+            if newline:
+                yield from decode(whole)
+
+
+def _decode_calls(lines: bytes) -> list[Line]:
+    """Without the notes about replies that were not seen: here only the acceptance counts."""
+    if b"\n{" in lines or lines.startswith(b"{"):
+        lines = b"\n".join(each for each in lines.split(b"\n") if each[:1] == b"[")
+    return _decode_lines(lines)
+
+
+_decode_promises = msgspec.json.Decoder(Promise).decode_lines
+_decode_requests = msgspec.json.Decoder(Request).decode_lines
+_decode_receipts = msgspec.json.Decoder(Receipt).decode_lines
+_decode_letters = msgspec.json.Decoder(Letter).decode_lines
+_decode_lines = msgspec.json.Decoder(Line).decode_lines

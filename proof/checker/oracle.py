@@ -1,0 +1,271 @@
+"""What may become of one notification for one user by one channel: the policy in plain words.
+
+The questions of a decision in their order, each answered NEVER, MAYBE or ALWAYS: what cannot be
+known from outside (an opt-out that races a decision) leaves several ends open, and the first
+ALWAYS settles it. Shares no code with `policies/`, and must come to the same answers.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from proof.checker.evidence import Asked, Evidence
+from proof.checker.instants import first_free_ms, inverted, is_inside, ms_of, next_day_ms
+from proof.checker.people import ADDRESS_FIELDS, People, Person, possible
+from proof.checker.rules import Kind
+from proof.checker.troubles import Troubles
+
+End = tuple[str, str]
+"""Status and reason."""
+SENT: End = ("sent", "")
+NO_ADDRESS: End = ("rejected", "no_address")
+ADDRESS_GONE: End = ("suppressed", "address_gone")
+SLACK_MS = 1_500
+"""Between the look at a clock and what is told of it."""
+
+
+class Sure(IntEnum):
+    NEVER = 0
+    MAYBE = 1
+    ALWAYS = 2
+
+
+Answer = tuple[Sure, Iterable[End]]
+Night = tuple[str, tuple[str, ...]]
+
+
+def sure(values: Iterable[Any], holds: Callable[[Any], bool]) -> Sure:
+    """Whether it holds for all of the possible values, for some or for none."""
+    answers = {holds(each) for each in values}
+    if len(answers) == 2:
+        return Sure.MAYBE
+    return Sure.ALWAYS if True in answers else Sure.NEVER
+
+
+class Matter(NamedTuple):
+    """What is asked about."""
+
+    said: Asked
+    at_ms: int
+    """When the broker had it."""
+    kind: Kind
+    user_id: str
+    channel: str
+    until_ms: int
+    """When the last of it was told, or the evidence was taken."""
+    known_ms: int
+    """What had come by then counted when it was decided; see `Oracle.known_ms`."""
+    is_fallback: bool = False
+
+
+def expires_ms(said: Asked, at_ms: int, kind: Kind) -> int:
+    if said.expires_at is not None:
+        return ms_of(said.expires_at)
+    if said.ttl_seconds is None and said.send_at is None and said.requested_at is None:
+        return at_ms + kind.ttl_ms
+    asked_ms = at_ms if said.requested_at is None else ms_of(said.requested_at)
+    if said.ttl_seconds is not None:
+        return asked_ms + said.ttl_seconds * 1000
+    return max(asked_ms, send_ms(said)) + kind.ttl_ms
+
+
+def send_ms(said: Asked) -> int:
+    return 0 if said.send_at is None else ms_of(said.send_at)
+
+
+class Oracle:
+    def __init__(self, found: Evidence, people: People) -> None:
+        self._rules = found.rules
+        self._people = people
+        self._lag_ms = found.circumstances.lag_ms
+        self._known = sorted(each.at_ms for each in found.known)
+        self._troubles = Troubles(found.circumstances)
+        self._called_off: dict[tuple[str, str, str], int] = {}
+        for each in found.cancellations:
+            target = (each.tenant, each.user_id, each.key)
+            self._called_off[target] = min(each.at_ms, self._called_off.get(target, each.at_ms))
+
+    def ends(self, matter: Matter) -> frozenset[End]:
+        """All that are allowed; never empty."""
+        allowed: set[End] = set()
+        for answer, ends in self._questions(matter):
+            if answer is not Sure.NEVER:
+                allowed.update(ends)
+            if answer is Sure.ALWAYS:
+                break
+        return frozenset(allowed)
+
+    def doubts(self, matter: Matter) -> frozenset[End]:
+        """In what ways it may be in doubt, for the time being or for good."""
+        ends = self._troubles.ends(matter.channel, matter.at_ms, matter.until_ms)
+        return frozenset(each for each in ends if each[0] == "in_doubt")
+
+    def known_ms(self, at_ms: int) -> int:
+        """What had come by then counts in a decision at this instant."""
+        place = bisect_right(self._known, at_ms)
+        return max(at_ms - self._lag_ms, self._known[place - 1] - 1 if place else 0)
+
+    def is_known(self, came_ms: int, at_ms: int) -> bool:
+        """Whether a decision at this instant counts in what had come then."""
+        return came_ms + self._lag_ms <= at_ms or came_ms <= self.known_ms(at_ms)
+
+    def called_off_ms(self, said: Asked) -> int | None:
+        """When the request, or the broadcast, was called off."""
+        if not self._called_off:
+            return None
+        return self._called_off.get((said.tenant, said.user_id, said.idempotency_key or ""))
+
+    def holds_back(self, matter: Matter) -> bool:
+        """Whether there is a reason why it still waits at `until_ms`."""
+        at_ms, category = matter.until_ms, matter.kind.category
+        earlier_ms = at_ms - self._lag_ms
+        if send_ms(matter.said) > earlier_ms:
+            return True
+        if any(
+            first_free_ms(earlier_ms, *each) > at_ms - SLACK_MS for each in self._nights(matter)
+        ):
+            return True
+        if category.over_limit != "defer" or matter.channel not in category.daily_limit:
+            return False
+        return any(next_day_ms(matter.at_ms, each) > earlier_ms for each in self.zones(matter))
+
+    def may_be_awake(self, matter: Matter, moments: Iterable[int]) -> bool:
+        """Whether, as far as is known, one of the instants was no time to be left alone."""
+        return any(
+            not any(is_inside(at_ms, zone, span) for span in spans)
+            for zone, spans in self._nights(matter)
+            for at_ms in moments
+        )
+
+    def zones(self, matter: Matter) -> list[str]:
+        inline = matter.said.recipient
+        if inline is not None and inline.timezone:
+            return [inline.timezone]
+        return [each or self._rules.timezone for each in self._possible(matter, "timezone", "")]
+
+    def _questions(self, matter: Matter) -> Iterator[Answer]:
+        said, kind, channel = matter.said, matter.kind, matter.channel
+        category, expiry_ms = kind.category, expires_ms(said, matter.at_ms, kind)
+        if channel not in kind.channels and not matter.is_fallback:
+            yield Sure.ALWAYS, [("rejected", "channel_not_in_type")]
+        yield self._is_called_off(matter), [("cancelled", "cancelled")]
+        yield _passes(expiry_ms, matter), [("expired", "ttl")]
+        if send_ms(said) >= expiry_ms:
+            yield Sure.ALWAYS, [("expired", "scheduled")]
+        yield from self._bars(matter)
+        if not category.mandatory:
+            wishes = self._possible(matter, f"{channel}.enabled")
+            yield sure(wishes, lambda on: on is False), [("suppressed", "opted_out_channel")]
+            if not self._rules.is_on_by_default(category.name, channel):
+                yield sure(wishes, lambda on: on is None), [("suppressed", "off_by_default")]
+            types = self._possible(matter, f"types.{kind.name}")
+            yield sure(types, lambda on: on is False), [("suppressed", "opted_out_type")]
+        yield from self._addresses(matter)
+        yield from self._limits(matter)
+        asked = max(matter.at_ms, send_ms(said)), matter.until_ms
+        for night in self._nights(matter):
+            if any(first_free_ms(at_ms, *night) >= expiry_ms for at_ms in asked):
+                yield Sure.MAYBE, [("expired", "legal_window"), ("expired", "quiet_hours")]
+        if not said.data.number:
+            yield Sure.ALWAYS, [("failed", "template_error")]
+        yield Sure.MAYBE, self._troubles.ends(channel, matter.at_ms, matter.until_ms)
+        yield Sure.ALWAYS, [SENT]
+
+    def _nights(self, matter: Matter) -> list[Night]:
+        """All that may hold: a zone, and the spans of its day in which nothing may go out."""
+        category, rules = matter.kind.category, self._rules
+        hours = [""]
+        if category.quiet_hours:
+            hours = self._possible(matter, f"{matter.channel}.quiet_hours", "")
+        is_legal = category.legal_windows and matter.channel in rules.legal_channels
+        nights = []
+        for zone in self.zones(matter):
+            bar = inverted(rules.legal_by_zone.get(zone, rules.legal_window))
+            legal = (bar,) if is_legal else ()
+            nights += [(zone, (*legal, each) if each else legal) for each in hours]
+        return nights
+
+    def _is_called_off(self, matter: Matter) -> Sure:
+        came_ms = self.called_off_ms(matter.said)
+        if came_ms is None or came_ms > matter.until_ms + SLACK_MS:
+            return Sure.NEVER
+        return Sure.ALWAYS if came_ms <= matter.known_ms else Sure.MAYBE
+
+    def _bars(self, matter: Matter) -> Iterator[Answer]:
+        end = [("suppressed", "suppressed_address")]
+        field = ADDRESS_FIELDS.get(matter.channel, "")
+        bars = self._possible(matter, f"bar:{matter.channel}", 0)
+        moments = (matter.at_ms, matter.until_ms)
+        answer = sure([bar > at_ms for bar in bars for at_ms in moments], bool)
+        if len(set(self._possible(matter, field, ""))) > 1:
+            answer = min(answer, Sure.MAYBE)  # another address, which nothing is said against
+        yield answer, end
+        if self._may_be_dead(matter):
+            yield Sure.MAYBE, end
+
+    def _addresses(self, matter: Matter) -> Iterator[Answer]:
+        person, inline = self._people.of(matter.user_id), matter.said.recipient
+        if person.deleted:
+            since_ms = max(each.came_ms for each in person.deleted)
+            is_gone = since_ms <= matter.known_ms and since_ms == person.last_ms
+            yield Sure.ALWAYS if is_gone and not inline else Sure.MAYBE, [NO_ADDRESS, ADDRESS_GONE]
+        if matter.channel == "push":
+            devices = self._devices(matter, person)
+            present, is_changing = max(devices, default=Sure.NEVER), Sure.MAYBE in devices
+        elif matter.channel in ADDRESS_FIELDS:
+            field = ADDRESS_FIELDS[matter.channel]
+            known = set(self._possible(matter, field, ""))
+            present = sure(known, bool)
+            # Senders hear of no import: what another said of late speaks against its address.
+            is_changing = len(known) > 1 or len({each.is_tailed for each in person.of(field)}) > 1
+            if inline is not None and getattr(inline, field):
+                present = Sure.ALWAYS
+        else:
+            return
+        if is_changing:
+            yield Sure.MAYBE, [ADDRESS_GONE]
+        if present is not Sure.ALWAYS:
+            yield Sure(2 - present), [NO_ADDRESS]
+        if self._may_be_dead(matter):
+            yield Sure.MAYBE, [NO_ADDRESS, ADDRESS_GONE, ("failed", "address_invalid")]
+
+    def _devices(self, matter: Matter, person: Person) -> list[Sure]:
+        """Of each, whether it is there, and nobody else has its token."""
+        answers = []
+        for about in person.devices():
+            tokens = self._possible(matter, about, "")
+            answer = sure(tokens, bool)
+            for token in filter(None, tokens):
+                holders = self._possible_of(self._people.holders(token), matter)
+                answer = min(answer, sure(holders, lambda who: who == matter.user_id))
+            answers.append(Sure.MAYBE if len(set(tokens)) > 1 else answer)
+        return answers
+
+    def _limits(self, matter: Matter) -> Iterator[Answer]:
+        """How often somebody was reached is held against these by `invariants/limits.py`."""
+        category, channel = matter.kind.category, matter.channel
+        if channel in self._rules.per_user:
+            yield Sure.MAYBE, [("suppressed", "rate_limited")]
+        own = self._possible(matter, f"{channel}.daily_limit")
+        if not category.mandatory and (channel in category.daily_limit or any(own)):
+            status = "suppressed" if category.over_limit == "suppress" else "expired"
+            yield Sure.MAYBE, [(status, "daily_limit")]
+
+    def _may_be_dead(self, matter: Matter) -> bool:
+        return self._troubles.is_dead(self._people.of(matter.user_id), matter.channel)
+
+    def _possible(self, matter: Matter, about: str, unsaid: Any = None) -> list[Any]:
+        return self._possible_of(self._people.of(matter.user_id).of(about), matter, unsaid)
+
+    def _possible_of(self, words: Any, matter: Matter, unsaid: Any = None) -> list[Any]:
+        if not words:
+            return [unsaid]
+        return possible(words, matter.known_ms, matter.until_ms + SLACK_MS, unsaid)
+
+
+def _passes(expiry_ms: int, matter: Matter) -> Sure:
+    """Whether its time was over before it could be told."""
+    if expiry_ms <= matter.at_ms:
+        return Sure.ALWAYS
+    return Sure.MAYBE if expiry_ms <= matter.until_ms + SLACK_MS else Sure.NEVER

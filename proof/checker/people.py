@@ -1,0 +1,154 @@
+"""What was said of whom, when and by whom; and what may have been known of it at a time."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from proof.checker.evidence import Change, Said
+from proof.checker.instants import ms_of
+
+FOR_EVER_MS = 1 << 60
+ADDRESS_FIELDS = {"email": "email", "sms": "phone"}
+
+
+class Word(NamedTuple):
+    """A value of one thing. The higher rank counts: a person's own word, then the newer one."""
+
+    rank: tuple[bool, int]
+    came_ms: int
+    value: Any
+    is_tailed: bool = True
+
+
+Words = Sequence[Word]
+NO_WORDS: Words = ()
+
+
+def last(words: Words, at_ms: int) -> Word | None:
+    """The word that counts of those that had come."""
+    return max(
+        (each for each in words if each.came_ms <= at_ms),
+        key=lambda each: (each.rank, each.came_ms),
+        default=None,
+    )
+
+
+def possible(words: Words, from_ms: int, until_ms: int, unsaid: Any = None) -> list[Any]:
+    """Every value that it may have had at some time in the span, as far as readers can know."""
+    if not words:
+        return [unsaid]
+    before = last(words, from_ms)
+    values = [before.value if before else unsaid]
+    for each in words:
+        is_news = from_ms < each.came_ms <= until_ms
+        if is_news and (before is None or each.rank >= before.rank):
+            values.append(each.value)
+    return values
+
+
+class Person:
+    """All words about one user, by what they are about: `email`, `push.enabled`, `types.offer`,
+    `device:phone`, `member:news`, `bar:email`."""
+
+    __slots__ = ("deleted", "last_ms", "only_addresses", "tokens", "words")
+
+    def __init__(self) -> None:
+        self.words: dict[str, list[Word]] = {}
+        self.tokens: dict[str, str] = {}
+        """To device ids, whenever the user had them."""
+        self.deleted: list[Word] = []
+        self.last_ms = 0
+        """When the last word came."""
+        self.only_addresses: dict[tuple[str, str], str | None] = {}
+        """What `plain` found, by type and channel."""
+
+    def of(self, about: str) -> Words:
+        return self.words.get(about, NO_WORDS)
+
+    def devices(self) -> list[str]:
+        """What tokens are said about."""
+        return [about for about in self.words if about.startswith("device:")]
+
+    def addresses(self, channel: str) -> list[str]:
+        """What addresses of a channel are said about."""
+        if channel == "push":
+            return self.devices()
+        return [ADDRESS_FIELDS[channel]] if channel in ADDRESS_FIELDS else []
+
+
+STRANGER = Person()
+"""Of whom nothing was ever said."""
+
+
+class People:
+    def __init__(
+        self, changes: Iterable[Change], is_ours: Callable[[str], bool] | None = None
+    ) -> None:
+        """Of the users who are ours; a phone may have come from any other."""
+        self._people: defaultdict[str, Person] = defaultdict(Person)
+        self._holders: defaultdict[str, list[Word]] = defaultdict(list)
+        for change in changes:
+            said = change.said
+            if is_ours is None or is_ours(said.user_id) or said.change == "device_registered":
+                self._note(change)
+
+    def of(self, user_id: str) -> Person:
+        return self._people.get(user_id, STRANGER)
+
+    def holders(self, token: str) -> Words:
+        """Who registered it; the later one has it."""
+        return self._holders.get(token, NO_WORDS)
+
+    def users(self) -> Mapping[str, Person]:
+        return self._people
+
+    def _note(self, change: Change) -> None:
+        said, came_ms = change.said, change.at_ms
+        person = self._people[said.user_id]
+        person.last_ms = max(person.last_ms, came_ms)
+        occurred_ms = ms_of(said.occurred_at)
+        rank = (said.source == "user", occurred_ms)
+        plain = (False, occurred_ms)  # of devices and bars only the time counts
+
+        def note(about: str, value: Any, rank: tuple[bool, int] = rank) -> None:
+            words = person.words.setdefault(about, [])
+            words.append(Word(rank, came_ms, value, change.is_tailed))
+
+        match said.change:
+            case "recipient_updated":
+                for field in ("email", "phone", "timezone"):
+                    value = getattr(said, field)
+                    if value is not msgspec.UNSET:
+                        note(field, value or "")
+            case "preferences_updated":
+                for about, value in _wishes(said):
+                    note(about, value)
+            case "device_registered":
+                note(f"device:{said.device_id}", said.token, plain)
+                person.tokens[said.token] = said.device_id
+                self._holders[said.token].append(Word(plain, came_ms, said.user_id))
+            case "device_removed":
+                note(f"device:{said.device_id}", "", plain)
+            case "audience_joined" | "audience_left":
+                note(f"member:{said.audience}", said.change == "audience_joined")
+            case "address_suppressed":
+                until_ms = ms_of(said.until) if said.until else FOR_EVER_MS
+                note(f"bar:{said.channel}", until_ms, plain)
+            case "address_released":
+                note(f"bar:{said.channel}", 0, plain)
+            case "recipient_deleted":
+                person.deleted.append(Word(plain, came_ms, True))
+            case _:
+                raise ValueError(f"no change is called {said.change!r}")
+
+
+def _wishes(said: Said) -> Iterable[tuple[str, Any]]:
+    for channel, wish in said.preferences.by_channel():
+        for field in ("enabled", "quiet_hours", "daily_limit"):
+            value = getattr(wish, field)
+            if value is not msgspec.UNSET:
+                yield f"{channel}.{field}", value
+    for name, enabled in said.preferences.types.items():
+        yield f"types.{name}", enabled

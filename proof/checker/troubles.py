@@ -1,0 +1,60 @@
+"""What blows, storms and dead addresses excuse: the ends that only trouble may bring about."""
+
+from proof.checker.evidence import Circumstances
+from proof.checker.people import Person
+
+End = tuple[str, str]
+
+BROKER = "broker"
+CLEAN_BLOWS = frozenset({"stop"})
+"""What leaves nothing in doubt."""
+
+_THROTTLED = frozenset({("expired", "throttled"), ("expired", "breaker_open")})
+_UNREACHED = frozenset(
+    {("expired", "unreachable"), ("expired", "server_error"), ("failed", "attempts_exhausted")}
+)
+_SLOW = frozenset({("in_doubt", "timeout"), ("in_doubt", "cut_off")})
+_LOST = _SLOW | {("in_doubt", "connection_lost"), ("in_doubt", "server_error")}
+_OF_STORMS: dict[str, frozenset[End]] = {
+    "throttle": _THROTTLED,
+    "refuse": _THROTTLED | _UNREACHED,
+    "reject": frozenset({("failed", "rejected_by_provider")}),
+    "lose": _THROTTLED | _UNREACHED | _LOST,
+    "delay": _THROTTLED | _SLOW,
+}
+_OF_BLOWS = frozenset({("in_doubt", "outcome_lost")})
+_NONE: frozenset[End] = frozenset()
+
+
+class Troubles:
+    def __init__(self, circumstances: Circumstances) -> None:
+        self._circumstances = circumstances
+        self._is_quiet = not circumstances.blows and not circumstances.storms
+        self._is_dead = circumstances.dead_addresses
+
+    def ends(self, channel: str, from_ms: int, until_ms: int) -> frozenset[End]:
+        """What may have happened to a delivery that was under way in this span."""
+        if self._is_quiet or channel == "in_app":
+            return _NONE
+        return self._ends(channel, from_ms, until_ms)
+
+    def is_dead(self, person: Person, channel: str) -> bool:
+        """Whether the provider refuses an address that the user has, or had."""
+        if not self._is_dead:
+            return False
+        return any(
+            isinstance(word.value, str) and word.value.startswith(self._is_dead)
+            for about in person.addresses(channel)
+            for word in person.of(about)
+        )
+
+    def _ends(self, channel: str, from_ms: int, until_ms: int) -> frozenset[End]:
+        ends = set[End]()
+        for storm in self._circumstances.storms:
+            if storm.channel == channel and storm.from_ms <= until_ms and from_ms <= storm.until_ms:
+                ends.update(*(_OF_STORMS[effect] for effect in storm.effects))
+        for blow in self._circumstances.blows:
+            is_ours = blow.role in (channel, BROKER) and blow.what not in CLEAN_BLOWS
+            if is_ours and from_ms <= blow.at_ms <= until_ms:
+                ends |= _OF_BLOWS
+        return frozenset(ends)

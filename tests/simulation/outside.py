@@ -1,0 +1,133 @@
+"""A simulated world as the checker of `proof` sees any: only what is known from outside."""
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from channels.base import Content, EmailContent, PushContent, SmsContent
+from policies.rules import Category, RateLimit
+from proof.checker import evidence, rules
+from proof.checker.contents import hash_of_places
+from schemas import ids
+from schemas.delivery import CHANNELS
+from tests.simulation.carrier import DEAD, Acceptance
+from tests.simulation.evidence import Evidence, Said
+from tests.simulation.real import RULES, SMS_SENDERS
+
+LAG_MS = 20_000
+"""How far behind a decision may be: a role is away for as long as a session and a restart take."""
+_ALWAYS_MS = 1 << 60
+_MOODS = ("throttle", "refuse", "reject", "lose")
+
+
+def outside(found: Evidence, *, stop_ms: int) -> evidence.Evidence:
+    circumstances = evidence.Circumstances(
+        ended_ms=found.ended_ms,
+        blows=found.blows,
+        storms=[evidence.Storm(each, 0, _ALWAYS_MS, _MOODS) for each in CHANNELS],
+        stop_ms=stop_ms,
+        lag_ms=LAG_MS,
+        dead_addresses=(DEAD,),
+    )
+    return evidence.Evidence(
+        rules=_rules(),
+        circumstances=circumstances,
+        requests=[_request(each, evidence.Request) for each in found.requests],
+        broadcasts=[_request(each, evidence.Broadcast) for each in found.broadcasts],
+        unsure=[evidence.Unsure(each) for each in found.withdrawn],
+        changes=[
+            evidence.Change(each.at_ms, *each.place, msgspec.convert(each.what, evidence.Said))
+            for each in sorted((*found.changes, *found.imports), key=lambda each: each.at_ms)
+        ],
+        cancellations=list(_cancellations(found)),
+        controls=[
+            evidence.Control(each.at_ms, each.what["action"], each.what["scope"], each.what["name"])
+            for each in found.controls
+        ],
+        known=[evidence.Known(each) for each in found.rests_ms],
+        rubbish=[evidence.Rubbish(0, *place) for place in found.rubbish],
+        accepts=[_accept(call, each) for call, each in enumerate(found.acceptances)],
+        receipts=[
+            msgspec.convert(each, evidence.Receipt, from_attributes=True) for each in found.receipts
+        ],
+        letters=[
+            evidence.Letter(each.kind, each.topic, each.partition, each.offset, each.cause)
+            for each in found.letters
+        ],
+    )
+
+
+def _request(each: Said, kind: type[evidence.Request]) -> Any:
+    said = msgspec.convert(each.what, evidence.Asked)
+    return kind(each.what["metadata"]["intent"], each.at_ms, *each.place, said)
+
+
+def _cancellations(found: Evidence) -> Iterable[evidence.Cancellation]:
+    """Of a broadcast by its id, which here can be computed from its key."""
+    keys = {
+        ids.to_text(ids.broadcast_id("", each.what["idempotency_key"])): each.what
+        for each in found.broadcasts
+    }
+    for each in found.cancellations:
+        what = keys.get(each.what.get("broadcast_id", ""), each.what)
+        if "idempotency_key" in what:  # else it is of a broadcast that nobody ever asked for
+            user = each.what.get("user_id", "")
+            yield evidence.Cancellation(each.at_ms, what["idempotency_key"], user)
+
+
+def _accept(call: int, each: Acceptance) -> evidence.Accept:
+    message = each.message
+    return evidence.Accept(
+        each.called_ms, call, each.provider, message.sender or each.provider,
+        ids.to_text(message.delivery_id), message.address,
+        hash_of_places(_places(message.content)), message.round, message.attempt,
+    )  # fmt: skip
+
+
+def _places(content: Content) -> list[str]:
+    match content:
+        case EmailContent():
+            return [content.subject, content.text]
+        case PushContent():
+            return [content.title, content.body]
+        case SmsContent():
+            return [content.text]
+    raise AssertionError("no provider takes what is for the inbox")
+
+
+@cache
+def _rules() -> rules.Rules:
+    return rules.Rules(
+        kinds={
+            each.name: rules.Kind(
+                each.name,
+                _category(each.category),
+                each.channels,
+                each.fallback,
+                each.ttl_seconds * 1000,
+            )
+            for each in RULES.types.values()
+        },
+        per_user={channel: _limit(rate) for channel, rate in RULES.per_user.items()},
+        dedup_ms=RULES.dedup_window_seconds * 1000,
+        channel_of={f"{channel}-{one}": channel for channel in CHANNELS for one in ("one", "two")},
+        rates={number: _limit(rate) for number, rate in SMS_SENDERS.items()},
+    )  # fmt: skip
+
+
+def _category(each: Category) -> rules.Category:
+    return rules.Category(
+        name=each.name,
+        mandatory=each.mandatory,
+        in_doubt=each.in_doubt,
+        quiet_hours=each.quiet_hours,
+        legal_windows=each.legal_windows,
+        daily_limit={str(channel): count for channel, count in each.daily_limit.items()},
+        over_limit=each.over_limit,
+    )
+
+
+def _limit(rate: RateLimit) -> rules.Limit:
+    return rate.count, round(rate.window_seconds * 1000)

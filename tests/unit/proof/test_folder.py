@@ -1,0 +1,109 @@
+"""A folder of evidence, judged whole and in parts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from proof.checker import ledgers
+from proof.checker.evidence import Evidence
+from proof.checker.folder import judge_folder
+from sandbox.ledger import Line
+from tests.unit.proof.story import MINUTE, NOON_MS, Story
+
+_encode = msgspec.json.encode
+
+
+def write(folder: Path, found: Evidence) -> None:
+    """As load, sandbox and collector would have."""
+    (folder / ledgers.RULES).write_bytes(_encode(found.rules))
+    (folder / ledgers.CIRCUMSTANCES).write_bytes(_encode(found.circumstances))
+    shared = [*found.broadcasts, *found.changes, *found.cancellations, *found.known]
+    _append(folder / ledgers.PROMISES, shared)
+    for request in found.requests:
+        shard = ledgers.shard_of(request.said.user_id)
+        _append(folder / ledgers.requests_of(shard), [request])
+    for receipt in found.receipts:
+        _append(folder / ledgers.receipts_of(ledgers.shard_of(receipt.user_id)), [receipt])
+    (folder / ledgers.LEDGER).mkdir()
+    for each in found.accepts:
+        line = Line(
+            each.call, each.at_ms, each.provider, 202, "m", each.round, each.attempt,
+            [each.delivery_id], ["n"], [each.address], [each.body_hash],
+        )  # fmt: skip
+        _append(folder / ledgers.LEDGER / "ledger-1.jsonl", [line, {"unanswered": each.call}])
+
+
+def _append(path: Path, lines: Sequence[object]) -> None:
+    with path.open("ab") as file:
+        file.writelines(_encode(each) + b"\n" for each in lines)
+
+
+def a_day() -> Story:
+    story = Story()
+    for number in range(40):
+        user = f"user{number}"
+        story.introduce(user)
+        story.say(user, "audience_joined", audience="readers", at_ms=NOON_MS - 2 * MINUTE)
+        story.deliver(user, "order", at_ms=NOON_MS + number * MINUTE)
+    number = story.announce("news", audience="readers")
+    for reader in range(40):
+        for channel in ("email", "in_app"):
+            story.send(number, f"user{reader}", channel)
+    again = story.announce("news", audience="readers", at_ms=NOON_MS + MINUTE)
+    for each in story.evidence.broadcasts:
+        each.said.idempotency_key = "k"
+        each.said.data = story.evidence.broadcasts[0].said.data
+    story.refuse(again, "", "duplicate")
+    return story
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_a_good_day_is_clean_in_however_many_parts_it_is_judged(
+    tmp_path: Path, processes: int
+) -> None:
+    write(tmp_path, a_day().evidence)
+
+    verdict = judge_folder(tmp_path, processes=processes)
+
+    assert verdict.violations == []
+    assert verdict.tally.counts["requests"] == 40
+    assert verdict.tally.counts["deliveries"] == 160
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_what_belongs_to_nobody_is_found_once_in_however_many_parts(
+    tmp_path: Path, processes: int
+) -> None:
+    story = a_day()
+    story.take(99, "user1", "sms")
+    write(tmp_path, story.evidence)
+
+    verdict = judge_folder(tmp_path, processes=processes)
+
+    words = [each.words for each in verdict.violations]
+    assert words == ["twilio took a message that no receipt speaks of"]
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_a_forgotten_member_is_missed_once_in_however_many_parts(
+    tmp_path: Path, processes: int
+) -> None:
+    story = a_day()
+    lost = ("user7", "in_app")
+    found = story.evidence
+    found.receipts = [each for each in found.receipts if (each.user_id, each.channel) != lost]
+    write(tmp_path, found)
+
+    verdict = judge_folder(tmp_path, processes=processes)
+
+    assert [each.words for each in verdict.violations] == ["user7 was forgotten by in_app"]
+
+
+def test_a_line_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
+    write(tmp_path, a_day().evidence)
+    with (tmp_path / ledgers.LEDGER / "ledger-1.jsonl").open("ab") as file:
+        file.write(b'[99, 17, "twi')
+
+    assert judge_folder(tmp_path).violations == []
