@@ -24,6 +24,8 @@ _is_token = re.compile(r"[A-Za-z0-9_:.-]{8,4096}").fullmatch
 _is_topic = re.compile(r"(?:/topics/)?[A-Za-z0-9_.~%-]{1,900}").fullmatch
 _is_ttl = re.compile(r"([0-9]{1,9})(?:\.[0-9]{1,9})?s").fullmatch
 _RESERVED_KEYS = frozenset({"from", "message_type"})
+_OUR_KEYS = frozenset({"delivery_id", "notification_id", "round", "attempt", "user_id"})
+"""Data by which a client says which delivery it is about."""
 _RESERVED_PREFIXES = ("google.", "gcm.notification.")
 _FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
@@ -156,10 +158,18 @@ class Fcm:
             addresses=[address],
             delivery_ids=[delivery_id],
             notification_ids=[notification_id],
-            body_hashes=[zlib.crc32(_encode(message.notification), zlib.crc32(_encode(data)))],
+            body_hashes=[_hash_of(message)],
             magic=magic,
             preview=preview,
         )
+
+
+def _hash_of(message: FcmMessage) -> int:
+    """Of what the app and the person are told; the same for every attempt."""
+    shown = message.notification or Notification()
+    content = zlib.crc32(shown.body.encode(), zlib.crc32(shown.title.encode()))
+    told = {name: value for name, value in message.data.items() if name not in _OUR_KEYS}
+    return zlib.crc32(_encode(told), content) if told else content
 
 
 def _check(message: FcmMessage) -> Reply | None:

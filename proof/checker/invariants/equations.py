@@ -17,6 +17,7 @@ def count(hearing: Hearing) -> Counter[str]:
         for each in case.refusals:
             terms["duplicate" if each.status == "duplicate" else "rejected"] += 1
     terms["broadcasts"] = len(hearing.found.broadcasts)
+    terms["accepts"] = sum(len(each.accepts) for each in hearing.cases.deliveries.values())
     plain = sum(each.is_plain for each in hearing.cases.deliveries.values())
     terms["deliveries"] = terms["settled"] = plain
     for delivery in hearing.others:

@@ -1,0 +1,119 @@
+"""`Collector`: reads receipts and dead letters into the folder of evidence, and knows what is open."""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+
+from proof.checker import ledgers
+from proof.checker.evidence import Receipt
+from proof.checker.instants import ms_of
+from proof.intents import acknowledged
+from schemas import topics
+from streams.names import Names
+
+_HELD = frozenset({"quiet_hours", "legal_window", "daily_limit"})
+"""What a policy holds back may stay so for hours."""
+_decode = msgspec.json.Decoder(Receipt).decode
+
+
+class Collector:
+    """One for an installation; never struck. Values are written as they were read."""
+
+    def __init__(self, connection: Mapping[str, Any], *, names: Names, folder: Path) -> None:
+        self._letters = names.physical(topics.DEAD_LETTERS)
+        self._folder = folder
+        self._consumer = AIOKafkaConsumer(
+            names.physical(topics.RECEIPTS),
+            self._letters,
+            **connection,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            metadata_max_age_ms=5_000,
+        )
+        self._files: dict[str, int] = {}
+        self._reading: asyncio.Task[None] | None = None
+        self._answered: set[int] = set()
+        self._open: dict[str, tuple[int, set[str]]] = {}
+        """Deliveries under way: how many devices they go to, and which have come to their end."""
+        self.heard_at = time.monotonic()
+        """When the last receipt came."""
+        self.doubts: list[tuple[str, int]] = []
+        """Deliveries in doubt since a crash lost their outcome: channel, and when it was told."""
+
+    async def start(self) -> None:
+        await self._consumer.start()
+        self._reading = asyncio.create_task(self._read())
+
+    async def stop(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+        await self._consumer.stop()
+        for each in self._files.values():
+            os.close(each)
+
+    @property
+    def open_deliveries(self) -> int:
+        """Decided, and not at their end; those that a policy holds back for hours not counted."""
+        return len(self._open)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that nobody has answered yet, and deliveries under way."""
+        return max(0, acknowledged(self._folder) - len(self._answered)) + len(self._open)
+
+    @property
+    def is_broken(self) -> bool:
+        return self._reading is not None and self._reading.done()
+
+    async def _read(self) -> None:
+        while True:
+            with contextlib.suppress(KafkaError):  # a broker that is away comes back
+                for place, records in (await self._consumer.getmany(timeout_ms=200)).items():
+                    values = [each.value for each in records if each.value is not None]
+                    if place.topic == self._letters:
+                        self._append({ledgers.LETTERS: values})
+                    else:
+                        self._take(values)
+
+    def _take(self, values: list[bytes]) -> None:
+        shards: defaultdict[str, list[bytes]] = defaultdict(list)
+        for value in values:
+            receipt = _decode(value)
+            shards[ledgers.receipts_of(ledgers.shard_of(receipt.user_id))].append(value)
+            self._note(receipt)
+        self._append(shards)
+        self.heard_at = time.monotonic()
+
+    def _note(self, receipt: Receipt) -> None:
+        self._answered.add(receipt.metadata.intent)
+        if receipt.kind != "delivery":
+            return
+        count, ended = self._open.get(receipt.delivery_id, (1, set()))
+        if receipt.status == "queued":
+            count = receipt.device_count
+        if receipt.is_end:
+            ended.add(receipt.device_id)
+        if receipt.reason == "outcome_lost":
+            self.doubts.append((receipt.channel, ms_of(receipt.occurred_at)))
+        is_held = receipt.status == "deferred" and receipt.reason in _HELD
+        if is_held or len(ended) >= count:
+            self._open.pop(receipt.delivery_id, None)
+        else:
+            self._open[receipt.delivery_id] = (count, ended)
+
+    def _append(self, lines: Mapping[str, list[bytes]]) -> None:
+        for name, values in lines.items():
+            if name not in self._files:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+                self._files[name] = os.open(self._folder / name, flags, 0o644)
+            os.write(self._files[name], b"".join(value + b"\n" for value in values))

@@ -1,0 +1,1 @@
+"""What an installation is struck with, one class a fault; `catalogue` names them all."""

@@ -1,0 +1,147 @@
+"""One round: load, a fault beside it, rest, and the checker over everything so far."""
+
+import asyncio
+import contextlib
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from functools import cache
+
+import msgspec
+
+from proof.checker.evidence import Blow
+from proof.checker.folder import judge_folder
+from proof.faults.base import Fault, Field
+from proof.load.plan import LoadPlan
+from proof.results import Result, Struck
+from proof.stage import Stage
+from streams.demo.lag import Lag
+
+_QUIET_SECONDS = 2.5
+"""Nothing open, nothing waiting and no receipt for so long: everything is at rest."""
+_LOOK_SECONDS = 0.5
+
+
+class LoadFailed(RuntimeError):
+    """Raised when the load ends before it is done; its text is what it said."""
+
+
+async def play(stage: Stage, fault: Fault, *, seed: int, first: int) -> Result:
+    """On an open stage. `first`: the number of the first intent, higher than any before."""
+    began = time.monotonic()
+    blows_before, doubts_before = len(stage.circumstances.blows), len(stage.collector.doubts)
+    field = Field(stage, random.Random(seed))
+    async with _load(stage, fault.plan(seed, first)) as load:
+        await load.until("known")
+        striking = asyncio.create_task(fault.strike(field))
+        done = asyncio.create_task(load.until("done"))
+        done.add_done_callback(lambda _: field.is_over.set())
+        await asyncio.gather(striking, done)
+    ended = time.monotonic()
+    is_at_rest = await until_rest(stage, fault.rest_seconds)
+    rested = time.monotonic()
+    stage.seal(is_at_rest=is_at_rest)
+    verdict = await asyncio.to_thread(judge_folder, stage.evidence, processes=1)
+    before, stage.tally = stage.tally, verdict.tally
+    counts = verdict.tally.counts - before.counts
+    return Result(
+        fault=fault.name,
+        seed=seed,
+        commit=commit(),
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - began, 1),
+        rest_seconds=round(rested - ended, 1),
+        intents=counts["requests"] + counts["broadcasts"],
+        deliveries=counts["deliveries"],
+        accepts=counts["accepts"],
+        struck=_struck(
+            stage.circumstances.blows[blows_before:], stage.collector.doubts[doubts_before:]
+        ),
+        doubts=dict(verdict.tally.doubts - before.doubts),
+        violations=verdict.violations,
+        evidence=str(stage.evidence) if verdict.violations else "",
+    )
+
+
+async def until_rest(stage: Stage, within_seconds: float) -> bool:
+    """Whether all came to rest in that time."""
+    deadline = time.monotonic() + within_seconds
+    async with _lag(stage) as lag:
+        while time.monotonic() < deadline:
+            await asyncio.sleep(_LOOK_SECONDS)
+            quiet_seconds = time.monotonic() - stage.collector.heard_at
+            if quiet_seconds < _QUIET_SECONDS or stage.collector.open_deliveries:
+                continue
+            if await lag.waiting() == 0 and not stage.collector.open_deliveries:
+                return True
+    return False
+
+
+@cache
+def commit() -> str:
+    """Of the checkout that runs, with a + where it was changed since."""
+    told = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return told.stdout.strip() or "unknown"
+
+
+class _Load:
+    """The process of `proof.load`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def until(self, word: str) -> None:
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            if line.decode().strip() == word:
+                return
+        assert self._process.stderr is not None
+        raise LoadFailed((await self._process.stderr.read()).decode()[-3000:])
+
+
+@contextlib.asynccontextmanager
+async def _load(stage: Stage, plan: LoadPlan) -> AsyncIterator[_Load]:
+    arguments = [str(stage.evidence), str(stage.config_file), msgspec.json.encode(plan).decode()]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "proof.load", *arguments,
+        env={**os.environ, **stage.environment},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        yield _Load(process)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def _lag(stage: Stage) -> AsyncIterator[Lag]:
+    lag = Lag(connection=stage.config.kafka.connection(), names=stage.config.kafka.names)
+    await lag.start()
+    try:
+        yield lag
+    finally:
+        await lag.close()
+
+
+def _struck(blows: Sequence[Blow], doubts: Sequence[tuple[str, int]]) -> list[Struck]:
+    """A doubt is of the last blow to its role before it was told."""
+    of_blow: Counter[int] = Counter()
+    for channel, told_ms in doubts:
+        places = [
+            place
+            for place, blow in enumerate(blows)
+            if blow.role in (channel, "broker") and blow.at_ms <= told_ms
+        ]
+        if places:
+            of_blow[places[-1]] += 1
+    return [Struck(blow, of_blow[place]) for place, blow in enumerate(blows)]

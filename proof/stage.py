@@ -1,0 +1,142 @@
+"""`Stage`: one installation to be struck: Kafka, sandbox, workers, and its evidence."""
+
+import asyncio
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from channels.templates import PARTS
+from proof.checker import ledgers
+from proof.checker.evidence import Blow, Circumstances, Storm
+from proof.checker.rules import read_rules
+from proof.checker.verdict import Tally
+from proof.collector import Collector
+from proof.load.crowd import DEAD
+from proof.workers import Slot, Workers
+from sandbox.control import SandboxControl
+from sandbox.process import SandboxProcess
+from streams.config import Config, load
+from streams.demo.run import create_topics
+from streams.embedded_kafka import EmbeddedKafka
+from streams.topology import ROLES
+
+CONFIG = Path(__file__).with_name("faust.yaml")
+KAFKA_PROPERTIES = {
+    # How soon it looks for transactions that have timed out.
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
+    "group.min.session.timeout.ms": "1000",
+}
+LAG_MS = 20_000
+"""A worker that is struck is away for a session, and then has to catch up."""
+STOP_MS = 7_000
+"""What stops a delivery: a tail that a sender trusts may be five seconds old, and a call that waited
+for its permit is made at once."""
+
+
+def new_kafka(folder: Path) -> EmbeddedKafka:
+    return EmbeddedKafka(folder, heap_mb=512, properties=KAFKA_PROPERTIES)
+
+
+class Stage:
+    """Open until `close`; evidence stays in `evidence`, logs in `folder`."""
+
+    def __init__(
+        self, folder: Path, *, kafka: EmbeddedKafka, slots: Mapping[str, int] | None = None
+    ) -> None:
+        """`slots`: how many a role has, where that is more than one."""
+        self.folder = folder.resolve()
+        self.evidence = self.folder / "evidence"
+        self.kafka = kafka
+        self.slots = [
+            Slot(role, number) for role in ROLES for number in range((slots or {}).get(role, 1))
+        ]
+        self.circumstances = Circumstances(
+            ended_ms=0, stop_ms=STOP_MS, lag_ms=LAG_MS, dead_addresses=(DEAD,)
+        )
+        self.tally = Tally()
+        """Of all that was judged so far."""
+        self._sandbox = SandboxProcess(self.folder / "sandbox")
+
+    async def open(self) -> None:
+        """Returns when all workers serve."""
+        await self.set_up()
+        for slot in self.slots:
+            self.workers.start(slot)
+        await self.workers.until_ready(self.slots)
+
+    async def set_up(self) -> None:
+        """Everything but workers."""
+        config_file = self._write_installation()
+        self.environment = {
+            "KAFKA_BOOTSTRAP": self.kafka.bootstrap,
+            "POSTRIDER_TOPIC_PREFIX": f"p{uuid.uuid4().hex[:8]}.",
+            "POSTRIDER_DATA": str(self.folder),
+            "POSTRIDER_CONFIG": str(config_file),
+        }
+        announcement = await self._sandbox.start()
+        self.sandbox = SandboxControl(announcement)
+        self.evidence.mkdir(parents=True, exist_ok=True)
+        (self.evidence / ledgers.LEDGER).symlink_to(self._sandbox.ledger_dir)
+        rules = read_rules(config_file, self.environment)
+        (self.evidence / ledgers.RULES).write_bytes(msgspec.json.encode(rules))
+        self.config: Config = load(config_file, environment={**os.environ, **self.environment})
+        await create_topics(self.config)
+        self.config_file = config_file
+        self.workers = Workers(
+            config_file=config_file, data_dir=self.folder, environment=self.environment
+        )
+        self.collector = Collector(
+            self.config.kafka.connection(), names=self.config.kafka.names, folder=self.evidence
+        )
+        await self.collector.start()
+
+    async def close(self) -> None:
+        await self.workers.close()
+        await self.collector.stop()
+        await self._sandbox.stop()
+
+    def of(self, role: str) -> Sequence[Slot]:
+        return [slot for slot in self.slots if slot.role == role]
+
+    async def note_blow(self, role: str, what: str, slot: Slot | None = None) -> Blow:
+        """To be called right before a blow: how much was under way when it came."""
+        open_calls = 0
+        if slot is not None:
+            open_calls = await asyncio.to_thread(self.workers.open_calls, slot)
+        blow = Blow(now_ms(), role, what, self.collector.in_flight, open_calls)
+        self.circumstances.blows.append(blow)
+        return blow
+
+    def note_storm(self, channel: str, from_ms: int, effects: Sequence[str]) -> None:
+        """To be called when it is over."""
+        self.circumstances.storms.append(Storm(channel, from_ms, now_ms(), tuple(effects)))
+
+    def seal(self, *, is_at_rest: bool) -> None:
+        """Write down what was done, for the checker."""
+        self.circumstances.ended_ms = now_ms()
+        self.circumstances.is_at_rest = is_at_rest
+        sealed = msgspec.json.format(msgspec.json.encode(self.circumstances))
+        (self.evidence / ledgers.CIRCUMSTANCES).write_bytes(sealed)
+
+    def _write_installation(self) -> Path:
+        """The configuration, and a template for each place of each type's channels."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config_file = self.folder / CONFIG.name
+        shutil.copy(CONFIG, config_file)
+        kinds = msgspec.yaml.decode(CONFIG.read_bytes())["types"]
+        for name, kind in kinds.items():
+            for channel in (*kind["channels"], *kind.get("fallback", ())):
+                for part in PARTS[channel].required:
+                    path = self.folder / "templates" / name / "default" / f"{channel}.{part}.j2"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_text("{{ data.number }}")
+        return config_file
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,164 @@
+"""`Workers`: the processes that faults strike; what dies is started again, as a supervisor would."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from streams.children import spawn
+from streams.faust_app import GroupSettings
+from streams.worker import PROBES_FILE, slot_folder
+
+_LOOK_SECONDS = 0.05
+_READY_SECONDS = 120.0
+_STOP_SECONDS = 45.0
+_DEFAULT = ("streams.cli", "worker")
+"""The module that runs a worker, and its first arguments."""
+
+
+class Slot(NamedTuple):
+    role: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.role}-{self.number}"
+
+
+class WorkerFailed(RuntimeError):
+    """Raised when a worker does not come up; its text is the end of its log."""
+
+
+class Workers:
+    """Each slot has one process at most, wanted or not."""
+
+    def __init__(
+        self, *, config_file: Path, data_dir: Path, environment: Mapping[str, str]
+    ) -> None:
+        self._config_file = config_file
+        self._data_dir = data_dir
+        self._environment = environment
+        self._programs: dict[str, Sequence[str]] = {}
+        self._processes: dict[Slot, subprocess.Popen[bytes]] = {}
+        self._wanted: set[Slot] = set()
+        self._watching: asyncio.Task[None] | None = None
+        self.exits: list[tuple[Slot, int]] = []
+        """Every end, in order, with its exit code; negative is a signal."""
+
+    def program(self, role: str, program: Sequence[str] = _DEFAULT) -> None:
+        """What the role's processes run from their next start on: a module and first arguments."""
+        self._programs[role] = program
+
+    @property
+    def slots(self) -> list[Slot]:
+        """Those that are wanted and run."""
+        return sorted(
+            slot for slot in self._wanted if slot in self._processes and self.is_running(slot)
+        )
+
+    def is_running(self, slot: Slot) -> bool:
+        return self._processes[slot].poll() is None
+
+    def start(self, slot: Slot) -> None:
+        self._wanted.add(slot)
+        self._spawn(slot)
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch())
+
+    def send(self, slot: Slot, number: signal.Signals) -> None:
+        """A signal: `SIGKILL`, `SIGSTOP`, `SIGCONT`."""
+        self._processes[slot].send_signal(number)
+
+    async def stop(self, slot: Slot) -> int:
+        """A clean stop, for good; returns the exit code."""
+        self._wanted.discard(slot)
+        process = self._processes[slot]
+        process.terminate()
+        try:
+            return await asyncio.to_thread(process.wait, _STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return await asyncio.to_thread(process.wait)
+
+    async def kill(self, slot: Slot) -> None:
+        """kill -9, for good."""
+        self._wanted.discard(slot)
+        self._processes[slot].kill()
+        await asyncio.to_thread(self._processes[slot].wait)
+
+    async def until_ready(self, slots: Sequence[Slot]) -> None:
+        """Until they serve partitions."""
+        deadline = asyncio.get_running_loop().time() + _READY_SECONDS
+        for slot in slots:
+            while not await asyncio.to_thread(self.is_ready, slot):
+                if asyncio.get_running_loop().time() > deadline:
+                    raise WorkerFailed(f"{slot}: {self.log_of(slot).read_text()[-3000:]}")
+                await asyncio.sleep(0.1)
+
+    def is_ready(self, slot: Slot) -> bool:
+        return self.metrics(slot).get(_named("postrider_ready", slot)) == 1.0
+
+    def open_calls(self, slot: Slot) -> int:
+        """Provider calls in flight, as the worker says; 0 where it cannot say."""
+        return round(self.metrics(slot).get(_named("postrider_open_calls", slot), 0.0))
+
+    def metrics(self, slot: Slot) -> dict[str, float]:
+        """What it tells of itself now; nothing while it does not answer."""
+        try:
+            port = json.loads((self.folder_of(slot) / PROBES_FILE).read_text())["port"]
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=1) as answer:
+                lines = answer.read().decode().splitlines()
+        except (OSError, ValueError):
+            return {}
+        pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, _, value in pairs}
+
+    def folder_of(self, slot: Slot) -> Path:
+        """Where it keeps what it knows."""
+        group = GroupSettings(role=slot.role, slot=slot.number, data_dir=self._data_dir)
+        return slot_folder(group)
+
+    def log_of(self, slot: Slot) -> Path:
+        return self._data_dir / "logs" / f"{slot}.log"
+
+    async def close(self) -> None:
+        """End all at once: what they have in hand is of no interest any more."""
+        self._wanted.clear()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        for process in self._processes.values():
+            process.kill()
+            process.wait()
+
+    async def _watch(self) -> None:
+        """Start again what ends, as a supervisor does."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            for slot, process in list(self._processes.items()):
+                code = process.poll()
+                if code is not None and slot in self._wanted:
+                    self.exits.append((slot, code))
+                    self._spawn(slot)
+
+    def _spawn(self, slot: Slot) -> None:
+        program = self._programs.get(slot.role, _DEFAULT)
+        arguments = [slot.role, "--slot", str(slot.number), "--once"]
+        arguments += ["--config", str(self._config_file), "--data-dir", str(self._data_dir)]
+        log = self.log_of(slot)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        (self.folder_of(slot) / PROBES_FILE).unlink(missing_ok=True)
+        with log.open("ab") as output:
+            self._processes[slot] = spawn(
+                [sys.executable, "-m", *program, *arguments],
+                output=output,
+                environment=self._environment,
+            )
+
+
+def _named(metric: str, slot: Slot) -> str:
+    return f'{metric}{{role="{slot.role}",slot="{slot.number}"}}'
