@@ -50,7 +50,7 @@ class Decide:
         self._tenants = tenants
 
     async def handle(self, batch: Batch[NotificationRequest]) -> AsyncIterator[Effects]:
-        dispatch = Dispatch(self._terms, batch.state, batch.now_ms)
+        dispatch = Dispatch(self._terms, batch)
         dedup = Dedup(batch.state, self._terms.window_ms)
         accepted = self._accept(batch, dedup, dispatch)
         profiles = recipients.get_many(batch.state, [each.request.user_id for each in accepted])

@@ -6,11 +6,12 @@ that none of them can be without the others.
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from agents.outgoing import Notice, Outgoing
 from agents.receipts import Counts, Fact, ReceiptWriter, Told
+from agents.stage import Batch
 from policies.admission import Admission, Case, Ruling
 from policies.caps import NOTHING, Caps
 from policies.reasons import Reason
@@ -22,7 +23,7 @@ from schemas.kafka import Record
 from schemas.profile import Profile
 from schemas.receipt import Status
 from tables import caps, waiting
-from tables.state import Row, State
+from tables.state import Row
 from tables.waiting import Waiter, Waiting
 
 _INBOX = (("", b"", ""),)
@@ -83,16 +84,17 @@ class Whom(NamedTuple):
 class Dispatch:
     """One yield in the making, at one instant."""
 
-    def __init__(self, terms: DispatchTerms, state: State, now_ms: int) -> None:
+    def __init__(self, terms: DispatchTerms, batch: Batch[Any]) -> None:
         self._terms = terms
-        self._partition = state.partition
-        self._state = state
-        self._now_ms = now_ms
-        self.receipts = terms.receipts.at(now_ms)
+        self._partition = batch.partition
+        self._state = batch.state
+        self._now_ms = batch.now_ms
+        self.receipts = terms.receipts.at(batch.now_ms)
         self.rows: list[Row] = []
         self.told: list[Record] = []
         """Receipts so far."""
-        self._outgoing = Outgoing(released_ms=now_ms)
+        # Not `now_ms`: what waits to be read has not been weighed, so senders must mind it.
+        self._outgoing = Outgoing(released_ms=batch.known_ms)
         self._waiting: dict[tuple[int, Channel, int, bool], tuple[Notice, list[Waiter], bytes]] = {}
         self._caps: dict[bytes, Caps] = {}
         self._counted: dict[bytes, Caps] = {}

@@ -79,7 +79,7 @@ class FanOut:
 
     async def handle(self, batch: Batch[Progress]) -> AsyncIterator[Effects]:
         for item in batch.items:
-            yield self._turn(batch.state, item, batch.now_ms)
+            yield self._turn(batch, item)
 
     def give_up(self, batch: Batch[Progress], item: Item[Progress], cause: str) -> Effects:
         """Of a turn of many, each is tried alone; the one who raises alone is passed over."""
@@ -89,7 +89,7 @@ class FanOut:
             return Effects([broadcasts.put(batch.now_ms, careful)], done=[item])
         body = bodies.get_many(batch.state, [progress.broadcast_id])[progress.broadcast_id]
         turn = _next_members(batch.state, progress, 1)
-        dispatch = Dispatch(self._terms, batch.state, batch.now_ms)
+        dispatch = Dispatch(self._terms, batch)
         failed = dispatch.fact("failed", "stage_error")
         records = [
             dispatch.receipts.delivery(
@@ -105,8 +105,8 @@ class FanOut:
         rows = [] if turn.rest is None else [broadcasts.put(batch.now_ms, turn.rest)]
         return Effects(rows, records)
 
-    def _turn(self, state: State, item: Item[Progress], now_ms: int) -> Effects:
-        progress = item.value
+    def _turn(self, batch: Batch[Progress], item: Item[Progress]) -> Effects:
+        progress, state, now_ms = item.value, batch.state, batch.now_ms
         body = bodies.get_many(state, [progress.broadcast_id]).get(progress.broadcast_id)
         if body is None or self._terms.is_cancelled(progress.broadcast_id):
             return Effects(done=[item])
@@ -114,7 +114,7 @@ class FanOut:
             return Effects([broadcasts.put(now_ms + PAUSE_MS, progress)], done=[item])
         limit = _limit(progress, body, now_ms)
         turn = _next_members(state, progress, limit)
-        dispatch = self._expand(state, progress, body, turn.members, now_ms)
+        dispatch = self._expand(batch, progress, body, turn.members)
         rows = dispatch.all_rows()
         if turn.rest is not None:
             is_paced = progress.per_second > 0 and body.expires_ms > now_ms
@@ -124,18 +124,17 @@ class FanOut:
 
     def _expand(
         self,
-        state: State,
+        batch: Batch[Progress],
         progress: Progress,
         body: Body,
         members: Sequence[Member],
-        now_ms: int,
     ) -> Dispatch:
-        dispatch = Dispatch(self._terms, state, now_ms)
+        dispatch = Dispatch(self._terms, batch)
         notice = Notice.of(body, progress.lane, is_stored=True)
-        profiles = recipients.get_many(state, [member.user_id for member in members])
+        profiles = recipients.get_many(batch.state, [member.user_id for member in members])
         # The partition stands for the user's hash: it leads to itself, and needs no hashing.
         notification_ids = ids.member_notification_ids(
-            body.broadcast_id, (member.user_id for member in members), state.partition
+            body.broadcast_id, (member.user_id for member in members), batch.partition
         )
         crowd = [
             Whom(user_id, notification_id, known or _UNKNOWN)

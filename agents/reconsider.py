@@ -44,7 +44,7 @@ class Reconsider:
         # Two channels of one notification, or two devices of one delivery, go on as one.
         first = {each.next_id: each for each in failed if each.next_id not in begun}
         profiles = recipients.get_many(batch.state, [each.user_id for each in first.values()])
-        dispatch = Dispatch(self._terms, batch.state, batch.now_ms)
+        dispatch = Dispatch(self._terms, batch)
         dispatch.load_caps(
             (each.body.type, channel, each.user_id)
             for each in first.values()
@@ -69,7 +69,7 @@ class Reconsider:
                 for part in parts
             ]
             return Effects(records=records, done=[item])
-        dispatch = Dispatch(self._terms, batch.state, batch.now_ms)
+        dispatch = Dispatch(self._terms, batch)
         fact = dispatch.fact("failed", "stage_error")
         return Effects(
             records=[

@@ -74,6 +74,12 @@ class Batch(Protocol[T]):
         ...
 
     @property
+    def known_ms(self) -> int:
+        """Whatever was said of this partition's users before this instant is in `state`: it is
+        behind `now_ms` where their changes still wait to be read."""
+        ...
+
+    @property
     def state(self) -> State: ...
 
     def calls(

@@ -39,7 +39,7 @@ class Wake:
 
     async def handle(self, batch: Batch[Due]) -> AsyncIterator[Effects]:
         for items in portions(batch.items, _waiters_in, WAITERS_A_YIELD):
-            dispatch = Dispatch(self._terms, batch.state, batch.now_ms)
+            dispatch = Dispatch(self._terms, batch)
             asked = _asked(batch.state, items)
             dispatch.load_caps(
                 (each.notice.body.type, each.waiting.channel, each.waiter.user_id)
@@ -69,7 +69,7 @@ class Wake:
         body = row.body or bodies.get_many(batch.state, [row.broadcast_id]).get(row.broadcast_id)
         if body is None:
             return Effects()
-        dispatch = Dispatch(self._terms, batch.state, batch.now_ms)
+        dispatch = Dispatch(self._terms, batch)
         waiter = row.waiters[0]
         return Effects(
             records=[

@@ -66,7 +66,8 @@ class DeliveryBatch(msgspec.Struct, array_like=True, frozen=True):
     bodies: list[Body]
     targets: list[Target]
     released_ms: int
-    """When it was decided or last released; stops older than the senders' tails are judged by it."""
+    """What was said before was known when it was decided: senders mind what came later, and give
+    up what is older than their tails."""
     slice_id: bytes = b""
     """Not empty: all targets are one ledger unit (a slice of a broadcast)."""
     round: int = 0

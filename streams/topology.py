@@ -122,7 +122,7 @@ def decide(settings: FlowSettings, stops: StopList) -> Topology:
     return Topology(
         role=DECIDE,
         sources=(
-            *_keyed(topics.RECIPIENTS_CHANGED, keep_recipients, change, _STATE),
+            *_keyed(topics.RECIPIENTS_CHANGED, keep_recipients, change, _STATE, tells_state=True),
             _internal(topics.RECIPIENTS_DERIVED, keep_recipients, decode_derived, _STATE),
             _internal(topics.ADDRESSES_CHANGED, keep_addresses, decode_address_events, _STATE),
             *(
@@ -211,12 +211,19 @@ def _keyed(
     priority: int,
     *,
     is_bulk: bool = False,
+    tells_state: bool = False,
 ) -> tuple[Source, Source]:
     """A topic keyed by user, and where its misplaced records are sent."""
-    first = Source(topic, stage, decode, priority, user_of=_user_of)
+    first = Source(topic, stage, decode, priority, user_of=_user_of, tells_state=tells_state)
     if is_bulk:
         first = replace(first, take=_A_TURN, is_bulk=True)
-    forwarded = replace(first, topic=topics.forwarded(topic), user_of=None, is_forwarded=True)
+    forwarded = replace(
+        first,
+        topic=topics.forwarded(topic),
+        user_of=None,
+        is_forwarded=True,
+        tells_state=False,  # it ends with a marker: nobody can tell that it was read to its end
+    )
     return first, forwarded
 
 

@@ -14,12 +14,19 @@ class EngineBatch:
     """A `Batch` of the real thing; remembers which of its items are finished."""
 
     def __init__(
-        self, *, items: Sequence[Taken[Any]], state: State, now_ms: int, calls: BatchCalls
+        self,
+        *,
+        items: Sequence[Taken[Any]],
+        state: State,
+        now_ms: int,
+        known_ms: int,
+        calls: BatchCalls,
     ) -> None:
         self.items = items
         self.state = state
         self.partition = state.partition
         self.now_ms = now_ms
+        self.known_ms = known_ms
         self._calls = calls
         self._finished: set[int] = set()
 

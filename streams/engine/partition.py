@@ -31,6 +31,10 @@ from streams.engine.routes import Source, Timer, Topology
 from streams.engine.running import BulkTurns, StageRun
 from tables.state import Kind
 
+LONGEST_LAG_MS = 3 * 86_400_000
+"""What is not known to be read is taken to lag so far behind, and no further: a delivery that was
+decided before the senders' tails begin would be given up."""
+
 
 class Partition:
     """Call `take_over`, then `open`, then `push` and `tick`; `drain` and `close` give it up."""
@@ -71,6 +75,11 @@ class Partition:
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_open = False
         self._routes = topology.routes()
+        self._telling = [
+            TopicPartition(source.topic, number)
+            for source in topology.sources
+            if source.tells_state
+        ]
 
     async def take_over(self) -> None:
         """R3: fence the earlier owner, then restore to the committed end, then read positions."""
@@ -238,12 +247,19 @@ class Partition:
             self.pump()
 
     def batch(self, items: list[Taken[Any]]) -> EngineBatch:
+        now_ms = self._clock.now_ms()
         return EngineBatch(
             items=items,
             state=self.state,
-            now_ms=self._clock.now_ms(),
+            now_ms=now_ms,
+            known_ms=self._known_ms(now_ms),
             calls=BatchCalls(self._gate),
         )
+
+    def _known_ms(self, now_ms: int) -> int:
+        """A backlog of which nothing was read yet tells nothing: it may be as old as it can be."""
+        oldest = (self.positions[place].oldest_ms(now_ms) for place in self._telling)
+        return max(min(oldest, default=now_ms), now_ms - LONGEST_LAG_MS)
 
     def stage(self, effects: Effects) -> asyncio.Future[None]:
         """Queue a yield for the next transaction; see `Committer.stage`."""

@@ -31,6 +31,8 @@ class Source:
     needs_permit: bool = False
     """Its stage delivers without a call, so its batches start only while calls may: what stops a
     delivery must be known here too."""
+    tells_state: bool = False
+    """What it says counts in decisions: a batch is told up to when it has been read."""
     is_forwarded: bool = False
     """Its records carry the coordinates of their origin, and are never forwarded again."""
 

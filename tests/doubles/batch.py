@@ -23,6 +23,11 @@ class BatchOf(Generic[T]):
     is_draining: bool = False
 
     @property
+    def known_ms(self) -> int:
+        """Nothing waits to be read."""
+        return self.now_ms
+
+    @property
     def partition(self) -> int:
         return self.state.partition
 

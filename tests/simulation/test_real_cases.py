@@ -339,6 +339,43 @@ def test_an_opt_out_counts_when_it_and_a_request_both_wait_at_the_start(seed: in
     assert told(found, "email")[-1][0] in ("rejected", "suppressed")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("recipient_updated", {"email": "moved@example.org"}),
+        ("preferences_updated", {"preferences": {"email": {"enabled": False}}}),
+    ],
+    ids=["another mailbox", "an opt-out that a producer brings"],
+)
+def test_what_waits_behind_a_long_backlog_counts_for_a_request_that_is_decided_before_it(
+    change: str, said: dict[str, Any]
+) -> None:
+    stage = Stage()
+    world = stage.world
+    partition = ids.partition_of("u2", PARTITIONS)
+    places = [TopicPartition(topic, partition) for topic in (topics.RECIPIENTS_CHANGED, REQUESTED)]
+
+    async def story() -> None:
+        sleepers = [each for each in world.processes if each.role == DECIDE]
+        for each in sleepers:
+            world.loop.suspend(each.domain)
+        for number in range(150):  # more than one fetch brings
+            await stage.traffic.change(
+                "u2", "recipient_updated", source="producer", locale=("en", "de")[number % 2]
+            )
+        await stage.traffic.change("u2", change, source="producer", **said)
+        await stage.ask("u2", "offer", "email")
+        await asyncio.sleep(15.0)  # longer than clocks may differ
+        for each in sleepers:
+            world.loop.wake(each.domain)
+
+    found = stage.play(story)
+
+    assert all(world.broker.log(place).end for place in places)
+    assert found.acceptances == []
+    assert told(found)[-1][0] == "suppressed"
+
+
 @pytest.mark.parametrize("channel", ["email", "in_app"])
 def test_an_opt_out_behind_an_open_transaction_holds_deliveries_back_until_it_is_read(
     channel: str,

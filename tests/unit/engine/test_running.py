@@ -45,7 +45,7 @@ class Host:
 
     def batch(self, items: list[Taken[Any]]) -> EngineBatch:
         calls = BatchCalls(CallGate(limit=1, lease=GoodLease()))
-        return EngineBatch(items=items, state=MemoryState(), now_ms=0, calls=calls)
+        return EngineBatch(items=items, state=MemoryState(), now_ms=0, known_ms=0, calls=calls)
 
     def stage(self, effects: Effects) -> asyncio.Future[None]:
         self.staged.append(effects)

@@ -101,15 +101,15 @@ def test_oracle_and_policy_agree_on_whatever_is_known_for_certain(told: dict[str
     if told["is_cancelled"]:
         found.cancellations = [Cancellation(LONG_AGO_MS, "k", "ann")]
 
-    verdict = THEIRS.at(NOW_MS).admit(
-        told["kind"], told["channel"], _profile(told), caps.NOTHING,
+    case = THEIRS.case(
+        told["kind"], told["channel"], now_ms=NOW_MS,
         expires_ms=expires_ms(said, at_ms, kind),
         send_ms=NOW_MS + told["waits_seconds"] * 1000 if told["waits_seconds"] else None,
-        is_cancelled=told["is_cancelled"],
     )  # fmt: skip
+    ruling = case.rule(_profile(told), caps.NOTHING, is_cancelled=told["is_cancelled"])
     oracle = Oracle(found, People(found.changes))
 
-    _agree(oracle, matter, verdict)
+    _agree(oracle, matter, ruling.verdict)
 
 
 def _agree(oracle: Oracle, matter: Matter, verdict: Verdict) -> None:
