@@ -11,6 +11,11 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def die_with_parent(parting_signal: signal.Signals = signal.SIGKILL) -> None:
+    """To be called by a child, as soon as it is one."""
+    _libc.prctl(_PR_SET_PDEATHSIG, parting_signal)
+
+
 def spawn(
     command: Sequence[str],
     *,
@@ -24,9 +29,6 @@ def spawn(
     In a session of its own a child hears no Ctrl-C: whoever started it stops it, in order.
     """
 
-    def die_with_parent() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, parting_signal)
-
     return subprocess.Popen(
         list(command),
         stdin=subprocess.DEVNULL,
@@ -34,5 +36,5 @@ def spawn(
         stderr=subprocess.STDOUT if output is not None else None,
         env={**os.environ, **(environment or {})},
         start_new_session=own_session,
-        preexec_fn=die_with_parent,
+        preexec_fn=lambda: die_with_parent(parting_signal),
     )

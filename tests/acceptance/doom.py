@@ -1,0 +1,293 @@
+"""`install` makes the worker that this process becomes kill itself, with -9, at a named yield.
+
+Production code knows nothing of it: stages, committer and log are replaced by ones that do the
+same and look whether their moment has come.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar, NamedTuple, NoReturn
+
+import streams.assembly
+import streams.engine.partition
+import streams.worker
+from agents.stage import Batch, CallT, Effects, Stage
+from sandbox.ledger import read_ledger
+from schemas.ids import to_text
+from schemas.outcome import Outcome
+from streams.config import Config
+from streams.engine.committer import Committer
+from streams.engine.ports import Committed, Transaction
+from streams.engine.routes import Topology
+from streams.metrics import Metrics
+from streams.plan import RolePlan
+from streams.transactions import KafkaLog
+from streams.worker import PlanFor
+from tables import attempts
+from tables.attempts import Stand
+from tables.state import Kind, Row
+from tests.acceptance.named_yields import CALLING, RUNNER, Point, stages_of, yields_of
+from tests.doubles import MemoryState
+
+_LOOK_SECONDS = 0.05
+"""Between two looks at the provider's ledger; whoever is to be caught so must be slower to answer."""
+
+
+class Death(NamedTuple):
+    """What a worker leaves behind of its last moment."""
+
+    role: str
+    point: str
+    intents: int
+    """Members that the ledger, or a transaction in flight, intends a call for: may be in doubt."""
+    open_calls: int
+    lived_seconds: float
+
+
+def deaths(report: Path) -> list[Death]:
+    lines = report.read_text().splitlines() if report.exists() else []
+    return [Death(*json.loads(line)) for line in lines]
+
+
+class Doom:
+    """Knows the point, and what the worker has under way."""
+
+    def __init__(self, role: str, point: Point, *, report: Path, ledger: Path) -> None:
+        self._role = role
+        self._point = point
+        self._report = report
+        self._ledger = ledger
+        self.intents: list[Intents] = []
+        self.open_calls = 0
+        self._born_at = time.monotonic()
+
+    def strike(self, moment: str, names: Collection[str]) -> None:
+        """Die if this is it."""
+        if moment == self._point.moment and self._point.name in names:
+            self._die()
+
+    @contextlib.contextmanager
+    def calling(self, names: Collection[str], call: Any) -> Iterator[None]:
+        """Die in the middle of this call, if one of the yields that may end it is meant."""
+        self.open_calls += 1
+        dying: asyncio.Task[None] | None = None
+        if self._point.moment == CALLING and self._point.name in names:
+            dying = asyncio.create_task(self._die_once_accepted(call))
+        try:
+            yield
+        finally:
+            self.open_calls -= 1
+            if dying is not None:
+                dying.cancel()
+
+    async def _die_once_accepted(self, call: Any) -> None:
+        ours = {to_text(message.delivery_id) for message in call.outgoing}
+        before = self._accepted(ours)
+        while self._accepted(ours) == before:  # noqa: ASYNC110  # another process writes it
+            await asyncio.sleep(_LOOK_SECONDS)
+        self._die()
+
+    def _accepted(self, delivery_ids: Collection[str]) -> int:
+        return sum(entry.delivery_id in delivery_ids for entry in read_ledger(self._ledger))
+
+    def _die(self) -> NoReturn:
+        intents = sum(each.count() for each in self.intents)
+        lived_seconds = round(time.monotonic() - self._born_at, 1)
+        death = Death(self._role, str(self._point), intents, self.open_calls, lived_seconds)
+        with self._report.open("a") as file:
+            file.write(json.dumps(death) + "\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("still alive")
+
+
+@dataclass(slots=True)
+class NamedEffects(Effects):
+    """Of one yield, and which."""
+
+    name: str = ""
+
+
+class DoomedStage:
+    """The stage itself, its yields named."""
+
+    def __init__(self, stage: Stage[Any], doom: Doom) -> None:
+        self.name = stage.name
+        self.give_up = stage.give_up
+        self._stage = stage
+        self._doom = doom
+        self._yields = yields_of(type(stage))
+        self._ending_calls = [each.name for each in self._yields if each.ends_calls]
+
+    async def handle(self, batch: Batch[Any]) -> AsyncIterator[Effects]:
+        generator: Any = self._stage.handle(DoomedBatch(batch, self._doom, self._ending_calls))
+        try:
+            async for effects in generator:
+                name = self._name_at(generator.ag_frame.f_lineno)
+                self._doom.strike("yielded", [name])
+                yield NamedEffects(effects.rows, effects.records, effects.done, name)
+                self._doom.strike("applied", [name])
+        finally:
+            await generator.aclose()
+
+    def _name_at(self, line: int) -> str:
+        (found,) = (each for each in self._yields if each.first_line <= line <= each.last_line)
+        return found.name
+
+
+class DoomedBatch:
+    """The batch itself, its calls watched."""
+
+    def __init__(self, batch: Batch[Any], doom: Doom, ending_calls: Sequence[str]) -> None:
+        self._batch = batch
+        self._doom = doom
+        self._ending_calls = ending_calls
+        self.items = batch.items
+        self.partition = batch.partition
+        self.now_ms = batch.now_ms
+        self.state = batch.state
+
+    def calls(
+        self, calls: Sequence[CallT], send: Callable[[CallT], Awaitable[Sequence[Outcome]]]
+    ) -> AsyncIterator[list[tuple[CallT, Sequence[Outcome]]]]:
+        async def watched(call: CallT) -> Sequence[Outcome]:
+            with self._doom.calling(self._ending_calls, call):
+                return await send(call)
+
+        return self._batch.calls(calls, watched)
+
+
+class Intents:
+    """Calls that one partition's ledger intends, as far as this life has written it."""
+
+    def __init__(self) -> None:
+        self._committed: dict[bytes, int] = {}
+        self._in_flight: dict[bytes, int] = {}
+
+    def begin(self, rows: Iterable[Row]) -> None:
+        """A transaction with these rows is under way: whether it will have been, nobody knows."""
+        ledger = [row for row in rows if row.kind is Kind.TRANSIENT and _is_attempt(row)]
+        keys = [row.key for row in ledger]
+        found = attempts.get_many(MemoryState(rows=ledger), keys)
+        self._in_flight = {
+            key: attempt.stands.count(Stand.INTENT)
+            for key, attempt in zip(keys, found, strict=True)
+            if attempt is not None
+        }
+
+    def settle(self) -> None:
+        """It has been committed."""
+        self._committed |= self._in_flight
+        self._in_flight = {}
+
+    def count(self) -> int:
+        """At the most."""
+        return sum(
+            max(self._committed.get(key, 0), self._in_flight.get(key, 0))
+            for key in self._committed.keys() | self._in_flight.keys()
+        )
+
+
+class DoomedLog(KafkaLog):
+    """The log itself, its transactions watched."""
+
+    doom: ClassVar[Doom]
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.names: Collection[str] = ()
+        """The yields of the transaction under way."""
+
+    async def start(self) -> None:
+        await super().start()
+        producer = self._producer
+        assert producer is not None
+        commit = producer.commit_transaction
+
+        async def watched() -> None:
+            self.doom.strike("appended", self.names)
+            await commit()
+
+        producer.commit_transaction = watched
+
+
+class DoomedCommitter(Committer):
+    """The committer itself, its groups watched."""
+
+    doom: ClassVar[Doom]
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._intents = Intents()
+        self._names: Collection[str] = ()
+        self.doom.intents.append(self._intents)
+
+    async def _commit(self, group: list[Any]) -> None:
+        assert isinstance(self._log, DoomedLog)
+        effects = [each.effects for each in group]
+        self._names = [each.name if isinstance(each, NamedEffects) else RUNNER for each in effects]
+        self._log.names = self._names
+        self._intents.begin(row for each in effects for row in each.rows)
+        self.doom.strike("staged", self._names)
+        await super()._commit(group)
+
+    def _apply(self, transaction: Transaction, committed: Committed, sequence: int) -> None:
+        self._intents.settle()
+        self.doom.strike("committed", self._names)
+        super()._apply(transaction, committed, sequence)
+
+
+def doomed(topology: Topology, doom: Doom) -> Topology:
+    """The same flow, through stages that may die."""
+    stages = {id(stage): DoomedStage(stage, doom) for stage in stages_of(topology)}
+    return replace(
+        topology,
+        sources=tuple(replace(each, stage=stages[id(each.stage)]) for each in topology.sources),
+        timers=tuple(replace(each, stage=stages[id(each.stage)]) for each in topology.timers),
+    )
+
+
+def install(role: str, point: Point, *, report: Path, ledger: Path) -> None:
+    """To be called before the worker of the role runs in this process. Where deaths are told, and
+    where the providers write down what they have accepted."""
+    doom = Doom(role, point, report=report, ledger=ledger)
+    plan_for = streams.assembly.plan_for
+
+    def doomed_plan_for(config: Config, *, role: str) -> PlanFor:
+        make = plan_for(config, role=role)
+
+        def make_doomed(metrics: Metrics) -> RolePlan:
+            plan: Any = make(metrics)
+            plan.topology = doomed(plan.topology, doom)
+            return plan  # type: ignore[no-any-return]
+
+        return make_doomed
+
+    DoomedLog.doom = DoomedCommitter.doom = doom
+    _replace(streams.assembly, "plan_for", doomed_plan_for)
+    _replace(streams.worker, "KafkaLog", DoomedLog)
+    _replace(streams.engine.partition, "Committer", DoomedCommitter)
+
+
+def _replace(module: ModuleType, name: str, new: object) -> None:
+    assert hasattr(module, name), f"{module.__name__} has no {name} any more"
+    setattr(module, name, new)
+
+
+def _is_attempt(row: Row) -> bool:
+    return row.key.startswith(attempts.PREFIX)

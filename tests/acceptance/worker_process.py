@@ -1,0 +1,70 @@
+"""Workers, each a process of its own: forked from one that has imported everything and run nothing.
+
+What a worker imports takes two seconds of a processor, and these tests start hundreds of them.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing import get_context
+from pathlib import Path
+
+from streams import cli
+from streams.children import die_with_parent
+
+_context = get_context("forkserver")
+_context.set_forkserver_preload(
+    ["__main__", "tests.acceptance.doom", "streams.cli.worker", "streams.topic_admin"]
+)
+
+Prepare = Callable[[], None]
+
+
+def as_it_is() -> None:
+    """An ordinary worker needs no preparation."""
+
+
+class WorkerProcess:
+    """`postrider worker` with these arguments; has what the labs ask of a `Popen`."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        log: Path,
+        prepare: Prepare = as_it_is,
+    ) -> None:
+        """`prepare` is called in its process before it begins."""
+        self._process = _context.Process(target=_work, args=(arguments, environment, log, prepare))
+        self._process.start()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        code = self._process.exitcode
+        if code is None:
+            raise subprocess.TimeoutExpired("postrider worker", timeout or 0.0)
+        return code
+
+
+def _work(
+    arguments: Sequence[str], environment: Mapping[str, str], log: Path, prepare: Prepare
+) -> None:
+    die_with_parent()  # which ends with the tests, in whatever way they end
+    os.environ.clear()
+    os.environ.update(environment)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    prepare()
+    cli.main(["worker", *arguments])
