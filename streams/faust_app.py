@@ -48,6 +48,10 @@ class RoleApp(faust.App):
     names: Names
     connection: Mapping[str, Any]
     seeks: dict[TP, int]
+    handed: dict[TP, int]
+    """The last offset that the fetcher has handed to Faust, by source."""
+    pushed: dict[TP, int]
+    """The last offset that Faust has handed to the runner: what lies between is in its buffers."""
 
     def _new_transport(self) -> Any:
         return _Transport(self.conf.broker_consumer, self)
@@ -124,6 +128,10 @@ class _Consumer(driver.Consumer):
             await asyncio.sleep(_PARKED_SECONDS)
             return {}, None
         records, _ = await super()._wait_next_records(timeout)
+        app: Any = self.app
+        for place, some in (records or {}).items():
+            if some:
+                app.handed[place] = some[-1].offset
         return records, None
 
 
@@ -200,21 +208,24 @@ def build_app(
         web_enabled=False,
         worker_redirect_stdouts=False,
     )
-    app.runner, app.names, app.connection, app.seeks = runner, names, connection, {}
+    app.runner, app.names, app.connection = runner, names, connection
+    app.seeks, app.handed, app.pushed = {}, {}, {}
     _feed(app, topics)
     _follow_assignments(app, die)
     return app
 
 
 def _feed(app: RoleApp, topics: Collection[str]) -> None:
-    names, push = app.names, app.runner.push
+    names, push, pushed = app.names, app.runner.push, app.pushed
     topic = app.topic(*(names.physical(each) for each in topics), value_type=bytes, key_type=bytes)
 
     async def intake(stream: Any) -> None:
         # Nothing is acknowledged: positions are rows of the same transactions as the work.
         stream.enable_acks = False
         async for event in stream.events():
-            push(_record(names, event.message))
+            message = event.message
+            push(_record(names, message))
+            pushed[message.tp] = message.offset
 
     app.agent(topic, name="intake")(intake)
 
@@ -233,13 +244,15 @@ def _record(names: Names, message: Any) -> InboundRecord:
 
 
 def _follow_assignments(app: RoleApp, die: Callable[[BaseException], None]) -> None:
-    names, runner = app.names, app.runner
+    runner = app.runner
     original = app.tables.on_rebalance
 
     async def take_over(assigned: set[TP], *args: Any, **options: Any) -> None:
         if app.should_stop:  # a rebalance while we drain: what it gives us, nobody would drain
             return
         try:
+            app.handed.clear()
+            app.pushed.clear()
             numbers = _numbers(assigned)
             seeks = await runner.partitions_assigned(numbers)
             if app.should_stop:  # stopped while we restored: nobody else would drain it
@@ -249,10 +262,7 @@ def _follow_assignments(app: RoleApp, die: Callable[[BaseException], None]) -> N
             if not app.should_stop:  # which cancels us: nothing of ours is open yet
                 die(error)
             raise
-        app.seeks = {
-            TP(names.physical(place.topic), place.partition): offset
-            for place, offset in seeks.items()
-        }
+        app.seeks = {_physical(app, place): offset for place, offset in seeks.items()}
         log.info("partitions taken over", extra={"partitions": sorted(numbers)})
         await original(assigned, *args, **options)
 
@@ -275,19 +285,27 @@ def _follow_assignments(app: RoleApp, die: Callable[[BaseException], None]) -> N
 
 
 async def _publish(app: RoleApp) -> None:
-    """Where nothing is under way the fetcher's position counts: it has passed the markers that
-    end transactions, which no record of ours ever does."""
     consumer: Any = app.consumer
-
-    def physical(place: TopicPartition) -> TP:
-        return TP(app.names.physical(place.topic), place.partition)
-
-    offsets = {physical(place): offset for place, offset in app.runner.positions().items()}
-    fetched = await consumer.fetched([physical(place) for place in app.runner.idle_sources()])
-    for place, offset in fetched.items():
-        offsets[place] = max(offset, offsets.get(place, 0))
+    idle = [_physical(app, place) for place in app.runner.idle_sources()]
+    offsets = done_offsets(app, await consumer.fetched(idle))
     if offsets:
         await consumer._commit(offsets)
+
+
+def done_offsets(app: RoleApp, fetched: Mapping[TP, int]) -> dict[TP, int]:
+    """Up to where every source is done. What was fetched is, where nothing of it is under way or
+    in Faust's buffers; it has passed the markers that end transactions, which no record of ours
+    ever does."""
+    offsets = {_physical(app, place): at for place, at in app.runner.positions().items()}
+    for place in app.runner.idle_sources():
+        source = _physical(app, place)
+        if source in fetched and app.handed.get(source, -1) <= app.pushed.get(source, -1):
+            offsets[source] = max(fetched[source], offsets.get(source, 0))
+    return offsets
+
+
+def _physical(app: RoleApp, place: TopicPartition) -> TP:
+    return TP(app.names.physical(place.topic), place.partition)
 
 
 def _numbers(assigned: set[TP]) -> set[int]:

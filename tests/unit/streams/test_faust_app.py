@@ -12,7 +12,7 @@ from faust.types import TP
 
 from schemas.kafka import TopicPartition
 from streams.engine.runner import Runner
-from streams.faust_app import GroupSettings, RoleApp, build_app
+from streams.faust_app import GroupSettings, RoleApp, build_app, done_offsets
 from streams.names import Names
 
 A, B = "notifications.requested", "recipients.changed"
@@ -25,6 +25,8 @@ class GivenRunner:
         self.assigned: list[set[int]] = []
         self.given_up = 0
         self.while_restoring: Callable[[], None] = lambda: None
+        self.done: dict[TopicPartition, int] = {}
+        self.idle: set[TopicPartition] = set()
 
     async def partitions_assigned(self, numbers: Collection[int]) -> dict[TopicPartition, int]:
         self.assigned.append(set(numbers))
@@ -33,6 +35,12 @@ class GivenRunner:
 
     async def give_up(self) -> None:
         self.given_up += 1
+
+    def positions(self) -> dict[TopicPartition, int]:
+        return self.done
+
+    def idle_sources(self) -> set[TopicPartition]:
+        return self.idle
 
     def push(self, record: object) -> None:
         raise AssertionError("no record comes here")
@@ -129,3 +137,21 @@ async def test_a_stop_that_cancels_a_restore_is_a_clean_one(bench: Bench) -> Non
         await bench.assign(0)
 
     assert bench.deaths == []
+
+
+async def test_what_was_fetched_is_not_done_while_it_is_under_way_or_in_fausts_buffers(
+    bench: Bench,
+) -> None:
+    source, place = TopicPartition(A, 0), TP(f"p.{A}", 0)
+    app, runner = bench.app, bench.runner
+    runner.done = {source: 5}
+    fetched = {place: 11}  # behind record 9 comes the marker of its transaction
+
+    app.handed, app.pushed, runner.idle = {place: 9}, {place: 9}, set()
+    assert done_offsets(app, fetched) == {place: 5}
+
+    app.pushed, runner.idle = {place: 4}, {source}
+    assert done_offsets(app, fetched) == {place: 5}
+
+    app.pushed = {place: 9}
+    assert done_offsets(app, fetched) == {place: 11}
