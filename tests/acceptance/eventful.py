@@ -30,7 +30,7 @@ NO_ROUTE = "+15005550002"
 LARGE = "x" * 90_000
 """Some of these in one partition are more than one yield of `Release` takes."""
 ALIKE = 8
-MOST_UNKNOWN = 300
+MOST_UNKNOWN = 200
 
 Said = dict[str, Any]
 
@@ -127,7 +127,7 @@ class Traffic:
                 await asyncio.wait_for(self._ending.wait(), pause_seconds)
 
     def _keep_pace(self) -> bool:
-        """Deciding is not far behind, or what is put off would come due before it is read."""
+        """Deciding is not far behind: what is asked for now is to happen soon."""
         return len(self.wanted - self._opened.told.keys()) < MOST_UNKNOWN
 
     async def _ask(self) -> None:
@@ -144,7 +144,7 @@ class Traffic:
             case 4:
                 await self._order(user, lane="bulk")
             case 5:
-                await self._order(user, send_at=_in_ms(5000))
+                await self._put_off(user)
             case 6:
                 await self._order(user, is_stray=True)
             case 7:
@@ -230,9 +230,13 @@ class Traffic:
         """A request that is called off before its time."""
         number = next(self._numbers)
         key = f"called-off-{number}"
-        await self._order(person(number), key=key, send_at=_in_ms(7000))
+        await self._put_off(person(number), key=key)
         called_off = json.dumps({"user_id": person(number), "idempotency_key": key}).encode()
         await self._opened.append(topics.NOTIFICATIONS_CANCELLED, called_off, partition=0)
+
+    async def _put_off(self, user: str, **said: Any) -> str:
+        """To be sent later; in the lane that is served first, or it would be late when it is read."""
+        return await self._order(user, lane="critical", send_at=_in_ms(5000), **said)
 
     async def _order(self, user: str, **said: Any) -> str:
         return await self._request(
