@@ -7,20 +7,30 @@ from policies.rate_limit import Bucket, Granted, share
 from policies.rules import RateLimit
 from schemas.delivery import DeliveryBatch, Lane
 
+_TURNS = 20
+"""Into so many turns at the most a window is divided: each is a schedule row of its own."""
+
 
 class Line:
     """A bucket, and for each lane the line of those that wait for its tokens.
 
     Whoever waits is told to come back when its turn is likely, so that a long line is not asked
     again and again. A place is no promise: the bucket decides.
+
+    Turns are spread over the window. If all that a window allows came at once, a window after
+    those before them, they would come while the tokens of these are still out, since a token
+    comes back a window after its call has *ended*: every second window would be lost.
     """
 
     def __init__(self, limit: RateLimit, now_ms: int) -> None:
         self._bucket = Bucket(limit, now_ms=now_ms)
         self._window_ms = max(1, round(limit.window_seconds * 1000))
-        self._places = max(1, limit.count)
-        self._ends: dict[Lane, tuple[int, int]] = {}
+        self._places = max(1, limit.count // _TURNS)
+        self._turn_ms = self._window_ms * self._places / max(1, limit.count)
+        self._ends: dict[Lane, tuple[float, int]] = {}
         """The instant that the last in line come back at, and how many they are."""
+        self._soon = (0, 0)
+        """The same of those who came a moment too early."""
 
     def take(self, batch: DeliveryBatch, calls: int, now_ms: int) -> int:
         """How many of `calls` requests may be made now; each goes back by `spent` or `unused`."""
@@ -31,14 +41,20 @@ class Line:
 
     def due_ms(self, batch: DeliveryBatch, now_ms: int) -> int:
         """When one request that got no token is to be tried again."""
+        back_ms = now_ms + self._bucket.wait_ms(now_ms, is_critical=batch.lane == "critical")
+        if back_ms <= now_ms + self._turn_ms:
+            at_ms, waiting = self._soon
+            self._soon = (back_ms, waiting + 1) if at_ms == back_ms else (back_ms, 1)
+            if self._soon[1] <= self._places:
+                return back_ms
         soonest_ms = now_ms + self._window_ms
         end_ms, waiting = self._ends.get(batch.lane, (0, 0))
         if end_ms < soonest_ms:
             end_ms, waiting = soonest_ms, 0
         elif waiting >= self._places:
-            end_ms, waiting = end_ms + self._window_ms, 0
+            end_ms, waiting = end_ms + self._turn_ms, 0
         self._ends[batch.lane] = end_ms, waiting + 1
-        return end_ms
+        return int(end_ms)
 
     def spent(self, calls: int, now_ms: int) -> None:
         self._bucket.spent(calls, now_ms)

@@ -51,13 +51,17 @@ class Bucket:
 
     def take(self, tokens: int, now_ms: int, *, is_critical: bool = False) -> Granted | Wait:
         """At most `tokens`, at least one, or how long to wait for the first."""
-        self._collect(now_ms)
-        free = self._limit - self._lent - self._spent - (0 if is_critical else self._reserve)
+        free = self._free(now_ms, is_critical)
         if free > 0:
             granted = min(tokens, free)
             self._lent += granted
             return Granted(granted)
         return Wait(self._wait_ms(1 - free, now_ms))
+
+    def wait_ms(self, now_ms: int, *, is_critical: bool = False) -> int:
+        """Until there is a token, as far as can be told; 0 when there is one."""
+        free = self._free(now_ms, is_critical)
+        return 0 if free > 0 else self._wait_ms(1 - free, now_ms)
 
     def spent(self, tokens: int, now_ms: int) -> None:
         """These calls have ended, whatever their outcome."""
@@ -75,6 +79,10 @@ class Bucket:
             back_ms, before = self._returning.pop()
             tokens += before
         self._returning.append((back_ms, tokens))
+
+    def _free(self, now_ms: int, is_critical: bool) -> int:
+        self._collect(now_ms)
+        return self._limit - self._lent - self._spent - (0 if is_critical else self._reserve)
 
     def _collect(self, now_ms: int) -> None:
         while self._returning and self._returning[0][0] <= now_ms:

@@ -395,7 +395,7 @@ async def test_what_has_no_token_waits_in_line_without_an_intent(desk: Desk) -> 
     assert desk.sender.calls == [], "a bucket starts empty"
     assert desk.receipts() == [], "a queue is no event"
     waiting = desk.waiting()
-    assert [[t.user_id for t in w.targets] for w in waiting] == [["a", "b"], ["c", "d"], ["e", "f"]]
+    assert [[t.user_id for t in w.targets] for w in waiting] == [[name] for name in names]
     assert {(w.attempt, w.call) for w in waiting} == {(1, 2)}
 
     calls_by_second = []
