@@ -160,6 +160,7 @@ class DoomedBatch:
         self.items = batch.items
         self.partition = batch.partition
         self.now_ms = batch.now_ms
+        self.known_ms = batch.known_ms
         self.state = batch.state
 
     def calls(
