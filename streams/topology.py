@@ -178,14 +178,14 @@ def send(
             clock=clock,
         )
     release = Release(stops=stops)
-    # A call waits for its permit by itself; where none is made, the batch does.
-    is_held = outlet.sender is None
+    # A call waits for its permit by itself; but what was intended meanwhile is in doubt when the
+    # wait ends with the process, though nobody was called.
     return Topology(
         role=channel,
         sources=tuple(
             _internal(
                 topics.deliveries(channel, lane), stage, decode_batch, _PRIORITY[lane],
-                width=width, needs_permit=is_held,
+                width=width, needs_permit=True,
             )
             for lane in LANES
         ),
@@ -194,7 +194,7 @@ def send(
                 Timer(
                     f"due.{lane}", stage, SCHEDULES[lane].due, decode_batch,
                     SCHEDULES[lane].prefix, _PRIORITY[lane], take=_FEW, width=width,
-                    needs_permit=is_held,
+                    needs_permit=True,
                 )
                 for lane in LANES
             ),

@@ -29,8 +29,8 @@ class Source:
     user_of: Callable[[Any], str] | None = None
     """The user whose partition the record must be in; None where any partition will do."""
     needs_permit: bool = False
-    """Its stage delivers without a call, so its batches start only while calls may: what stops a
-    delivery must be known here too."""
+    """Its stage delivers, so its batches start only while calls may: what stops a delivery must be
+    known, and a call that is intended while none may begin is in doubt if the process ends."""
     tells_state: bool = False
     """What it says counts in decisions: a batch is told up to when it has been read."""
     is_forwarded: bool = False
