@@ -70,8 +70,12 @@ def _about_the_address(hearing: Hearing, delivery: Delivery, accept: Accept) -> 
     deciding = last(words, since_ms)
     if deciding is not None and not deciding.is_tailed:
         since_ms = hearing.oracle.known_ms(request.at_ms)  # senders do not hear of it
-    if request.said.recipient is None and accept.address not in possible(words, since_ms, at_ms):
-        yield f"{accept.address} was theirs no more"
+    if request.said.recipient is None:
+        theirs = possible(words, since_ms, at_ms)
+        # A phone's last token is the same phone's: it reaches the same person, or nobody.
+        is_theirs = any(theirs) if channel == "push" else accept.address in theirs
+        if not is_theirs:
+            yield f"{accept.address} was theirs no more"
     barred = last(bars, at_ms - stop_ms)
     if barred is not None and min(possible(bars, at_ms - stop_ms, at_ms)) > at_ms:
         address = last(words, at_ms)
