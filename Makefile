@@ -30,7 +30,7 @@ demo: setup ## Watch notifications go from Kafka to messages; ARGS=--once ends b
 	@$(BIN)/postrider demo $(ARGS)
 
 test: setup ## All tests, on a real Kafka; ARGS=tests/unit for some
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: setup ## Style, types, layers
 	@$(BIN)/ruff check

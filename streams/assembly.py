@@ -12,14 +12,10 @@ from streams.topology import DECIDE, FlowSettings
 from streams.worker import PlanFor, WorkerSettings
 from tables import decisions
 
-_CACHE_SHARE = 0.5
-"""Of a worker's memory; the write buffers count against the block cache."""
-
 
 def worker_settings(config: Config, *, role: str, slot: int) -> WorkerSettings:
     """What the process of one slot is told."""
     kafka, runner = config.kafka.shape, config.runner(role)
-    cache_bytes = round(config.shape.workers.memory * _CACHE_SHARE)
     return WorkerSettings(
         group=GroupSettings(
             role=role,
@@ -32,8 +28,8 @@ def worker_settings(config: Config, *, role: str, slot: int) -> WorkerSettings:
         names=config.kafka.names,
         connection=config.kafka.connection(),
         runner=runner,
-        cache_bytes=cache_bytes,
-        write_buffer_bytes=cache_bytes // 2,
+        cache_bytes=config.memory.cache,
+        write_buffer_bytes=config.memory.write_buffers,
         lease_margin_seconds=min(2.0, kafka.session_timeout / 4),
         probe_port=config.metrics_port(role, slot),
         kept_by_append_time=frozenset({decisions.PREFIX}),

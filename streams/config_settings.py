@@ -17,6 +17,7 @@ from streams.config_errors import ConfigInvalid
 from streams.config_kafka import KafkaSettings
 from streams.config_shape import FileShape, IngressShape
 from streams.engine.runner import RunnerSettings
+from streams.memory import MemoryParts, parts_of
 
 _PORTS_A_ROLE = 100
 
@@ -62,11 +63,16 @@ class Config:
         """Where the sandbox says how to reach it."""
         return config_file.announcement_in(self.data_dir)
 
+    @property
+    def memory(self) -> MemoryParts:
+        return parts_of(self.shape.workers.memory)
+
     def runner(self, role: str) -> RunnerSettings:
         """A drain waits for the longest call that may be open, and a second more."""
         return RunnerSettings(
             max_open_calls=self.shape.workers.open_calls,
-            queue_bytes=self.shape.workers.queue,
+            intake_bytes=self.memory.intake,
+            room_bytes=self.memory.room,
             drain_seconds=self._longest_call_seconds(role) + 1.0,
         )
 

@@ -12,7 +12,7 @@ from policies.rules import RateLimit
 from schemas.addresses import Locale, QuietHours, Timezone
 from schemas.delivery import Channel, Lane
 from schemas.fields import Name as Tenant
-from streams.config_values import Duration, Rate, Secret, Size, between
+from streams.config_values import Duration, Rate, Secret, Size, at_least, between
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 """Of a type it is the name of its templates' folder too."""
@@ -137,8 +137,7 @@ class BreakerShape(Shape):
 
 
 class WorkersShape(Shape):
-    memory: Size = 128 * 1024 * 1024
-    queue: Size = 4 * 1024 * 1024
+    memory: Annotated[Size, at_least("192MiB")] = 256 * 1024 * 1024
     open_calls: Count = 512
     metrics_port: Annotated[int, Field(ge=0, le=65_000)] = 9100
 

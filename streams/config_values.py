@@ -83,6 +83,17 @@ def between(least: str, most: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def at_least(least: str) -> AfterValidator:
+    """For a size."""
+
+    def check(size_bytes: int) -> int:
+        if size_bytes < _size(least):
+            raise ValueError(f"expected {least} or more, got {_show_size(size_bytes)}")
+        return size_bytes
+
+    return AfterValidator(check)
+
+
 Rate = Annotated[RateLimit, PlainValidator(_rate), PlainSerializer(_show_rate)]
 Size = Annotated[int, BeforeValidator(_size), PlainSerializer(_show_size)]
 """Bytes."""

@@ -25,9 +25,6 @@ from streams.patience import patiently
 from streams.supervisor import SlotLock, SlotTaken
 from tables.store import StoreBudget
 
-_CACHE_SHARE = 0.5
-"""Of the memory that a worker may use; the write buffers count against the block cache."""
-
 app = new_app()
 
 
@@ -62,13 +59,14 @@ async def _run(config: Config, once: bool, show: Callable[[Progress], None]) -> 
 
 async def _keep(config: Config, once: bool, show: Callable[[Progress], None]) -> None:
     await patiently(partial(require_topics, config, RECEIPTS), tell_silence)
-    cache_bytes = round(config.shape.workers.memory * _CACHE_SHARE)
     keeping = Lookup(
         data_dir=config.data_dir,
         partitions=range(config.partitions),
         names=config.kafka.names,
         connection=config.kafka.connection(),
-        budget=StoreBudget(cache_bytes=cache_bytes, write_buffer_bytes=cache_bytes // 2),
+        budget=StoreBudget(
+            cache_bytes=config.memory.cache, write_buffer_bytes=config.memory.write_buffers
+        ),
         now_ms=SystemClock().now_ms,
         on_progress=show,
         say=lambda text: typer.echo(text, err=True),

@@ -25,6 +25,7 @@ Bounds = Mapping[TopicPartition, tuple[int, int]]
 
 _TIDY_TICKS = 4
 """Ticks between two rounds of housekeeping, which the partitions take in turn."""
+_LEAST_QUEUE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,9 @@ class RunnerSettings:
 
     max_open_calls: int = 512
     """Provider calls in flight, over all partitions of the role."""
-    queue_bytes: int = 1024 * 1024
-    """Waiting records of one topic-partition; beyond it the partition alone is paused."""
+    intake_bytes: int = 32 * 1024 * 1024
+    """Waiting records of all sources together; each topic-partition has an equal part, beyond which
+    it alone is paused."""
     room_bytes: int = 2 * 1024 * 1024
     """Records under way, of one urgency, over all partitions; decoded they are far larger."""
     drain_seconds: float = 11.0
@@ -93,10 +95,12 @@ class Runner:
         tail is at its end.
         """
         assert not self._partitions, "the partitions of the last assignment were not given up"
-        taken = {number: self._new_partition(number) for number in sorted(numbers)}
+        sources = len(numbers) * len(self._topology.sources)
+        queue_bytes = max(_LEAST_QUEUE_BYTES, self._settings.intake_bytes // max(sources, 1))
+        taken = {number: self._new_partition(number, queue_bytes) for number in sorted(numbers)}
         await asyncio.gather(*(partition.take_over() for partition in taken.values()))
-        sources = [place for partition in taken.values() for place in partition.positions]
-        bounds = await self._bounds_of(sources)
+        places = [place for partition in taken.values() for place in partition.positions]
+        bounds = await self._bounds_of(places)
         for partition in taken.values():
             partition.correct_positions(bounds)
         await self._before_open(numbers)
@@ -172,7 +176,7 @@ class Runner:
         for partition in self._partitions.values():
             partition.kill()
 
-    def _new_partition(self, number: int) -> Partition:
+    def _new_partition(self, number: int, queue_bytes: int) -> Partition:
         return Partition(
             number,
             topology=self._topology,
@@ -184,7 +188,7 @@ class Runner:
             clock=self._clock,
             control=self._control,
             observer=self._observer,
-            queue_bytes=self._settings.queue_bytes,
+            queue_bytes=queue_bytes,
             die=self._die,
         )
 

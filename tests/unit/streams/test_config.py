@@ -111,6 +111,7 @@ def problems(folder: Path, tree: object, **how: Any) -> tuple[str, ...]:
         ("limits.per_user.sms", "ten/h", "limits.per_user.sms: expected a rate such as 10/s,"),
         ("limits.per_user.sms", "0/h", "limits.per_user.sms: expected a rate such as 10/s,"),
         ("workers.memory", "64MB", "workers.memory: expected a size such as 512KiB, 64MiB"),
+        ("workers.memory", "64MiB", "workers.memory: expected 192MiB or more, got 64MiB"),
         ("legal_windows.default", "8-21", "legal_windows.default: "),
         ("defaults.timezone", "Mars/Base", "defaults.timezone: "),
         ("defaults.channels.sms", "perhaps", "defaults.channels.sms: expected on or off, got"),

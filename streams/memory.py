@@ -1,0 +1,29 @@
+"""How a process divides the memory that `workers.memory` grants it.
+
+About 110 MiB are taken by the interpreter with everything imported; of the rest most is decoded
+records and what batches make of them, which is several times what was read. What is bounded here
+is what was read and what the stores cache. `docs/operations.md` has the measurements.
+"""
+
+from typing import NamedTuple
+
+
+class MemoryParts(NamedTuple):
+    """Bytes each."""
+
+    cache: int
+    """RocksDB's blocks, of all partitions; the write buffers count against it."""
+    write_buffers: int
+    intake: int
+    """Records that wait for a batch, of all sources."""
+    room: int
+    """Records that batches work on, of each urgency."""
+
+
+def parts_of(memory_bytes: int) -> MemoryParts:
+    return MemoryParts(
+        cache=memory_bytes // 4,
+        write_buffers=memory_bytes // 8,
+        intake=memory_bytes // 8,
+        room=memory_bytes // 128,
+    )
