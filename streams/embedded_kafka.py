@@ -18,7 +18,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from streams.children import spawn
@@ -58,12 +58,14 @@ class EmbeddedKafka:
         port: int = 0,
         heap_mb: int = 768,
         properties: Mapping[str, str] | None = None,
+        format_options: Sequence[str] = ("--standalone",),
         cache_dir: Path | None = None,
     ) -> None:
         self._data_dir = data_dir.resolve()
         self._wanted_port = port
         self._heap_mb = heap_mb
         self._properties = dict(properties or {})
+        self._format_options = format_options
         self._cache_dir = cache_dir or default_cache_dir()
         self._process: subprocess.Popen[bytes] | None = None
         self._identity: dict[str, str] = {}
@@ -83,6 +85,11 @@ class EmbeddedKafka:
 
     def start(self) -> None:
         """Start and wait until it answers; raises `KafkaUnavailable`."""
+        self.launch()
+        self.wait_until_answering()
+
+    def launch(self) -> None:
+        """Start without waiting: the brokers of a cluster answer once they have met."""
         java, class_path = _java(), _class_path(self._cache_dir)
         self._data_dir.mkdir(parents=True, exist_ok=True)
         self._identity = self._read_identity()
@@ -93,8 +100,11 @@ class EmbeddedKafka:
         if not (self._data_dir / "log" / "meta.properties").exists():
             self._format(java, class_path, config)
         self._process = self._spawn(java, class_path, config)
+
+    def wait_until_answering(self) -> None:
+        """Return when it does; one that does not is killed. Raises `KafkaUnavailable`."""
         try:
-            self._wait_until_answering()
+            self._await_answer()
         except BaseException:
             self.kill()
             raise
@@ -198,7 +208,7 @@ class EmbeddedKafka:
 
     def _format(self, java: Path, class_path: str, config: Path) -> None:
         command = [str(java), "-cp", class_path, "kafka.tools.StorageTool", "format"]
-        command += ["--standalone", "-t", self._identity["cluster_id"], "-c", str(config)]
+        command += [*self._format_options, "-t", self._identity["cluster_id"], "-c", str(config)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             last = _last_line(done.stderr or done.stdout)
@@ -211,7 +221,7 @@ class EmbeddedKafka:
         with log:
             return spawn(command, output=log)
 
-    def _wait_until_answering(self) -> None:
+    def _await_answer(self) -> None:
         assert self._process is not None  # it was just spawned
         deadline = time.monotonic() + _START_SECONDS
         request = _api_versions_request()

@@ -1,20 +1,17 @@
 """Shared by all rings: one real Kafka for the whole session."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from streams.embedded_kafka import EmbeddedKafka, KafkaUnavailable
+from streams.embedded_kafka import EmbeddedKafka
+from tests.brokers import running
 
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
-    """A broker for everybody; each test works under a topic prefix of its own.
-
-    Without one the tests fail in CI and are skipped at a desk, saying why.
-    """
+    """A broker for everybody; each test works under a topic prefix of its own."""
     folder: Path = tmp_path_factory.mktemp("kafka")
     properties = {
         "group.min.session.timeout.ms": "1000",
@@ -23,11 +20,5 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
         "log.cleaner.backoff.ms": "500",
     }
     broker = EmbeddedKafka(folder, heap_mb=512, properties=properties)
-    try:
-        broker.start()
-    except KafkaUnavailable as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
-    yield broker
-    broker.stop()
+    with running(broker):
+        yield broker
