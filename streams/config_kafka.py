@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from streams.config_errors import ConfigInvalid
-from streams.config_shape import KafkaShape, SecurityShape
+from streams.config_shape import KafkaShape
+from streams.config_tls import tls_context
 from streams.names import Names
 
 EMBEDDED = "embedded"
@@ -51,7 +52,7 @@ class KafkaSettings:
         """Arguments for every aiokafka client.
 
         Raises:
-            ConfigInvalid: the embedded Kafka is meant and has never run, or a file of TLS is bad.
+            ConfigInvalid: the embedded Kafka is meant and has never run, or as `tls`.
         """
         arguments: dict[str, Any] = {
             "bootstrap_servers": self._servers(),
@@ -60,8 +61,8 @@ class KafkaSettings:
         security = self.shape.security
         if security.protocol != "PLAINTEXT":
             arguments["security_protocol"] = security.protocol
-        if security.protocol.endswith("SSL"):
-            arguments["ssl_context"] = _tls(security)
+        if (context := self.tls()) is not None:
+            arguments["ssl_context"] = context
         if security.protocol.startswith("SASL"):
             arguments |= {
                 "sasl_mechanism": security.mechanism,
@@ -69,6 +70,15 @@ class KafkaSettings:
                 "sasl_plain_password": _reveal(security.password),
             }
         return arguments
+
+    def tls(self) -> ssl.SSLContext | None:
+        """None where nothing is encrypted.
+
+        Raises:
+            ConfigInvalid: a file of TLS cannot be used.
+        """
+        security = self.shape.security
+        return tls_context(security) if security.protocol.endswith("SSL") else None
 
     def _servers(self) -> str:
         if not self.is_embedded:
@@ -81,17 +91,6 @@ class KafkaSettings:
             todo = "start `postrider up` or `postrider kafka`, or name a cluster"
             raise ConfigInvalid([f"{told}: {todo}"]) from None
         return f"127.0.0.1:{port}"
-
-
-def _tls(security: SecurityShape) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=security.ca_bundle)
-        if security.certificate is not None:
-            password = _reveal(security.key_password)
-            context.load_cert_chain(security.certificate, security.key, password)
-    except (ssl.SSLError, OSError) as error:
-        raise ConfigInvalid([f"kafka.security: a file of TLS cannot be used: {error}"]) from None
-    return context
 
 
 def _reveal(secret: Any) -> str | None:

@@ -46,6 +46,19 @@ class SecurityShape(Shape):
             raise ValueError("certificate and key come together")
         return self
 
+    @model_validator(mode="after")
+    def _nothing_is_ignored(self) -> Self:
+        """Whoever names a bundle and forgets the protocol would talk in the clear, unknowing."""
+        unused: list[str] = []
+        if not self.protocol.startswith("SASL"):
+            unused += ["username", "password"]
+        if not self.protocol.endswith("SSL"):
+            unused += ["ca_bundle", "certificate", "key", "key_password"]
+        given = [name for name in unused if name in self.model_fields_set]
+        if given:
+            raise ValueError(f"protocol {self.protocol} has no use for {', '.join(given)}")
+        return self
+
 
 class KafkaShape(Shape):
     bootstrap: str = "embedded"

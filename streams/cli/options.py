@@ -44,6 +44,7 @@ def load_config(
     """
     try:
         config = load(path, role=role, data_dir=data_dir)
+        config.kafka.tls()
         if with_templates:
             _ = config.templates
     except ConfigInvalid as error:

@@ -135,6 +135,9 @@ def problems(folder: Path, tree: object, **how: Any) -> tuple[str, ...]:
         ("kafka.rebalance_timeout", "10s", "kafka.rebalance_timeout: expected more than 16s"),
         ("kafka.session_timeout", "3s", "kafka: session_timeout must be at least three times"),
         ("kafka.security.protocol", "SASL_SSL", "kafka.security: SASL_SSL needs username and"),
+        # whoever names a bundle and forgets the protocol would talk in the clear, unknowing
+        ("kafka.security.ca_bundle", "README.md", "kafka.security: protocol PLAINTEXT has no use"),
+        ("kafka.security.username", "ann", "kafka.security: protocol PLAINTEXT has no use for us"),
         ("categories.marketing.mandatory", True, "categories.marketing.daily_limit: a mandatory"),
         # settings that a provider refuses
         ("providers.fcm.base_url", "ftp://x", "providers.fcm.base_url: expected an http(s) URL"),
