@@ -23,7 +23,11 @@ class Names:
 
     def transactional_id(self, role: str, partition: int) -> str:
         """One for each partition of a role (R1): whoever initialises it fences the last owner."""
-        return f"{self.prefix}postrider-{role}-{partition}"
+        return f"{self.transactional_ids(role)}{partition}"
+
+    def transactional_ids(self, role: str) -> str:
+        """What those of a role begin with."""
+        return f"{self.prefix}postrider-{role}-"
 
 
 def changelog(role: str, kind: Kind) -> str:

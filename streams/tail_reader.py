@@ -35,12 +35,11 @@ class KafkaTailReader:
         self._connection = connection
         self._tell = into_log(connection)
         self._positions: dict[TopicPartition, int] = {}
+        self._opened: list[AIOKafkaConsumer] = []
 
     async def start(self) -> None:
-        self._consumer = self._new_consumer("read_committed")
-        self._asker = self._new_consumer("read_uncommitted")
-        await patiently(self._consumer.start)
-        await patiently(self._asker.start)
+        self._consumer = await self._open("read_committed")
+        self._asker = await self._open("read_uncommitted")
         self._consumer.assign(self._places)
         await self._consumer.seek_to_beginning(*self._places)
 
@@ -72,17 +71,20 @@ class KafkaTailReader:
         return found
 
     async def close(self) -> None:
-        await self._consumer.stop()
-        await self._asker.stop()
+        for consumer in self._opened:
+            await consumer.stop()
 
     def _logical(self, place: KafkaPartition) -> TopicPartition:
         return TopicPartition(self._names.logical(place.topic), place.partition)
 
-    def _new_consumer(self, isolation: str) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
+    async def _open(self, isolation: str) -> AIOKafkaConsumer:
+        consumer = AIOKafkaConsumer(
             **self._connection,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level=isolation,
             fetch_max_wait_ms=100,
         )
+        self._opened.append(consumer)
+        await patiently(consumer.start)
+        return consumer

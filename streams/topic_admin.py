@@ -2,19 +2,25 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from streams.access import Access, access_of
 from streams.config_errors import ConfigurationRefused
+from streams.config_kafka import KafkaSettings
 from streams.names import Names
-from streams.patience import Tell, patiently
+from streams.outage import Reminder
+from streams.permissions import Missing, missing
+from streams.reaching import Unreachable, reach
 from streams.topic_check import Difference, Found, differences, lines
 from streams.topics import Layout
 
+_RETRY_SECONDS = 1.0
 _SETTLE_SECONDS = 30.0
 _CREATE_TIMEOUT_MS = 60_000
 """Of a request that creates all topics of an installation, the largest that there is."""
@@ -66,6 +72,10 @@ class TopicAdmin:
     async def check(self) -> list[Difference]:
         """Every difference from the catalogue, the gravest first."""
         return differences(self._layout, self._names, await self.read())
+
+    async def refused(self, role: str, access: Access) -> list[Missing]:
+        """What ACLs of the cluster do not let a role do."""
+        return await missing(self._client, access, role=role, names=self._names)
 
     async def read(self) -> Mapping[str, Found]:
         """The installation's topics as the cluster has them."""
@@ -140,29 +150,38 @@ async def _connected(
 
 
 async def require(
-    connection: Mapping[str, Any],
-    *,
-    layout: Layout,
-    names: Names,
-    tell: Tell,
+    kafka: KafkaSettings, *, role: str, layout: Layout, on_waiting: Callable[[str], None]
 ) -> list[Difference]:
     """What a worker asks of the cluster before it starts; returns the differences it can bear.
 
-    A broker that is away is waited for.
+    A cluster that is away is waited for; `on_waiting` is told why, and told again every minute.
 
     Raises:
-        ConfigurationRefused: the topics are not as the configuration says.
+        ConfigurationRefused: it cannot be reached as configured, its topics are not as the
+            configuration says, or its ACLs do not let the role do its work.
     """
-
-    async def check() -> list[Difference]:
-        async with _connected(connection, layout=layout, names=names) as admin:
-            return await admin.check()
-
-    try:
-        found = await patiently(check, tell)
-    except KafkaError as error:
-        raise ConfigurationRefused([f"Kafka refuses us: {error!r}"]) from None
-    refused = [difference for difference in found if difference.weight == "refused"]
-    if refused:
-        raise ConfigurationRefused(lines(refused))
+    access = access_of(role, layout.ingress)
+    layout = replace(layout, only=access.topics)
+    reminder = Reminder(on_waiting)
+    while True:
+        try:
+            await reach(kafka)
+            async with _connected(kafka.connection(), layout=layout, names=kafka.names) as admin:
+                refused = await admin.refused(role, access)
+                found = [] if refused else await admin.check()
+            break
+        except Unreachable as error:
+            if not error.is_away:
+                raise ConfigurationRefused([str(error)]) from None
+            reminder.note(str(error))
+        except (KafkaError, TimeoutError) as error:
+            if isinstance(error, KafkaError) and not error.retriable:
+                raise ConfigurationRefused([f"Kafka refuses us: {error!r}"]) from None
+            reminder.note(f"Kafka is not ready: {type(error).__name__}")
+        await asyncio.sleep(_RETRY_SECONDS)
+    user = kafka.shape.security.username
+    reasons = [each.line(user) for each in refused]
+    reasons += lines([difference for difference in found if difference.weight == "refused"])
+    if reasons:
+        raise ConfigurationRefused(reasons)
     return found

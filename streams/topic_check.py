@@ -20,6 +20,9 @@ _MORE_IS_FINE = (
 )
 
 
+_CREATE = "run postrider topics create, unless ACLs hide what is there"
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A topic as the cluster has it."""
@@ -86,9 +89,7 @@ def _of_topic(
 ) -> Iterator[Difference]:
     found = cluster.get(name)
     if found is None:
-        yield Difference(
-            name, "topic", "there", "missing", "refused", "run postrider topics create"
-        )
+        yield Difference(name, "topic", "there", "missing", "refused", _CREATE)
         return
     yield from _layout(name, found, layout.partitions, layout.replication)
     wanted = layout.settings_of(topic)

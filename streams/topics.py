@@ -75,10 +75,13 @@ class Layout:
     ingress: Collection[str] = tuple(topics.REQUESTED.values())
     """Topics that carry requests; `faust.yaml` may name others."""
     dedup_window_ms: int = DAY_MS
+    only: Collection[str] | None = None
+    """What one role has to do with; None for all there are."""
 
     def topics(self) -> tuple[Topic, ...]:
-        """All topics, public ones first."""
-        return (*_public(self.ingress), *_internal(self.ingress), *_changelogs(self))
+        """Public ones first."""
+        topics = (*_public(self.ingress), *_internal(self.ingress), *_changelogs(self))
+        return tuple(each for each in topics if self.only is None or each.name in self.only)
 
     def settings_of(self, topic: Topic) -> dict[str, str]:
         return topic.settings(min_insync_replicas=self.min_insync_replicas)

@@ -12,7 +12,7 @@ import gc
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -33,6 +33,7 @@ from streams.lease import HeartbeatLease
 from streams.metrics import Metrics
 from streams.names import Names
 from streams.observer import WorkerObserver
+from streams.outage import tell_outages
 from streams.partition_files import PartitionFiles
 from streams.probes import Probes
 from streams.restore import ChangelogReader
@@ -96,12 +97,17 @@ PlanFor = Callable[[Metrics], Plan]
 
 
 def run(
-    settings: WorkerSettings, plan_for: PlanFor, *, check: Callable[[], Awaitable[None]]
+    settings: WorkerSettings,
+    plan_for: PlanFor,
+    *,
+    check: Callable[[], Awaitable[None]],
+    reach: Callable[[], Awaitable[None]],
 ) -> int:
     """Run until SIGTERM; returns the exit code, or leaves by `os._exit` when memory is worthless.
 
     `check` looks at the cluster first; it waits for a broker that is away and raises
-    `ConfigurationRefused` for one that is set up otherwise.
+    `ConfigurationRefused` for one that is set up otherwise. `reach` raises `Unreachable` when
+    Kafka cannot be reached; it is asked whenever nothing was heard for as long as a lease lasts.
     """
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     loop = asyncio.new_event_loop()
@@ -111,7 +117,7 @@ def run(
     # collector's defaults would walk all of them every few hundred items.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    worker = _Process(settings, plan_for, loop)
+    worker = _Process(settings, plan_for, loop, reach)
     with contextlib.suppress(SystemExit):
         worker.execute()
     return worker.exit_code
@@ -119,7 +125,11 @@ def run(
 
 class _Process:
     def __init__(
-        self, settings: WorkerSettings, plan_for: PlanFor, loop: asyncio.AbstractEventLoop
+        self,
+        settings: WorkerSettings,
+        plan_for: PlanFor,
+        loop: asyncio.AbstractEventLoop,
+        reach: Callable[[], Awaitable[None]],
     ) -> None:
         group = settings.group
         self._settings = settings
@@ -167,13 +177,15 @@ class _Process:
             refresh=self._refresh,
             announcement=slot_folder(group) / PROBES_FILE,
         )
+        watch = functools.partial(tell_outages, reach, self._lease.is_good)
+        self._beside = _Beside(self._plan, self._probes, watch)
         self._observe()
         self.exit_code = 0
 
     def execute(self) -> None:
         worker = _FaustWorker(
             self._app,
-            _Beside(self._plan, self._probes),
+            self._beside,
             loop=self._loop,
             quiet=True,
             redirect_stdouts=False,
@@ -261,14 +273,18 @@ class _Process:
 
 
 class _Beside(mode.Service):
-    """What runs beside the app: senders and tails, and the probes."""
+    """What runs beside the app: senders and tails, the probes, and an eye on Kafka."""
 
-    def __init__(self, plan: Plan, probes: Probes) -> None:
+    def __init__(
+        self, plan: Plan, probes: Probes, watch: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
         super().__init__()
         self._plan = plan
         self._probes = probes
+        self._watch = watch
 
     async def on_start(self) -> None:
+        self.add_future(self._watch())
         await self._probes.start()
         await self._plan.start(die)
 

@@ -17,8 +17,7 @@ from tests.certificates import Authority
 
 ANN, PASSWORD = "ann", "correct horse"
 """Whoever may do everything, by any mechanism."""
-CLERKS = ("decide-clerk", "push-clerk")
-"""Who may do nothing unless an ACL says so; the password is the same."""
+_CLERKS = ("decide", "push")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _LISTENERS = {
     "tls": "SSL",
@@ -43,6 +42,11 @@ class SecuredKafka:
 
     def address(self, listener: str) -> str:
         return f"127.0.0.1:{self.ports[listener]}"
+
+
+def clerk_of(role: str) -> str:
+    """Who may do nothing unless an ACL says so; the password is the same."""
+    return f"{role}-clerk"
 
 
 @contextlib.contextmanager
@@ -119,7 +123,7 @@ def _tls(listener: str, trusted: Authority) -> dict[str, str]:
 
 def _sasl(listener: str, mechanisms: tuple[str, ...]) -> dict[str, str]:
     package = "org.apache.kafka.common.security"
-    known = " ".join(f'user_{name}="{PASSWORD}"' for name in (ANN, *CLERKS))
+    known = " ".join(f'user_{name}="{PASSWORD}"' for name in (ANN, *map(clerk_of, _CLERKS)))
     prefix = f"listener.name.{listener}"
     properties = {f"{prefix}.sasl.enabled.mechanisms": ",".join(mechanisms)}
     for mechanism in mechanisms:

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaProducer
 
 from streams.cli.errors import Mistake
 from streams.config import Config
+from streams.reaching import reach
 from streams.transactions import COMPRESSION
 
 _MAX_REQUEST_BYTES = 1_000_000
@@ -18,9 +19,11 @@ async def producing(config: Config, *topics: str) -> AsyncIterator[AIOKafkaProdu
     """An idempotent producer for these topics (logical names).
 
     Raises:
+        Unreachable: Kafka is not there, or not as configured.
         Mistake: a topic is not there, or has another number of partitions than configured: a
             record could not be put where its reader expects it.
     """
+    await reach(config.kafka)
     producer = AIOKafkaProducer(
         **config.kafka.connection(),
         enable_idempotence=True,
@@ -49,7 +52,9 @@ def tell_silence(seconds: float, why: str | None) -> None:
 def require_layout(topic: str, found: int, expected: int) -> None:
     """Raise `Mistake` where a topic is missing or has another number of partitions."""
     if found == 0:
-        raise Mistake(f"topic {topic} is not there: run `postrider topics create`")
+        raise Mistake(
+            f"topic {topic} is not there: run `postrider topics create`, unless ACLs hide it"
+        )
     if found != expected:
         told = f"topic {topic} has {found} partitions, the configuration says {expected}"
         raise Mistake(f"{told}: see `postrider topics check`")

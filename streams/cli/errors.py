@@ -7,6 +7,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from streams.config_errors import ConfigInvalid, ConfigurationRefused
 from streams.embedded_kafka import KafkaUnavailable
+from streams.reaching import Unreachable
 
 EXIT_MISTAKE = 2
 
@@ -20,7 +21,7 @@ def words_for(error: Exception) -> Sequence[str]:
     match error:
         case ConfigInvalid() | ConfigurationRefused():
             return error.problems
-        case Mistake() | KafkaUnavailable():
+        case Mistake() | KafkaUnavailable() | Unreachable():
             return [str(error)]
         case KafkaConnectionError():
             return [f"no Kafka answers at {_servers_in(error)}"]

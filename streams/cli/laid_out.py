@@ -4,10 +4,17 @@ from aiokafka import AIOKafkaConsumer
 
 from streams.cli.clients import require_layout
 from streams.config import Config
+from streams.reaching import reach
 
 
 async def require_topics(config: Config, *topics: str) -> None:
-    """Raise `Mistake` for the first of these that is not as the configuration says."""
+    """Return when they are.
+
+    Raises:
+        Unreachable: Kafka is not there, or not as configured.
+        Mistake: for the first of these that is not as the configuration says.
+    """
+    await reach(config.kafka)
     consumer = AIOKafkaConsumer(**config.kafka.connection())
     try:
         await consumer.start()

@@ -29,6 +29,7 @@ from streams.cli.values import duration_seconds, instant_ms
 from streams.config import Config
 from streams.following import Following
 from streams.patience import watch
+from streams.reaching import reach
 from streams.requesting import Published, checked, publish
 
 EXIT_NOT_SETTLED = 1
@@ -158,6 +159,7 @@ class _Sending:
     @asynccontextmanager
     async def _receipts(self) -> AsyncIterator[AsyncIterator[Receipt]]:
         """Receipts of the user's partition, from now on."""
+        await reach(self._config.kafka)
         partition = partition_of(self._request.user_id, self._config.partitions)
         place = TopicPartition(self._config.kafka.names.physical(RECEIPTS), partition)
         consumer = AIOKafkaConsumer(

@@ -11,6 +11,7 @@ import typer
 
 from streams.assembly import layout_of
 from streams.cli.options import CONFIG_FILE, AsJson, ConfigFile, DataDir, load_config, new_app
+from streams.reaching import reach
 from streams.topic_admin import TopicAdmin, connected
 from streams.topic_check import Difference
 
@@ -74,6 +75,7 @@ def _on_cluster(file: Path, data_dir: Path | None, act: Callable[[TopicAdmin], A
 
     async def run() -> T:
         layout, names = layout_of(config), config.kafka.names
+        await reach(config.kafka)
         async with connected(config.kafka.connection(), layout=layout, names=names) as admin:
             return await act(admin)
 

@@ -15,6 +15,7 @@ from streams.config import EVERYTHING
 from streams.demo.ensemble import Ensemble, NotReady
 from streams.demo.run import create_topics
 from streams.topic_admin import require
+from streams.topology import ROLES
 
 app = new_app()
 
@@ -49,12 +50,13 @@ async def _run(ensemble: Ensemble, file: Path, data_dir: Path) -> None:
         await ensemble.start_sandbox()
         config = load_config(file, data_dir=data_dir)
         await create_topics(config)
-        await require(
-            config.kafka.connection(),
-            layout=layout_of(config),
-            names=config.kafka.names,
-            tell=tell_silence,
-        )
+        for role in ROLES:
+            await require(
+                config.kafka,
+                role=role,
+                layout=layout_of(config),
+                on_waiting=lambda why: typer.echo(why, err=True),
+            )
         await ensemble.start_workers()
         typer.echo(f"Kafka     {config.kafka.connection()['bootstrap_servers']}")
         typer.echo(f"sandbox   {ensemble.page}")

@@ -3,6 +3,7 @@
 import logging
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -75,18 +76,19 @@ def _work(role: str, slot: int, config: Config) -> int:
         signal.signal(number, lambda *_: sys.exit(0))
     # Imported here: Faust takes half a second, and a mistake in the file should be told at once.
     from streams.assembly import layout_of, plan_for, worker_settings
-    from streams.patience import into_log
+    from streams.reaching import reach
     from streams.worker import run
 
     async def check() -> None:
         borne = await require(
-            config.kafka.connection(),
+            config.kafka,
+            role=role,
             layout=layout_of(config),
-            names=config.kafka.names,
-            tell=into_log(config.kafka.connection()),
+            on_waiting=lambda why: log.warning("waiting for Kafka", extra={"why": why}),
         )
         for difference in borne:
             log.warning("topic differs", extra={"what": str(difference)})
 
     settings = worker_settings(config, role=role, slot=slot)
-    return run(settings, plan_for(config, role=role), check=check)
+    ask = partial(reach, config.kafka)
+    return run(settings, plan_for(config, role=role), check=check, reach=ask)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -69,6 +70,8 @@ class Broker:
         self._logs: dict[TopicPartition, Log] = {}
         self._epochs: dict[str, int] = {}
         self._open: dict[str, Txn] = {}
+        self.written: defaultdict[str, set[str]] = defaultdict(set)
+        """Topics, by the transactional ids that wrote to them."""
 
     def log(self, place: TopicPartition) -> Log:
         found = self._logs.get(place)
@@ -145,6 +148,7 @@ class Broker:
     def transact(self, transactional_id: str, epoch: int, records: Sequence[Record]) -> list[int]:
         """Append to the id's open transaction, beginning one if there is none."""
         self.check(transactional_id, epoch)
+        self.written[transactional_id].update(record.topic for record in records)
         txn = self._open.setdefault(transactional_id, Txn(self._now_ms()))
         return [self.append(record, txn) for record in records]
 

@@ -7,9 +7,10 @@ import os
 
 import pytest
 
+from streams.access import access_of
 from tests.simulation.checker import complaints
 from tests.simulation.evidence import Evidence, gather
-from tests.simulation.real import RealWorld
+from tests.simulation.real import FLOW, RealWorld
 from tests.simulation.traffic import Traffic
 from tests.simulation.world import Faults
 
@@ -36,6 +37,10 @@ def play(world: RealWorld, faults: Faults) -> Evidence:
     )
     assert world.notes.errors == [], "a stage raised"
     assert world.carrier.zombie_calls == 0, "a call by a process that had lost its partitions"
+    for transactional_id, written in world.broker.written.items():
+        role, _, _ = transactional_id.rpartition("-")
+        beyond = written - access_of(role, tuple(FLOW.lanes)).writes
+        assert not beyond, f"{role} writes where its ACLs do not let it: {beyond}"
     return gather(world)
 
 

@@ -84,7 +84,7 @@ def main() -> int:
     async def check() -> None: ...
 
     KafkaLog.timeout_ms = round(float(transaction) * 1000)
-    return run(settings, plan_for, check=check)
+    return run(settings, plan_for, check=check, reach=check)
 
 
 if __name__ == "__main__":

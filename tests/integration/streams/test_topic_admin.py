@@ -3,18 +3,23 @@
 import asyncio
 import socket
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from schemas import topics
 from streams.config_errors import ConfigurationRefused
+from streams.config_kafka import KafkaSettings
+from streams.config_shape import KafkaShape
 from streams.embedded_kafka import EmbeddedKafka
 from streams.names import Names
 from streams.topic_admin import TopicAdmin, require
+from streams.topic_check import Difference
 from streams.topics import Layout
+from streams.topology import DECIDE
 
 LAYOUT = Layout(partitions=1, replication=1, min_insync_replicas=1)
 
@@ -26,6 +31,15 @@ class Cluster:
         self.connection = {"bootstrap_servers": kafka.bootstrap}
         self.client = client
         self.names = Names(f"t{uuid.uuid4().hex[:8]}.")
+
+    async def require(
+        self, layout: Layout = LAYOUT, *, at: str = "", on_waiting: Callable[[str], None] = print
+    ) -> list[Difference]:
+        """What a worker of `decide` would, at this address."""
+        servers = at or self.connection["bootstrap_servers"]
+        shape = KafkaShape(bootstrap=servers, topic_prefix=self.names.prefix)
+        kafka = KafkaSettings(shape, Path())
+        return await require(kafka, role=DECIDE, layout=layout, on_waiting=on_waiting)
 
     def admin(self, layout: Layout = LAYOUT) -> TopicAdmin:
         return TopicAdmin(self.client, layout=layout, names=self.names)
@@ -103,40 +117,28 @@ async def test_creating_leaves_a_topic_that_exists_as_it_is(cluster: Cluster) ->
 
 async def test_a_start_is_refused_where_topics_are_missing(cluster: Cluster) -> None:
     with pytest.raises(ConfigurationRefused, match="topic is missing"):
-        await require(cluster.connection, layout=LAYOUT, names=cluster.names, tell=print)
+        await cluster.require()
 
 
 async def test_a_start_is_refused_on_another_number_of_partitions(cluster: Cluster) -> None:
     await cluster.admin().create()
 
     with pytest.raises(ConfigurationRefused, match="partitions is 1, expected 4"):
-        await require(
-            cluster.connection,
-            layout=replace(LAYOUT, partitions=4),
-            names=cluster.names,
-            tell=print,
-        )
+        await cluster.require(replace(LAYOUT, partitions=4))
 
 
 async def test_a_start_is_refused_on_lower_replication(cluster: Cluster) -> None:
     await cluster.admin().create()
 
     with pytest.raises(ConfigurationRefused, match="replication is 1, expected 3"):
-        await require(
-            cluster.connection,
-            layout=replace(LAYOUT, replication=3),
-            names=cluster.names,
-            tell=print,
-        )
+        await cluster.require(replace(LAYOUT, replication=3))
 
 
 async def test_a_start_bears_what_is_only_a_choice(cluster: Cluster) -> None:
     await cluster.create_by_hand(topics.RECEIPTS, changed={"retention.ms": "-1"})
     await cluster.admin().create()
 
-    (difference,) = await require(
-        cluster.connection, layout=LAYOUT, names=cluster.names, tell=print
-    )
+    (difference,) = await cluster.require()
 
     assert (difference.setting, difference.found, difference.weight) == (
         "retention.ms", "-1", "note",
@@ -153,12 +155,7 @@ async def test_a_broker_that_is_away_is_waited_for(cluster: Cluster) -> None:
         if why is not None:
             door.open()
 
-    differences = await require(
-        {"bootstrap_servers": door.address},
-        layout=LAYOUT,
-        names=cluster.names,
-        tell=come_back,
-    )
+    differences = await cluster.require(at=door.address, on_waiting=come_back)
 
     assert differences == []
     assert told == ["KafkaConnectionError", None], "once that it waits, once that it need not"

@@ -159,4 +159,5 @@ def test_a_kafka_that_does_not_answer_is_told_in_a_line(
     refused = postrider("topics", "check", "-c", str(a_file))
 
     assert refused.code == 2
-    assert refused.err == "postrider: no Kafka answers at 127.0.0.1:9\n"
+    told = "kafka.bootstrap: no Kafka answers at 127.0.0.1:9 (connection refused)"
+    assert refused.err == f"postrider: {told}\n"
