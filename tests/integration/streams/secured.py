@@ -1,14 +1,18 @@
 """An installation on a secured broker, with a configuration file for each way to connect to it."""
 
+import asyncio
+import contextlib
 import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from streams.config import Config, load
 from tests.brokers import ANN, MECHANISMS, PASSWORD, SecuredKafka
@@ -104,3 +108,24 @@ class Site:
 
     def _log(self, file: Path) -> Path:
         return file.with_suffix(".log")
+
+
+async def until_read(config: Config, sources: Mapping[str, str]) -> None:
+    """Until the group of each role has told, for lag tools, that it read something of its source."""
+    names = config.kafka.names
+    admin = AIOKafkaAdminClient(**config.kafka.connection())
+    await admin.start()
+    try:
+        async with asyncio.timeout(60):
+            for role, source in sources.items():
+                while not await _has_read(admin, names.group(role), names.physical(source)):
+                    pass  # each look takes a moment
+    finally:
+        await admin.close()
+
+
+async def _has_read(admin: AIOKafkaAdminClient, group: str, topic: str) -> bool:
+    with contextlib.suppress(KafkaError):  # a group that nobody has joined yet
+        offsets = await admin.list_consumer_group_offsets(group)
+        return any(at.offset > 0 and place.topic == topic for place, at in offsets.items())
+    return False

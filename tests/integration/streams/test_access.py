@@ -21,7 +21,7 @@ from streams.topic_admin import connected
 from tests.acls import Acl, grant, revoke
 from tests.brokers import SecuredKafka, clerk_of
 from tests.documented_access import documented_access
-from tests.integration.streams.secured import PARTITIONS, Site, Way, sasl
+from tests.integration.streams.secured import PARTITIONS, Site, Way, sasl, until_read
 
 ROLES = ("decide", "push")
 NOW = "2026-11-24T12:00:00Z"
@@ -87,19 +87,6 @@ class Office:
                 if found[-1].status == status:
                     return found
         raise AssertionError("a consumer without an end ended")
-
-    async def until_lag_is_told(self, sources: Mapping[str, str]) -> None:
-        """Until the group of each role has told that it has read something of its source."""
-        names = self.config.kafka.names
-        async with asyncio.timeout(30):
-            for role, source in sources.items():
-                done = False
-                while not done:
-                    offsets = await self.admin.list_consumer_group_offsets(names.group(role))
-                    done = any(
-                        at.offset > 0 and place.topic == names.physical(source)
-                        for place, at in offsets.items()
-                    )
 
     async def refusals(self, role: str, *, until: Callable[[list[str]], bool]) -> list[str]:
         """What the role is told it lacks; the broker obeys an ACL a moment after it has taken it."""
@@ -177,6 +164,7 @@ async def test_with_an_acl_too_few_a_worker_does_not_start_and_with_all_of_them_
             {"user_id": "ann", "change": "device_registered", "source": "user", "occurred_at": NOW,
              "device_id": "phone", "platform": "android", "token": "token-of-ann"},
         )  # fmt: skip
+        await until_read(office.config, {"decide": topics.RECIPIENTS_CHANGED})
         await office.say(
             topics.REQUESTED["normal"],
             {"user_id": "ann", "type": "friend_joined", "channels": ["push"],
@@ -186,8 +174,9 @@ async def test_with_an_acl_too_few_a_worker_does_not_start_and_with_all_of_them_
         receipts = await office.receipts_until("sent")
 
         assert [each.status for each in receipts] == ["queued", "sent"]
-        await office.until_lag_is_told(
-            {"decide": topics.REQUESTED["normal"], "push": topics.deliveries("push", "bulk")}
+        await until_read(
+            office.config,
+            {"decide": topics.REQUESTED["normal"], "push": topics.deliveries("push", "bulk")},
         )
     finally:
         await sandbox.stop()
