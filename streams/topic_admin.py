@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.access import Access, access_of
 from streams.config_errors import ConfigurationRefused
@@ -41,7 +42,8 @@ class TopicAdmin:
         What exists is left as it is: `check` says how it differs.
 
         Raises:
-            ConfigurationRefused: the cluster does not let us; the words are its own.
+            ConfigurationRefused: the cluster does not let us, in words of its own, or a broker
+                does not get to know of them.
         """
         existing = set(await self._client.list_topics())
         missing = [
@@ -63,10 +65,14 @@ class TopicAdmin:
             ]
         )
         created = _created(answer.topic_errors)
-        async with asyncio.timeout(_SETTLE_SECONDS):
-            # The cluster tells nobody when its brokers have heard of them.
-            while not set(created) <= set(await self._describe()):  # noqa: ASYNC110
-                await asyncio.sleep(_SETTLE_TURN_SECONDS)
+        try:
+            async with asyncio.timeout(_SETTLE_SECONDS):
+                # The cluster tells nobody when its brokers have heard of them.
+                while not set(created) <= await self._known_to_all():  # noqa: ASYNC110
+                    await asyncio.sleep(_SETTLE_TURN_SECONDS)
+        except TimeoutError:
+            told = f"topics are not known to all brokers after {_SETTLE_SECONDS:.0f} s"
+            raise ConfigurationRefused([f"{told}: see `postrider topics check`"]) from None
         return created
 
     async def check(self) -> list[Difference]:
@@ -85,6 +91,20 @@ class TopicAdmin:
             name: Found(partitions, replication, settings.get(name, {}))
             for name, (partitions, replication) in described.items()
         }
+
+    async def _known_to_all(self) -> set[str]:
+        """Topics that every broker knows which answers: whoever starts next may ask any of them."""
+        brokers = [broker.nodeId for broker in self._client._client.cluster.brokers()]
+        answers = await asyncio.gather(
+            *(self._client._send_request(MetadataRequest(None), broker) for broker in brokers),
+            return_exceptions=True,
+        )
+        known = [
+            {name for _, name, _, partitions in answer.topics if partitions}
+            for answer in answers
+            if not isinstance(answer, BaseException)
+        ]
+        return set.intersection(*known) if known else set()
 
     async def _describe(self) -> dict[str, tuple[int, int]]:
         """Partitions and least number of copies of each topic of ours that is fully there."""

@@ -67,7 +67,7 @@ def running(*brokers: EmbeddedKafka) -> Iterator[None]:
         pytest.skip(str(error))
     finally:
         for broker in brokers:
-            broker.stop()
+            broker.kill()  # nobody needs what they hold, and the last of a cluster stops slowly
 
 
 def secured_kafka(folder: Path) -> SecuredKafka:

@@ -79,7 +79,9 @@ USUAL = Spans()
 class Lab:
     """Workers by name (`role-slot`), one set of topics."""
 
-    def __init__(self, *, bootstrap: str, folder: Path, ledger: Ledger, spans: Spans) -> None:
+    def __init__(
+        self, *, bootstrap: str, folder: Path, ledger: Ledger, spans: Spans, replication: int
+    ) -> None:
         self.bootstrap = bootstrap
         self.ledger = ledger
         self.prefix = f"t{uuid.uuid4().hex[:8]}."
@@ -87,12 +89,19 @@ class Lab:
         self.exits: list[int] = []
         self._folder = folder
         self._spans = spans
+        self._replication = replication
         self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
 
     async def open(self) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
         await admin.start()
-        await admin.create_topics([NewTopic(self.prefix + t, PARTITIONS, 1) for t in TOPICS])
+        kept = {"min.insync.replicas": str(max(1, self._replication - 1))}
+        await admin.create_topics(
+            [
+                NewTopic(self.prefix + topic, PARTITIONS, self._replication, topic_configs=kept)
+                for topic in TOPICS
+            ]
+        )
         await admin.close()
         await self._producer.start()
 
@@ -231,11 +240,18 @@ class Lab:
 
 @contextlib.asynccontextmanager
 async def lab(
-    bootstrap: str, folder: Path, *, call_seconds: float = 0.02, spans: Spans = USUAL
+    bootstrap: str,
+    folder: Path,
+    *,
+    call_seconds: float = 0.02,
+    spans: Spans = USUAL,
+    replication: int = 1,
 ) -> AsyncIterator[Lab]:
     ledger = Ledger(seconds=call_seconds)
     await ledger.start()
-    opened = Lab(bootstrap=bootstrap, folder=folder, ledger=ledger, spans=spans)
+    opened = Lab(
+        bootstrap=bootstrap, folder=folder, ledger=ledger, spans=spans, replication=replication
+    )
     await opened.open()
     try:
         yield opened
