@@ -52,11 +52,14 @@ def sandbox(
         "twilio": twilio_port,
         "fcm": fcm_port,
     }
+    announce.unlink(missing_ok=True)  # of a life that was killed: nobody is there any more
     try:
         uvloop.run(_serve(Sandbox(ledger, host=host, ports=ports), script, announce, tethered))
     except OSError as error:
         typer.echo(f"sandbox: {error}", err=True)
         raise typer.Exit(1) from error
+    finally:
+        announce.unlink(missing_ok=True)
 
 
 async def _serve(

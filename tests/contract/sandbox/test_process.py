@@ -37,10 +37,12 @@ async def test_a_process_serves_with_the_script_and_keeps_its_ledger_over_restar
     async with SandboxProcess(tmp_path, script=script) as process:
         first = [await send_sms(process.announcement) for _ in range(2)]
         mode = stat.S_IMODE((tmp_path / "sandbox.json").stat().st_mode)
+    is_announced = (tmp_path / "sandbox.json").exists()
     async with SandboxProcess(tmp_path) as process:
         second = [await send_sms(process.announcement)]
 
     assert mode == 0o600  # it holds secrets
+    assert not is_announced, "what has ended is still announced"
     assert (first, second) == ([429, 201], [201])
     assert len(list(read_ledger(tmp_path / "ledger"))) == 2
 
