@@ -1,9 +1,12 @@
 """Names as they are on the cluster: logical names behind a prefix, so that several installations
 (or tests) can share one Kafka."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tables.state import Kind
+
+_FEW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +36,9 @@ class Names:
 def changelog(role: str, kind: Kind) -> str:
     """The logical name of a store's changelog."""
     return f"{role}-{kind.name.lower()}-changelog"
+
+
+def few(names: Sequence[str]) -> str:
+    """The first of them, and how many more, for a line that a person reads."""
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(names[:_FEW]) + more

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from streams.config_errors import ConfigInvalid
 from streams.reaching import Unreachable
 
 log = logging.getLogger("postrider.kafka")
@@ -51,7 +52,7 @@ async def tell_outages(
             continue
         try:
             await reach()
-        except Unreachable as error:
+        except (Unreachable, ConfigInvalid) as error:  # files of TLS may be on the move
             reminder = reminder or Reminder(_warn)
             reminder.note(str(error))
 

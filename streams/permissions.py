@@ -18,7 +18,7 @@ from aiokafka.protocol.group import HeartbeatRequest
 
 from streams.access import Access
 from streams.metadata_v8 import AuthorizedOperations
-from streams.names import Names
+from streams.names import Names, few
 
 _OF_TRANSACTIONS = 1
 """The kind of a coordinator."""
@@ -42,9 +42,7 @@ class Missing:
     def line(self, user: str | None) -> str:
         """In words, with the command that mends it."""
         kind = self.option.removeprefix("--").replace("-", " ")
-        more = f" and {len(self.names) - 3} more" if len(self.names) > 3 else ""
-        which = ", ".join(self.names[:3]) + more
-        told = f"Kafka does not let us {self.operation} {kind} {which}"
+        told = f"Kafka does not let us {self.operation} {kind} {few(self.names)}"
         all_of_them = "".join(f" {self.option} {name}" for name in self.names)
         pattern = " --resource-pattern-type prefixed" if self.is_prefix else ""
         who = f"--allow-principal User:{user or '...'} --operation {self.operation}"

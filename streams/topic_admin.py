@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from streams.access import Access, access_of
 from streams.config_errors import ConfigurationRefused
 from streams.config_kafka import KafkaSettings
-from streams.names import Names
+from streams.names import Names, few
 from streams.outage import Reminder
 from streams.permissions import Missing, missing
 from streams.reaching import Unreachable, reach
@@ -132,14 +133,17 @@ class TopicAdmin:
 
 
 def _created(answers: Sequence[Sequence[Any]]) -> list[str]:
-    created, refused = [], []
+    created: list[str] = []
+    refused: defaultdict[str, list[str]] = defaultdict(list)
     for name, code, *told in answers:
         if code in (0, TopicAlreadyExistsError.errno):  # somebody else may do the same just now
             created.append(name)
         else:
-            refused.append(f"{name}: {(told and told[0]) or for_code(code).__name__}")
+            refused[(told and told[0]) or for_code(code).__name__].append(name)
     if refused:
-        raise ConfigurationRefused([f"the cluster refuses to create {each}" for each in refused])
+        raise ConfigurationRefused(
+            [f"the cluster refuses to create {few(each)}: {why}" for why, each in refused.items()]
+        )
     return created
 
 

@@ -4,14 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from streams.names import Names
+from streams.names import Names, few
 from streams.topics import Layout, RetentionBound, Topic, retention_bounds
 
 Weight = Literal["refused", "unsafe", "note"]
 """No worker starts with it; it may lose or repeat something; it is a choice that is allowed."""
 
-_NAMED = 3
-"""Topics that a line names; `postrider topics check` names them all."""
 _MORE_IS_FINE = (
     "delete.retention.ms",
     "max.message.bytes",
@@ -70,14 +68,9 @@ def lines(found: Sequence[Difference]) -> list[str]:
         key = (each.setting, each.expected, each.found, each.advice)
         alike.setdefault(key, []).append(each.topic)
     return [
-        f"{_named(topics)}: {setting} is {actual}, expected {expected}: {advice}"
+        f"{few(topics)}: {setting} is {actual}, expected {expected}: {advice}"
         for (setting, expected, actual, advice), topics in alike.items()
     ]
-
-
-def _named(topics: Sequence[str]) -> str:
-    more = f" and {len(topics) - _NAMED} more" if len(topics) > _NAMED else ""
-    return ", ".join(topics[:_NAMED]) + more
 
 
 def _of_topic(

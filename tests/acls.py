@@ -32,11 +32,14 @@ async def grant(admin: AIOKafkaAdminClient, user: str, acls: Iterable[Acl]) -> N
     await asyncio.gather(*map(give, acls))
 
 
-async def revoke(admin: AIOKafkaAdminClient, user: str, acl: Acl) -> None:
-    answer = await admin._send_request(DeleteAclsRequest(*_fields(user, acl)))
-    ((code, told, matching),) = answer.filter_responses
-    assert code == 0, f"{acl}: {for_code(code).__name__} {told}"
-    assert len(matching) == 1, f"{acl} was never given"
+async def revoke(admin: AIOKafkaAdminClient, user: str, acls: Iterable[Acl]) -> None:
+    async def take(acl: Acl) -> None:
+        answer = await admin._send_request(DeleteAclsRequest(*_fields(user, acl)))
+        ((code, told, matching),) = answer.filter_responses
+        assert code == 0, f"{acl}: {for_code(code).__name__} {told}"
+        assert len(matching) == 1, f"{acl} was never given"
+
+    await asyncio.gather(*map(take, acls))
 
 
 def _fields(user: str, acl: Acl) -> tuple[int, str, int, str, str, int, int]:

@@ -23,6 +23,7 @@ _LISTENERS = {
     "tls": "SSL",
     "mutual": "SSL",
     "expired": "SSL",
+    "misnamed": "SSL",
     "sasl": "SASL_PLAINTEXT",
     "sasl-tls": "SASL_SSL",
     "plain-only": "SASL_PLAINTEXT",
@@ -111,7 +112,11 @@ def secured_kafka(folder: Path) -> SecuredKafka:
 
 
 def _tls(listener: str, trusted: Authority) -> dict[str, str]:
-    pair = trusted.issue(f"broker-{listener}", has_expired=listener == "expired")
+    pair = trusted.issue(
+        f"broker-{listener}",
+        has_expired=listener == "expired",
+        is_for_here=listener != "misnamed",
+    )
     prefix = f"listener.name.{listener}.ssl"
     return {
         f"{prefix}.keystore.type": "PEM",

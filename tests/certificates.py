@@ -41,13 +41,21 @@ class Authority:
         signed = unsigned.sign(self._key, hashes.SHA256())
         self.bundle.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, *, has_expired: bool = False, password: bytes | None = None) -> Pair:
-        """For a broker on this machine, or for a client called `name`."""
+    def issue(
+        self,
+        name: str,
+        *,
+        has_expired: bool = False,
+        is_for_here: bool = True,
+        password: bytes | None = None,
+    ) -> Pair:
+        """For a broker on this machine or on another, or for a client called `name`."""
         key = ec.generate_private_key(ec.SECP256R1())
         until = _YESTERDAY if has_expired else _LATER
         unsigned = _unsigned(_named(name), self._name, key.public_key(), until=until)
         here = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        unsigned = unsigned.add_extension(x509.SubjectAlternativeName(here), critical=False)
+        names = here if is_for_here else [x509.DNSName("kafka.example.org")]
+        unsigned = unsigned.add_extension(x509.SubjectAlternativeName(names), critical=False)
         signed = unsigned.sign(self._key, hashes.SHA256())
         pair = Pair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
         pair.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))

@@ -3,13 +3,24 @@
 import re
 from collections.abc import Sequence
 
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 
 from streams.config_errors import ConfigInvalid, ConfigurationRefused
 from streams.embedded_kafka import KafkaUnavailable
 from streams.reaching import Unreachable
 
 EXIT_MISTAKE = 2
+_FORBIDDEN = (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+)
 
 
 class Mistake(Exception):
@@ -25,6 +36,9 @@ def words_for(error: Exception) -> Sequence[str]:
             return [str(error)]
         case KafkaConnectionError():
             return [f"no Kafka answers at {_servers_in(error)}"]
+        case _ if isinstance(error, _FORBIDDEN):
+            told = f"an ACL is missing ({error})"
+            return [f"kafka.security: {told}: docs/operations.md lists what each command needs"]
         case KafkaError():
             return [f"Kafka refuses: {error.__class__.__name__}: {error}"]
         case _:

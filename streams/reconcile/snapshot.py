@@ -4,17 +4,25 @@ It is taken before any receipt is read: what a role had read by then has its rec
 topic, so whatever has none and was read is lost, however busy the system is meanwhile.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.structs import TopicPartition as KafkaPartition
 
 from schemas.kafka import TopicPartition
 from streams.names import Names, changelog
 from streams.reading import Reader
 from streams.topology import ROLES
 from tables.state import Kind
+
+_LOOK_SECONDS = 0.2
+_PATIENCE = 50
+"""Looks: ten seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +71,18 @@ async def _group_offsets(names: Names, connection: Mapping[str, Any]) -> dict[To
     try:
         found: dict[TopicPartition, int] = {}
         for role in ROLES:
-            for place, at in (await client.list_consumer_group_offsets(names.group(role))).items():
+            for place, at in (await _offsets(client, names.group(role))).items():
                 found[TopicPartition(names.logical(place.topic), place.partition)] = at.offset
         return found
     finally:
         await client.close()
+
+
+async def _offsets(client: AIOKafkaAdminClient, group: str) -> Mapping[KafkaPartition, Any]:
+    """Whoever asks a cluster first makes it lay out the topic of such offsets, which takes a moment."""
+    for _ in range(_PATIENCE):
+        with contextlib.suppress(GroupCoordinatorNotAvailableError):
+            offsets: Mapping[KafkaPartition, Any] = await client.list_consumer_group_offsets(group)
+            return offsets
+        await asyncio.sleep(_LOOK_SECONDS)
+    raise GroupCoordinatorNotAvailableError(group)

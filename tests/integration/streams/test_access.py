@@ -126,7 +126,7 @@ async def test_without_any_one_of_its_acls_a_role_is_told_which_it_needs(office:
                 f"--operation {acl.operation} --{acl.kind.replace(' ', '-')} {acl.name}{pattern}"
             )
 
-            await revoke(office.admin, clerk_of(role), acl)
+            await revoke(office.admin, clerk_of(role), [acl])
 
             await office.refusals(role, until=partial(_holds, line))
             await grant(office.admin, clerk_of(role), [acl])
@@ -140,7 +140,7 @@ async def test_with_an_acl_too_few_a_worker_does_not_start_and_with_all_of_them_
     office: Office, site: Site
 ) -> None:
     acl = Acl("group", office.config.kafka.names.group("decide"), "Read")
-    await revoke(office.admin, clerk_of("decide"), acl)
+    await revoke(office.admin, clerk_of("decide"), [acl])
     await office.refusals("decide", until=bool)
 
     code = await asyncio.to_thread(site.start("decide", office.files["decide"]).wait, 60)

@@ -42,6 +42,10 @@ def wrong_ways(kafka: SecuredKafka) -> dict[str, tuple[Way, str]]:
             ssl(kafka.address("expired"), **bundle),
             "kafka.security: the certificate of Kafka at .* has expired: renew it on the broker",
         ),
+        "the broker's certificate is for another name": (
+            ssl(kafka.address("misnamed"), **bundle),
+            r"kafka.bootstrap: the certificate of Kafka at .* is for another name \(.*\): use one",
+        ),
         "no client certificate": (
             ssl(mutual, **bundle),
             "kafka.security.certificate: missing; Kafka at .* asks clients for one: name it, .*",
