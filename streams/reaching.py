@@ -58,13 +58,15 @@ async def reach(kafka: KafkaSettings) -> None:
     del options["request_timeout_ms"]
     servers = [(host, port) for host, port, _ in collect_hosts(options.pop("bootstrap_servers"))]
     caller = _Caller(options, kafka.shape.security)
-    given, failures = await caller.call(servers)
-    if not given:
+    answers, failures = await caller.call(servers)
+    if not answers:
         raise _gravest(failures)
-    answered, failures = await caller.call(given - set(servers))
-    if failures and not (answered or given & set(servers)):
-        failures = [Unreachable(f"{each}; {_GIVEN}", is_away=each.is_away) for each in failures]
-        raise _gravest(failures)
+    given = set[Address]().union(*answers)
+    if not given & set(servers):
+        answers, failures = await caller.call(given)
+        if failures and not answers:
+            failures = [Unreachable(f"{each}; {_GIVEN}", is_away=each.is_away) for each in failures]
+            raise _gravest(failures)
 
 
 _GIVEN = "Kafka itself gives this address to its clients: see advertised.listeners of the broker"
@@ -77,10 +79,10 @@ class _Caller:
         self._options = options
         self._security = security
 
-    async def call(self, to: Collection[Address]) -> tuple[set[Address], list[Unreachable]]:
-        """All at once; the brokers that those who answer tell of, and why others do not."""
+    async def call(self, to: Collection[Address]) -> tuple[list[set[Address]], list[Unreachable]]:
+        """All at once; which brokers each one that answers tells of, and why others do not."""
         ends = await asyncio.gather(*map(self._call, to), return_exceptions=True)
-        brokers: set[Address] = set()
+        answers: list[set[Address]] = []
         failures: list[Unreachable] = []
         for end in ends:
             match end:
@@ -89,8 +91,8 @@ class _Caller:
                 case BaseException():
                     raise end
                 case _:
-                    brokers |= end
-        return brokers, failures
+                    answers.append(end)
+        return answers, failures
 
     async def _call(self, address: Address) -> set[Address]:
         try:

@@ -133,5 +133,6 @@ def _first_receipt(file: Path, site: Site) -> dict[str, str]:
         assert tail.stdout is not None
         receipt: dict[str, str] = json.loads(tail.stdout.readline())
         tail.send_signal(signal.SIGINT)
+        tail.communicate(timeout=30)
     assert tail.returncode == 0
     return receipt
