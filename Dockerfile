@@ -14,6 +14,7 @@ COPY channels channels
 COPY agents agents
 COPY streams streams
 COPY sandbox sandbox
+COPY proof proof
 RUN $INSTALL --no-deps .
 
 FROM python:3.11-slim
