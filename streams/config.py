@@ -19,9 +19,10 @@ from streams.config_settings import Config
 from streams.config_shape import FileShape
 from streams.config_values import Place, Problem, Resolution
 
-__all__ = ["EVERYTHING", "Config", "ConfigInvalid", "load"]
+__all__ = ["EVERYTHING", "NO_SECRETS", "Config", "ConfigInvalid", "load"]
 
-EVERYTHING = "everything"
+EVERYTHING, NO_SECRETS = "everything", "no secrets"
+"""In place of a role."""
 _EMBEDDED_PARTITIONS = 8
 _SHORTEST_KEY = 16
 _SANDBOX_KEY = b"sandbox"
@@ -38,7 +39,8 @@ def load(
     """Read and check `path`; every fault is told at once.
 
     Secrets must be at hand for `role` only: a worker of `sms` needs none of SendGrid's, and a
-    command none at all. `EVERYTHING` asks for all. `data_dir` wins over the file's `data`.
+    command Kafka's only. `EVERYTHING` asks for all, `NO_SECRETS` not even for Kafka's. `data_dir`
+    wins over the file's `data`.
 
     Raises:
         ConfigInvalid: with a line for each fault.
@@ -102,6 +104,8 @@ class _Loading:
                 wanted = self._role in ("decide", EVERYTHING)
             case ("providers", str(name), *_) if name in PROVIDERS:
                 wanted = self._role in (PROVIDERS[name].channel, EVERYTHING)
+            case ("kafka", "security", "password" | "key_password"):
+                return self._role != NO_SECRETS
             case _:
                 return True
         return wanted and not self._is_sandboxed

@@ -8,7 +8,7 @@ import typer
 import yaml
 
 from streams.cli.options import CONFIG_FILE, AsJson, load_config, new_app
-from streams.config import EVERYTHING
+from streams.config import EVERYTHING, NO_SECRETS
 
 app = new_app(has_subcommands=True)
 
@@ -33,7 +33,7 @@ def check(
 
     Faults are printed one a line, each with its place and what is expected there; exit code 2.
     """
-    role = None if without_secrets else EVERYTHING
+    role = NO_SECRETS if without_secrets else EVERYTHING
     loaded = load_config(file, role=role, with_templates=True)
     effective = loaded.masked()
     if as_json:

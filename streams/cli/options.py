@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streams.config import Config, ConfigInvalid, load
+from streams.config import NO_SECRETS, Config, ConfigInvalid, load
 
 
 def new_app(*, has_subcommands: bool = False) -> typer.Typer:
@@ -44,7 +44,8 @@ def load_config(
     """
     try:
         config = load(path, role=role, data_dir=data_dir)
-        config.kafka.tls()
+        if role != NO_SECRETS:
+            config.kafka.tls()  # a key cannot be looked at without its password
         if with_templates:
             _ = config.templates
     except ConfigInvalid as error:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from streams.cli import COMMANDS, main
+from tests.certificates import Authority
 
 
 class Ended(NamedTuple):
@@ -111,6 +112,27 @@ def test_config_check_asks_for_the_secrets_of_real_providers(
     assert refused.code == 2
     assert "address_key: missing secret; expected it in POSTRIDER_ADDRESS_KEY" in refused.err
     assert excused.code == 0
+
+
+def test_config_check_can_do_without_the_secrets_of_kafka(
+    postrider: Postrider, a_file: Path, tmp_path: Path
+) -> None:
+    pair = Authority(tmp_path, "authority").issue("ann", password=b"open")
+    tree = yaml.safe_load(a_file.read_text())
+    tree["kafka"]["security"] = {
+        "protocol": "SASL_SSL", "username": "ann", "password": {"env": "NO_PASSWORD"},
+        "certificate": str(pair.certificate), "key": str(pair.key),
+        "key_password": {"file": str(tmp_path / "no password")},
+    }  # fmt: skip
+    a_file.write_text(yaml.safe_dump(tree))
+
+    refused = postrider("config", "check", str(a_file))
+    excused = postrider("config", "check", str(a_file), "--without-secrets")
+
+    assert refused.code == 2
+    assert "kafka.security.password: missing secret; expected it in NO_PASSWORD" in refused.err
+    assert "kafka.security.key_password: missing secret; expected it in the file" in refused.err
+    assert (excused.code, excused.err) == (0, "")
 
 
 def test_config_check_names_a_template_that_does_not_compile(
