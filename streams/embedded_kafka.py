@@ -151,9 +151,9 @@ class EmbeddedKafka:
         path = self._data_dir / "identity.json"
         identity: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
         if not identity:
-            free = _free_ports(2)
+            free = free_ports(2)
             identity = {
-                "cluster_id": _base64_uuid(),
+                "cluster_id": new_cluster_id(),
                 "port": str(self._wanted_port or free[0]),
                 "controller_port": str(free[1]),
             }
@@ -305,7 +305,7 @@ def _last_line(text: str) -> str:
     )
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that are free now; held together, so that they differ.
 
     Below those that systems give to clients: while Kafka is away, some client would sooner or
@@ -321,7 +321,7 @@ def _free_ports(count: int) -> list[int]:
         return found
 
 
-def _base64_uuid() -> str:
+def new_cluster_id() -> str:
     """As Kafka makes them: one that began with a dash would be taken for an option."""
     while True:
         text = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()

@@ -3,16 +3,18 @@
 import contextlib
 import json
 import os
-import socket
-import uuid
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from streams.embedded_kafka import EmbeddedKafka, KafkaUnavailable
+from streams.embedded_kafka import (
+    EmbeddedKafka,
+    KafkaUnavailable,
+    free_ports,
+    new_cluster_id,
+)
 from tests.certificates import Authority
 
 ANN, PASSWORD = "ann", "correct horse"
@@ -143,7 +145,7 @@ def _sasl(listener: str, mechanisms: tuple[str, ...]) -> dict[str, str]:
 
 def three_brokers(folder: Path) -> list[EmbeddedKafka]:
     """A KRaft cluster, each broker a controller too; not started yet."""
-    cluster_id = _cluster_id()
+    cluster_id = new_cluster_id()
     voters = []
     for number in (1, 2, 3):
         _assign_ports(folder / str(number), 1, cluster_id=cluster_id)
@@ -169,25 +171,12 @@ def three_brokers(folder: Path) -> list[EmbeddedKafka]:
 
 def _assign_ports(folder: Path, count: int, *, cluster_id: str | None = None) -> list[int]:
     """Written where the broker keeps its identity, since others must know it before it starts."""
-    controller, first, *others = _free_ports(1 + count)
+    controller, first, *others = free_ports(1 + count)
     folder.mkdir(parents=True)
     identity = {
-        "cluster_id": cluster_id or _cluster_id(),
+        "cluster_id": cluster_id or new_cluster_id(),
         "port": str(first),
         "controller_port": str(controller),
     }
     (folder / "identity.json").write_text(json.dumps(identity))
     return [first, *others]
-
-
-def _cluster_id() -> str:
-    return "k" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
-
-
-def _free_ports(count: int) -> list[int]:
-    """Held together, so that they differ."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
