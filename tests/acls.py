@@ -1,8 +1,7 @@
 """Access control lists on a real broker, given and taken away."""
 
-import asyncio
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import for_code
@@ -23,23 +22,35 @@ class Acl(NamedTuple):
     pattern: str = "literal"
 
 
-async def grant(admin: AIOKafkaAdminClient, user: str, acls: Iterable[Acl]) -> None:
-    async def give(acl: Acl) -> None:
-        answer = await admin._send_request(CreateAclsRequest(*_fields(user, acl)))
-        ((code, told),) = answer.creation_responses
+class _AllAtOnce:
+    """Of each request the broker takes 40 ms, however few it asks for."""
+
+    def __init__(self, user: str, acls: Sequence[Acl]) -> None:
+        self._acls = [_fields(user, acl) for acl in acls]
+
+    def build(self, request_struct_class: Any) -> Any:
+        return request_struct_class(self._acls)
+
+
+class _Creation(_AllAtOnce, CreateAclsRequest):  # type: ignore[misc]  # aiokafka is untyped
+    pass
+
+
+class _Deletion(_AllAtOnce, DeleteAclsRequest):  # type: ignore[misc]
+    pass
+
+
+async def grant(admin: AIOKafkaAdminClient, user: str, acls: Sequence[Acl]) -> None:
+    answer = await admin._send_request(_Creation(user, acls))
+    for acl, (code, told) in zip(acls, answer.creation_responses, strict=True):
         assert code == 0, f"{acl}: {for_code(code).__name__} {told}"
 
-    await asyncio.gather(*map(give, acls))
 
-
-async def revoke(admin: AIOKafkaAdminClient, user: str, acls: Iterable[Acl]) -> None:
-    async def take(acl: Acl) -> None:
-        answer = await admin._send_request(DeleteAclsRequest(*_fields(user, acl)))
-        ((code, told, matching),) = answer.filter_responses
+async def revoke(admin: AIOKafkaAdminClient, user: str, acls: Sequence[Acl]) -> None:
+    answer = await admin._send_request(_Deletion(user, acls))
+    for acl, (code, told, matching) in zip(acls, answer.filter_responses, strict=True):
         assert code == 0, f"{acl}: {for_code(code).__name__} {told}"
         assert len(matching) == 1, f"{acl} was never given"
-
-    await asyncio.gather(*map(take, acls))
 
 
 def _fields(user: str, acl: Acl) -> tuple[int, str, int, str, str, int, int]:

@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import os
-import subprocess
-import sys
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams.config import Config, load
+from tests.acceptance.worker_process import WorkerProcess
 from tests.brokers import ANN, MECHANISMS, PASSWORD, SecuredKafka
 from tests.integration.command_line.conftest import Ended
 
@@ -72,7 +72,7 @@ class Site:
         self.prefix = f"t{uuid.uuid4().hex[:8]}."
         self.folder = folder
         self.environment = {**os.environ, **_ENVIRONMENT}
-        self._workers: list[subprocess.Popen[bytes]] = []
+        self._workers: list[WorkerProcess] = []
 
     def file(self, name: str, way: Way, **changed: Any) -> Path:
         tree = yaml.safe_load(Path("faust.yaml").read_text())
@@ -86,20 +86,22 @@ class Site:
     def config(self, file: Path) -> Config:
         return load(file, environment=self.environment)
 
-    def start(self, role: str, file: Path) -> "subprocess.Popen[bytes]":
-        """A worker with this file, once a file; what it says is in `told_by`."""
-        with self._log(file).open("wb") as log:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "streams.cli", "worker", role, "--once", "-c", str(file)],
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-            )
+    def start(self, role: str, file: Path) -> WorkerProcess:
+        """A worker with this file; what it says is in `told_by`."""
+        worker = WorkerProcess(
+            [role, "--once", "--config", str(file)],
+            environment=self.environment,
+            log=self._log(file),
+        )
         self._workers.append(worker)
         return worker
 
     def told_by(self, file: Path) -> str:
         return self._log(file).read_text()
+
+    def until_told_by(self, file: Path, text: str) -> None:
+        while text not in self.told_by(file):
+            time.sleep(0.1)  # there is nothing to await: another process writes it
 
     def close(self) -> None:
         for worker in self._workers:

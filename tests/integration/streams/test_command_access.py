@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -61,7 +61,7 @@ def test_each_command_works_with_exactly_the_acls_that_are_documented_and_says_s
     people = site.folder / "people.jsonl"
     people.write_text('{"user_id": "ann", "email": "ann@example.org"}\n')
 
-    def change(by: Callable[..., Awaitable[None]], acls: Iterable[Acl]) -> None:
+    def change(by: Callable[..., Awaitable[None]], acls: list[Acl]) -> None:
         async def change_them() -> None:
             admin = AIOKafkaAdminClient(bootstrap_servers=secured.broker.bootstrap)
             await admin.start()
