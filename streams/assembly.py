@@ -6,6 +6,7 @@ from streams.config import Config
 from streams.engine.runner import RunnerSettings
 from streams.faust_app import GroupSettings
 from streams.metrics import Metrics
+from streams.patience import Patience
 from streams.plan import ChannelSettings, PlanSettings, RolePlan
 from streams.topics import Layout
 from streams.topology import DECIDE, FlowSettings
@@ -13,7 +14,7 @@ from streams.worker import PlanFor, WorkerSettings
 from tables import decisions
 
 
-def worker_settings(config: Config, *, role: str, slot: int) -> WorkerSettings:
+def worker_settings(config: Config, *, role: str, slot: int, patience: Patience) -> WorkerSettings:
     """What the process of one slot is told."""
     kafka, runner = config.kafka.shape, config.runner(role)
     return WorkerSettings(
@@ -27,6 +28,7 @@ def worker_settings(config: Config, *, role: str, slot: int) -> WorkerSettings:
         ),
         names=config.kafka.names,
         connection=config.kafka.connection(),
+        patience=patience,
         runner=runner,
         cache_bytes=config.memory.cache,
         write_buffer_bytes=config.memory.write_buffers,
@@ -36,7 +38,7 @@ def worker_settings(config: Config, *, role: str, slot: int) -> WorkerSettings:
     )
 
 
-def plan_for(config: Config, *, role: str) -> PlanFor:
+def plan_for(config: Config, *, role: str, patience: Patience) -> PlanFor:
     """How the role's plan is made, once there are metrics to count with."""
 
     def make(metrics: Metrics) -> RolePlan:
@@ -45,6 +47,7 @@ def plan_for(config: Config, *, role: str) -> PlanFor:
             flow=_flow(config, metrics),
             names=config.kafka.names,
             connection=config.kafka.connection(),
+            patience=patience,
             channel=None if role == DECIDE else _channel(config, role),
         )
         return RolePlan(settings, metrics=metrics, clock=SystemClock())

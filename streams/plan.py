@@ -25,6 +25,7 @@ from streams.lease import CallPermit
 from streams.metered import Metered
 from streams.metrics import Metrics
 from streams.names import Names
+from streams.patience import Patience
 from streams.stop_feed import CALLED_OFF, STOPS, StopFeed
 from streams.tail_reader import KafkaTailReader
 from streams.tails import Tails
@@ -55,6 +56,7 @@ class PlanSettings:
     flow: FlowSettings
     names: Names
     connection: Mapping[str, Any]
+    patience: Patience
     channel: ChannelSettings | None = None
     """None for the deciding role."""
     tail_max_age_seconds: float = 5.0
@@ -146,6 +148,7 @@ def _tails(settings: PlanSettings, stops: StopList, clock: Clock) -> Tails:
             partitions=settings.flow.partitions,
             names=settings.names,
             connection=settings.connection,
+            patience=settings.patience,
         ),
         feed=StopFeed(stops, address_key=settings.flow.address_key),
         now_seconds=clock.elapsed_seconds,

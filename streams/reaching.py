@@ -22,11 +22,10 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from policies.clock import SystemClock
 from schemas.instants import rfc3339
-from streams.config_kafka import KafkaSettings
+from streams.config_kafka import REQUEST_TIMEOUT_MS, KafkaSettings
 from streams.config_shape import SecurityShape
 from streams.config_tls import expires_ms
 
-_ANSWER_SECONDS = 10.0
 _CLOSE_SECONDS = 1.0
 _EXPIRED, _NOT_YET_VALID = 10, 9
 _OTHER_NAME = (62, 64)
@@ -55,7 +54,6 @@ async def reach(kafka: KafkaSettings) -> None:
         ConfigInvalid: as `KafkaSettings.connection`.
     """
     options = dict(kafka.connection())
-    del options["request_timeout_ms"]
     servers = [(host, port) for host, port, _ in collect_hosts(options.pop("bootstrap_servers"))]
     caller = _Caller(options, kafka.shape.security)
     answers, failures = await caller.call(servers)
@@ -122,7 +120,8 @@ class _Caller:
                     told = f"{where} does not offer {security.mechanism}"
                     todo = "see sasl.enabled.mechanisms of the broker"
                     return Unreachable(f"kafka.security.mechanism: {told}: {todo}")
-        spoken = await _spoken(address)
+        # Who is silent would be so in any language.
+        spoken = None if isinstance(error, TimeoutError) else await _spoken(address)
         if spoken not in (None, security.protocol):
             told = f"{security.protocol}, but {where} speaks {spoken}"
             todo = "change it, or name the port of another listener in kafka.bootstrap"
@@ -182,8 +181,9 @@ async def _spoken(address: Address) -> str | None:
     """
     unchecked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
-    tls = {"security_protocol": "SSL", "ssl_context": unchecked}
-    for protocol, options in (("PLAINTEXT", {}), ("SSL", tls)):
+    clear = {"request_timeout_ms": REQUEST_TIMEOUT_MS}
+    tls = clear | {"security_protocol": "SSL", "ssl_context": unchecked}
+    for protocol, options in (("PLAINTEXT", clear), ("SSL", tls)):
         try:
             answer = await _ask(address, SaslHandShakeRequest("none"), options)
         except _FAILURES as error:
@@ -199,8 +199,7 @@ async def _spoken(address: Address) -> str | None:
 
 async def _ask(address: Address, request: Any, options: Mapping[str, Any]) -> Any:
     """One question on a connection of its own."""
-    timeout_ms = round(_ANSWER_SECONDS * 1000)
-    connection = await create_conn(*address, request_timeout_ms=timeout_ms, **options)
+    connection = await create_conn(*address, **options)
     try:
         return await connection.send(request)
     finally:
@@ -210,7 +209,7 @@ async def _ask(address: Address, request: Any, options: Mapping[str, Any]) -> An
 def _why(error: BaseException) -> str:
     match error:
         case TimeoutError():
-            return f"silent for {_ANSWER_SECONDS:.0f} s"
+            return f"silent for {REQUEST_TIMEOUT_MS // 1000} s"
         case ConnectionRefusedError():
             return "connection refused"
         case OSError(strerror=str(told)):

@@ -10,7 +10,7 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 
 from schemas.topics import RECEIPTS
 from streams.names import Names
-from streams.patience import Tell, watch
+from streams.patience import Patience
 
 _READ_MS = 500
 
@@ -21,11 +21,11 @@ async def follow(
     since_ms: int | None,
     names: Names,
     connection: Mapping[str, Any],
-    tell: Tell,
+    patience: Patience,
 ) -> AsyncGenerator[bytes, None]:
     """Values of these partitions, appended at or after `since_ms`, or from now on; never ends.
 
-    A broker that is away is waited out, and `tell` is told.
+    A broker that is away is waited out.
     """
     places = [KafkaPartition(names.physical(RECEIPTS), number) for number in partitions]
     consumer = AIOKafkaConsumer(
@@ -35,7 +35,7 @@ async def follow(
         isolation_level="read_committed",
     )
     await consumer.start()
-    watching = asyncio.create_task(watch(partial(consumer.end_offsets, places), tell))
+    watching = asyncio.create_task(patience.watch(partial(consumer.end_offsets, places)))
     try:
         consumer.assign(places)
         starts = await consumer.end_offsets(places)

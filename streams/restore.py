@@ -14,7 +14,7 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 
 from schemas.kafka import TopicPartition
 from streams.names import Names
-from streams.patience import patiently
+from streams.patience import Patience
 
 Bounds = Mapping[TopicPartition, tuple[int, int]]
 Sink = Callable[[Sequence[ConsumerRecord[bytes, bytes]]], None]
@@ -30,19 +30,21 @@ _STUCK_SECONDS = 60.0
 class ChangelogReader:
     """Reads committed records of single partitions, by offsets, without a group."""
 
-    def __init__(self, *, names: Names, connection: Mapping[str, Any]) -> None:
+    def __init__(self, *, names: Names, connection: Mapping[str, Any], patience: Patience) -> None:
         self._names = names
         self._connection = connection
+        self._patience = patience
         self._turns = asyncio.Semaphore(_READS_AT_ONCE)
 
     async def bounds(self, places: Collection[TopicPartition]) -> Bounds:
         """First offset held and high watermark of each; (0, 0) for an empty one."""
+        kafka_places = {self._kafka(place): place for place in places}
+        asked, wait_for = list(kafka_places), self._patience.wait_for
         consumer = self._consumer("read_uncommitted")
-        await patiently(consumer.start)
         try:
-            kafka_places = {self._kafka(place): place for place in places}
-            begins = await patiently(partial(consumer.beginning_offsets, list(kafka_places)))
-            ends = await patiently(partial(consumer.end_offsets, list(kafka_places)))
+            await wait_for(consumer.start)
+            begins = await wait_for(partial(consumer.beginning_offsets, asked))
+            ends = await wait_for(partial(consumer.end_offsets, asked))
         finally:
             await consumer.stop()
         return {place: (begins[key], ends[key]) for key, place in kafka_places.items()}
@@ -56,8 +58,8 @@ class ChangelogReader:
         """
         async with self._turns:
             consumer = self._consumer("read_committed")
-            await patiently(consumer.start)
             try:
+                await self._patience.wait_for(consumer.start)
                 await self._read(consumer, self._kafka(place), start, end, sink)
             finally:
                 await consumer.stop()

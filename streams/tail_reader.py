@@ -9,7 +9,7 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 
 from schemas.kafka import InboundRecord, TopicPartition
 from streams.names import Names
-from streams.patience import into_log, patiently
+from streams.patience import Patience
 
 _READ_MS = 200
 
@@ -25,6 +25,7 @@ class KafkaTailReader:
         partitions: int,
         names: Names,
         connection: Mapping[str, Any],
+        patience: Patience,
     ) -> None:
         self._places = [
             KafkaPartition(names.physical(topic), partition)
@@ -33,7 +34,7 @@ class KafkaTailReader:
         ]
         self._names = names
         self._connection = connection
-        self._tell = into_log(connection)
+        self._patience = patience
         self._positions: dict[TopicPartition, int] = {}
         self._opened: list[AIOKafkaConsumer] = []
 
@@ -46,7 +47,7 @@ class KafkaTailReader:
     async def ends(self) -> Mapping[TopicPartition, int]:
         # A broker that is away is waited out: the tail grows stale, which holds all calls. Ending
         # the process would put those in doubt whose answers are still to come.
-        ends = await patiently(partial(self._asker.end_offsets, self._places), self._tell)
+        ends = await self._patience.wait_for(partial(self._asker.end_offsets, self._places))
         return {self._logical(place): end for place, end in ends.items()}
 
     def position(self, place: TopicPartition) -> int:
@@ -86,5 +87,5 @@ class KafkaTailReader:
             fetch_max_wait_ms=100,
         )
         self._opened.append(consumer)
-        await patiently(consumer.start)
+        await self._patience.wait_for(consumer.start)
         return consumer

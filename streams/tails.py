@@ -109,6 +109,7 @@ class Tails:
         behind: Collection[TopicPartition] = list(ends)
         while behind := [place for place in behind if self._reader.position(place) < ends[place]]:
             await self._moved.wait()
+            await self._reader.ends()  # or nobody would say that Kafka went away meanwhile
 
 
 def _report(task: asyncio.Task[None], die: Callable[[BaseException], None]) -> None:

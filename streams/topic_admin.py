@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,13 +16,12 @@ from streams.access import Access, access_of
 from streams.config_errors import ConfigurationRefused
 from streams.config_kafka import KafkaSettings
 from streams.names import Names, few
-from streams.outage import Reminder
+from streams.patience import Patience
 from streams.permissions import Missing, missing
 from streams.reaching import Unreachable, reach
 from streams.topic_check import Difference, Found, differences, lines
 from streams.topics import Layout
 
-_RETRY_SECONDS = 1.0
 _SETTLE_SECONDS = 30.0
 _CREATE_TIMEOUT_MS = 60_000
 """Of a request that creates all topics of an installation, the largest that there is."""
@@ -174,11 +173,11 @@ async def _connected(
 
 
 async def require(
-    kafka: KafkaSettings, *, role: str, layout: Layout, on_waiting: Callable[[str], None]
+    kafka: KafkaSettings, *, role: str, layout: Layout, patience: Patience
 ) -> list[Difference]:
     """What a worker asks of the cluster before it starts; returns the differences it can bear.
 
-    A cluster that is away is waited for; `on_waiting` is told why, and told again every minute.
+    A cluster that is away is waited for.
 
     Raises:
         ConfigurationRefused: it cannot be reached as configured, its topics are not as the
@@ -186,23 +185,19 @@ async def require(
     """
     access = access_of(role, layout.ingress)
     layout = replace(layout, only=access.topics)
-    reminder = Reminder(on_waiting)
-    while True:
-        try:
-            await reach(kafka)
-            async with _connected(kafka.connection(), layout=layout, names=kafka.names) as admin:
-                refused = await admin.refused(role, access)
-                found = [] if refused else await admin.check()
-            break
-        except Unreachable as error:
-            if not error.is_away:
-                raise ConfigurationRefused([str(error)]) from None
-            reminder.note(str(error))
-        except (KafkaError, TimeoutError) as error:
-            if isinstance(error, KafkaError) and not error.retriable:
-                raise ConfigurationRefused([f"Kafka refuses us: {error!r}"]) from None
-            reminder.note(f"Kafka is not ready: {type(error).__name__}")
-        await asyncio.sleep(_RETRY_SECONDS)
+
+    async def ask() -> tuple[list[Missing], list[Difference]]:
+        await reach(kafka)
+        async with _connected(kafka.connection(), layout=layout, names=kafka.names) as admin:
+            refused = await admin.refused(role, access)
+            return refused, [] if refused else await admin.check()
+
+    try:
+        refused, found = await patience.wait_for(ask)
+    except Unreachable as error:
+        raise ConfigurationRefused([str(error)]) from None
+    except KafkaError as error:
+        raise ConfigurationRefused([f"Kafka refuses us: {error!r}"]) from None
     user = kafka.shape.security.username
     reasons = [each.line(user) for each in refused]
     reasons += lines([difference for difference in found if difference.weight == "refused"])

@@ -27,7 +27,7 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 from schemas.kafka import Record
 from streams.engine.ports import Committed, Lease, Transaction
 from streams.names import Names, changelog
-from streams.patience import patiently
+from streams.patience import Patience
 from tables.packing import RowList, pack_rows
 from tables.state import Kind
 
@@ -74,6 +74,7 @@ class KafkaLog:
         names: Names,
         connection: Mapping[str, Any],
         lease: OwnersLease,
+        patience: Patience,
         on_committed: Callable[[float], None] = lambda seconds: None,
         monotonic_seconds: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -82,6 +83,7 @@ class KafkaLog:
         self._names = names
         self._connection = connection
         self._lease = lease
+        self._patience = patience
         self._on_committed = on_committed
         self._monotonic_seconds = monotonic_seconds
         self._producer: AIOKafkaProducer | None = None
@@ -101,7 +103,7 @@ class KafkaLog:
         )
         self._watch_requests(producer)
         try:
-            await patiently(producer.start)
+            await self._patience.wait_for(producer.start)
         except BaseException:
             await producer.stop()
             raise

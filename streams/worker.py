@@ -12,7 +12,7 @@ import gc
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -24,6 +24,7 @@ import uvloop
 from policies.clock import SystemClock
 from schemas.kafka import TopicPartition
 from streams import faust_patches, kafka_patches
+from streams.config_errors import ConfigurationRefused
 from streams.engine.ports import Lease
 from streams.engine.routes import Topology
 from streams.engine.runner import Bounds, Runner, RunnerSettings
@@ -33,8 +34,8 @@ from streams.lease import HeartbeatLease
 from streams.metrics import Metrics
 from streams.names import Names
 from streams.observer import WorkerObserver
-from streams.outage import tell_outages
 from streams.partition_files import PartitionFiles
+from streams.patience import Patience
 from streams.probes import Probes
 from streams.restore import ChangelogReader
 from streams.transactions import Fenced, KafkaLog
@@ -62,6 +63,7 @@ class WorkerSettings:
     group: GroupSettings
     names: Names
     connection: Mapping[str, Any]
+    patience: Patience
     runner: RunnerSettings = field(default_factory=RunnerSettings)
     cache_bytes: int = 64 * 1024 * 1024
     write_buffer_bytes: int = 64 * 1024 * 1024
@@ -97,27 +99,26 @@ PlanFor = Callable[[Metrics], Plan]
 
 
 def run(
-    settings: WorkerSettings,
-    plan_for: PlanFor,
-    *,
-    check: Callable[[], Awaitable[None]],
-    reach: Callable[[], Awaitable[None]],
+    settings: WorkerSettings, plan_for: PlanFor, *, check: Callable[[], Awaitable[None]]
 ) -> int:
     """Run until SIGTERM; returns the exit code, or leaves by `os._exit` when memory is worthless.
 
-    `check` looks at the cluster first; it waits for a broker that is away and raises
-    `ConfigurationRefused` for one that is set up otherwise. `reach` raises `Unreachable` when
-    Kafka cannot be reached; it is asked whenever nothing was heard for as long as a lease lasts.
+    `check` looks at the cluster first, and waits for a broker that is away.
+
+    Raises:
+        ConfigurationRefused: the cluster is set up otherwise, or the port of the probes is taken.
     """
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)  # before the app: Faust binds to whatever loop is current
+    worker = _Process(settings, plan_for, loop)
+    # Before the cluster is looked at: who waits for Kafka is alive, and can be asked.
+    loop.run_until_complete(worker.listen())
     loop.run_until_complete(check())
     # What was imported lives for ever, and a batch makes many objects that die with it: the
     # collector's defaults would walk all of them every few hundred items.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    worker = _Process(settings, plan_for, loop, reach)
     with contextlib.suppress(SystemExit):
         worker.execute()
     return worker.exit_code
@@ -125,11 +126,7 @@ def run(
 
 class _Process:
     def __init__(
-        self,
-        settings: WorkerSettings,
-        plan_for: PlanFor,
-        loop: asyncio.AbstractEventLoop,
-        reach: Callable[[], Awaitable[None]],
+        self, settings: WorkerSettings, plan_for: PlanFor, loop: asyncio.AbstractEventLoop
     ) -> None:
         group = settings.group
         self._settings = settings
@@ -140,7 +137,9 @@ class _Process:
         )
         self._lease.bind(loop)
         self._plan = plan_for(self._metrics)
-        self._reader = ChangelogReader(names=settings.names, connection=settings.connection)
+        self._reader = ChangelogReader(
+            names=settings.names, connection=settings.connection, patience=settings.patience
+        )
         self._budget = StoreBudget(
             cache_bytes=settings.cache_bytes, write_buffer_bytes=settings.write_buffer_bytes
         )
@@ -177,15 +176,26 @@ class _Process:
             refresh=self._refresh,
             announcement=slot_folder(group) / PROBES_FILE,
         )
-        watch = functools.partial(tell_outages, reach, self._lease.is_good)
-        self._beside = _Beside(self._plan, self._probes, watch)
         self._observe()
         self.exit_code = 0
+
+    async def listen(self) -> None:
+        """Open the probes; raises `ConfigurationRefused` where that is not possible."""
+        try:
+            await self._probes.start()
+        except OSError as error:
+            port = self._settings.probe_port
+            why = os.strerror(error.errno or 0).lower()
+            told = (
+                f"workers.metrics_port: {port}, that of this role and slot, cannot be had ({why})"
+            )
+            todo = "end what listens there, or choose another (0 for any that is free)"
+            raise ConfigurationRefused([f"{told}: {todo}"]) from None
 
     def execute(self) -> None:
         worker = _FaustWorker(
             self._app,
-            self._beside,
+            _Beside(self._plan, self._probes),
             loop=self._loop,
             quiet=True,
             redirect_stdouts=False,
@@ -253,6 +263,7 @@ class _Process:
             names=self._settings.names,
             connection=self._settings.connection,
             lease=self._lease,
+            patience=self._settings.patience,
             on_committed=self._metrics.commit_seconds.observe,
         )
 
@@ -273,19 +284,14 @@ class _Process:
 
 
 class _Beside(mode.Service):
-    """What runs beside the app: senders and tails, the probes, and an eye on Kafka."""
+    """What runs beside the app: senders and tails; it ends with the probes, which began before."""
 
-    def __init__(
-        self, plan: Plan, probes: Probes, watch: Callable[[], Coroutine[Any, Any, None]]
-    ) -> None:
+    def __init__(self, plan: Plan, probes: Probes) -> None:
         super().__init__()
         self._plan = plan
         self._probes = probes
-        self._watch = watch
 
     async def on_start(self) -> None:
-        self.add_future(self._watch())
-        await self._probes.start()
         await self._plan.start(die)
 
     async def on_stop(self) -> None:

@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import typer
 from aiokafka import AIOKafkaProducer
 
 from streams.cli.errors import Mistake
 from streams.config import Config
+from streams.patience import Patience
 from streams.reaching import reach
 from streams.transactions import COMPRESSION
 
@@ -41,12 +43,13 @@ async def producing(config: Config, *topics: str) -> AsyncIterator[AIOKafkaProdu
         await producer.stop()
 
 
-def tell_silence(seconds: float, why: str | None) -> None:
-    """The `Tell` of a command that runs until it is stopped."""
-    said = (
-        "Kafka answers again" if why is None else f"no answer of Kafka for {seconds:.0f} s: waiting"
-    )
-    typer.echo(said, err=True)
+def patience_of(config: Config) -> Patience:
+    """For a command that runs until it is stopped."""
+
+    def tell(seconds: float, why: str | None) -> None:
+        typer.echo("Kafka answers again" if why is None else f"waiting for Kafka: {why}", err=True)
+
+    return Patience(partial(reach, config.kafka), tell)
 
 
 def require_layout(topic: str, found: int, expected: int) -> None:

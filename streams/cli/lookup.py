@@ -15,13 +15,12 @@ from rich.status import Status
 
 from policies.clock import SystemClock
 from schemas.topics import RECEIPTS
-from streams.cli.clients import tell_silence
+from streams.cli.clients import patience_of
 from streams.cli.errors import Mistake
 from streams.cli.laid_out import require_topics
 from streams.cli.options import CONFIG_FILE, ConfigFile, DataDir, load_config, new_app
 from streams.config import Config
 from streams.lookup.run import Lookup, Progress
-from streams.patience import patiently
 from streams.supervisor import SlotLock, SlotTaken
 from tables.store import StoreBudget
 
@@ -58,7 +57,8 @@ async def _run(config: Config, once: bool, show: Callable[[Progress], None]) -> 
 
 
 async def _keep(config: Config, once: bool, show: Callable[[Progress], None]) -> None:
-    await patiently(partial(require_topics, config, RECEIPTS), tell_silence)
+    patience = patience_of(config)
+    await patience.wait_for(partial(require_topics, config, RECEIPTS))
     keeping = Lookup(
         data_dir=config.data_dir,
         partitions=range(config.partitions),
@@ -70,7 +70,7 @@ async def _keep(config: Config, once: bool, show: Callable[[Progress], None]) ->
         now_ms=SystemClock().now_ms,
         on_progress=show,
         say=lambda text: typer.echo(text, err=True),
-        tell=tell_silence,
+        patience=patience,
     )
     await keeping.run(once=once)
 

@@ -13,7 +13,7 @@ from schemas.delivery import CHANNELS
 from schemas.ids import partition_of
 from schemas.receipt import Receipt, Status, decode_receipt
 from schemas.topics import RECEIPTS
-from streams.cli.clients import tell_silence
+from streams.cli.clients import patience_of
 from streams.cli.errors import Mistake
 from streams.cli.laid_out import require_topics
 from streams.cli.options import CONFIG_FILE, AsJson, ConfigFile, DataDir, load_config, new_app
@@ -80,7 +80,7 @@ async def _tail(config: Config, wanted: "_Wanted", since_ms: int | None, as_json
             since_ms=since_ms,
             names=config.kafka.names,
             connection=config.kafka.connection(),
-            tell=tell_silence,
+            patience=patience_of(config),
         ):
             receipt = decode_receipt(value)
             if wanted.is_met_by(receipt):

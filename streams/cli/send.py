@@ -22,13 +22,12 @@ from schemas.ids import partition_of
 from schemas.notification import NotificationRequest
 from schemas.receipt import Receipt, decode_receipt
 from schemas.topics import RECEIPTS
-from streams.cli.clients import producing, tell_silence
+from streams.cli.clients import patience_of, producing
 from streams.cli.errors import Mistake
 from streams.cli.options import CONFIG_FILE, AsJson, ConfigFile, DataDir, load_config, new_app
 from streams.cli.values import duration_seconds, instant_ms
 from streams.config import Config
 from streams.following import Following
-from streams.patience import watch
 from streams.reaching import reach
 from streams.requesting import Published, checked, publish
 
@@ -173,7 +172,7 @@ class _Sending:
             await consumer.seek_to_end(place)
             await consumer.position(place)  # seeking is lazy: it must be done before we publish
             ask = partial(consumer.end_offsets, [place])
-            watching = asyncio.create_task(watch(ask, tell_silence))
+            watching = asyncio.create_task(patience_of(self._config).watch(ask))
             try:
                 yield _decoded(consumer)
             finally:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from streams.assembly import layout_of
-from streams.cli.clients import tell_silence
+from streams.cli.clients import patience_of
 from streams.cli.errors import Mistake
 from streams.cli.options import CONFIG_FILE, ConfigFile, load_config, new_app
 from streams.config import EVERYTHING
@@ -50,13 +50,9 @@ async def _run(ensemble: Ensemble, file: Path, data_dir: Path) -> None:
         await ensemble.start_sandbox()
         config = load_config(file, data_dir=data_dir)
         await create_topics(config)
+        layout, patience = layout_of(config), patience_of(config)
         for role in ROLES:
-            await require(
-                config.kafka,
-                role=role,
-                layout=layout_of(config),
-                on_waiting=lambda why: typer.echo(why, err=True),
-            )
+            await require(config.kafka, role=role, layout=layout, patience=patience)
         await ensemble.start_workers()
         typer.echo(f"Kafka     {config.kafka.connection()['bootstrap_servers']}")
         typer.echo(f"sandbox   {ensemble.page}")

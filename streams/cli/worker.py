@@ -15,6 +15,8 @@ from streams.cli.errors import Mistake
 from streams.cli.options import CONFIG_FILE, ConfigFile, DataDir, load_config, new_app
 from streams.config import Config
 from streams.config_errors import ConfigInvalid, ConfigurationRefused
+from streams.patience import Patience, into_log
+from streams.reaching import reach
 from streams.supervisor import EXIT_CONFIG, SlotLock, SlotTaken, Supervisor
 from streams.topic_admin import require
 from streams.topology import ROLES
@@ -76,19 +78,15 @@ def _work(role: str, slot: int, config: Config) -> int:
         signal.signal(number, lambda *_: sys.exit(0))
     # Imported here: Faust takes half a second, and a mistake in the file should be told at once.
     from streams.assembly import layout_of, plan_for, worker_settings
-    from streams.reaching import reach
     from streams.worker import run
 
+    patience = Patience(partial(reach, config.kafka), into_log)
+
     async def check() -> None:
-        borne = await require(
-            config.kafka,
-            role=role,
-            layout=layout_of(config),
-            on_waiting=lambda why: log.warning("waiting for Kafka", extra={"why": why}),
-        )
+        layout = layout_of(config)
+        borne = await require(config.kafka, role=role, layout=layout, patience=patience)
         for difference in borne:
             log.warning("topic differs", extra={"what": str(difference)})
 
-    settings = worker_settings(config, role=role, slot=slot)
-    ask = partial(reach, config.kafka)
-    return run(settings, plan_for(config, role=role), check=check, reach=ask)
+    settings = worker_settings(config, role=role, slot=slot, patience=patience)
+    return run(settings, plan_for(config, role=role, patience=patience), check=check)

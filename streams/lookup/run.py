@@ -15,7 +15,7 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 from schemas.topics import RECEIPTS
 from streams.lookup.folding import Folding, Read
 from streams.names import Names
-from streams.patience import Tell, patiently
+from streams.patience import Patience
 from tables.expiry import expires_ms_of
 from tables.state import StoreFailed
 from tables.store import LocalStore, StoreBudget, destroy
@@ -56,7 +56,7 @@ class Lookup:
         now_ms: Callable[[], int],
         on_progress: Callable[[Progress], None],
         say: Callable[[str], None],
-        tell: Tell,
+        patience: Patience,
     ) -> None:
         self._data_dir = data_dir
         self._places = {
@@ -67,7 +67,7 @@ class Lookup:
         self._now_ms = now_ms
         self._on_progress = on_progress
         self._say = say
-        self._tell = tell
+        self._patience = patience
         self._stores: dict[int, LocalStore] = {}
         self._sweeps: dict[int, bytes] = {}
         self._folded = 0
@@ -77,8 +77,8 @@ class Lookup:
         self._consumer = self._new_consumer("read_committed")
         self._asker = self._new_consumer("read_uncommitted")
         try:
-            await patiently(self._consumer.start, self._tell)
-            await patiently(self._asker.start)
+            await self._patience.wait_for(self._consumer.start)
+            await self._patience.wait_for(self._asker.start)
             await self._open()
             looked_at = -_LOOK_SECONDS
             while True:
@@ -98,8 +98,8 @@ class Lookup:
 
     async def _open(self) -> None:
         places = list(self._places)
-        begins = await patiently(partial(self._asker.beginning_offsets, places), self._tell)
-        ends = await patiently(partial(self._asker.end_offsets, places), self._tell)
+        begins = await self._patience.wait_for(partial(self._asker.beginning_offsets, places))
+        ends = await self._patience.wait_for(partial(self._asker.end_offsets, places))
         self._consumer.assign(list(self._places))
         for place, number in self._places.items():
             store = self._opened(number)
@@ -132,7 +132,7 @@ class Lookup:
 
     async def _behind(self) -> int:
         ask = partial(self._asker.end_offsets, list(self._places))
-        ends = await patiently(ask, self._tell)
+        ends = await self._patience.wait_for(ask)
         return sum(
             [max(0, ends[place] - await self._consumer.position(place)) for place in self._places]
         )

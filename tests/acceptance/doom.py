@@ -36,6 +36,7 @@ from streams.engine.committer import Committer
 from streams.engine.ports import Committed, Transaction
 from streams.engine.routes import Topology
 from streams.metrics import Metrics
+from streams.patience import Patience
 from streams.plan import RolePlan
 from streams.transactions import KafkaLog
 from streams.worker import PlanFor
@@ -269,8 +270,8 @@ def install(role: str, point: Point, *, report: Path, ledger: Path) -> None:
     doom = Doom(role, point, report=report, ledger=ledger)
     plan_for = streams.assembly.plan_for
 
-    def doomed_plan_for(config: Config, *, role: str) -> PlanFor:
-        make = plan_for(config, role=role)
+    def doomed_plan_for(config: Config, *, role: str, patience: Patience) -> PlanFor:
+        make = plan_for(config, role=role, patience=patience)
 
         def make_doomed(metrics: Metrics) -> RolePlan:
             plan: Any = make(metrics)

@@ -18,6 +18,7 @@ import pytest_asyncio
 from sandbox.faults import FaultRule
 from schemas import ids, topics
 from streams.assembly import plan_for
+from streams.cli.clients import patience_of
 from streams.embedded_kafka import EmbeddedKafka
 from streams.metrics import Metrics
 from streams.topology import DECIDE
@@ -321,7 +322,8 @@ async def test_a_misplaced_record_is_forwarded_once_and_decided_with_its_users_s
 
 async def reset(opened: Pipeline, role: str, *, to: int) -> None:
     """The offsets of all that the role reads, while its worker is down."""
-    plan = plan_for(opened.config, role=role)(Metrics(role=role, slot=0))
+    make = plan_for(opened.config, role=role, patience=patience_of(opened.config))
+    plan = make(Metrics(role=role, slot=0))
     names = opened.config.kafka.names
     await reset_offsets(
         bootstrap=opened.environment["KAFKA_BOOTSTRAP"],

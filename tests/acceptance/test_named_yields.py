@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from streams.assembly import plan_for
+from streams.cli.clients import patience_of
 from streams.embedded_kafka import EmbeddedKafka
 from streams.metrics import Metrics
 from streams.topology import ROLES
@@ -39,7 +40,8 @@ class Chain:
     def __init__(self, opened: ScriptedPipeline, role: str) -> None:
         self._opened = opened
         self.role = role
-        plan = plan_for(opened.config, role=role)(Metrics(role=role, slot=0))
+        make = plan_for(opened.config, role=role, patience=patience_of(opened.config))
+        plan = make(Metrics(role=role, slot=0))
         every = points_of(plan.topology)
         self.points = every if EVERY_POINT else _one_each(every)
         self._now: Point | None = None

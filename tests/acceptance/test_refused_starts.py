@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import uuid
@@ -87,6 +88,21 @@ def test_a_worker_refuses_a_wrong_file_in_one_line_before_it_looks_for_kafka(
     assert ended.stderr == f"postrider: {file}: {told.format(folder=tmp_path)}\n"
     assert ended.stdout == ""
     assert not (tmp_path / "data").exists(), "it began to work"
+
+
+def test_a_worker_whose_port_is_taken_says_so_before_it_looks_for_kafka(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        file = a_file(tmp_path, lambda tree: tree.update(workers={"metrics_port": port}))
+
+        ended = postrider("worker", "decide", "--config", str(file), environment=NO_KAFKA)
+
+    assert ended.returncode == EXIT_CONFIG
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"postrider: workers.metrics_port: {port}, that of this role and slot, ")
+    assert line.endswith("end what listens there, or choose another (0 for any that is free)")
 
 
 def test_everything_on_one_machine_is_refused_in_a_line_before_any_of_it_is_started(

@@ -8,6 +8,7 @@ from policies.rules import Rules
 from policies.stops import StopList
 from schemas.kafka import InboundRecord
 from schemas.topics import CONTROLS
+from streams.cli.clients import patience_of
 from streams.stop_feed import CALLED_OFF, StopFeed
 from streams.tail_reader import KafkaTailReader
 from streams.tails import Tails
@@ -73,6 +74,7 @@ def test_a_pause_is_in_force_within_a_second(postrider: Installation) -> None:
                 partitions=PARTITIONS,
                 names=postrider.config.kafka.names,
                 connection=postrider.config.kafka.connection(),
+                patience=patience_of(postrider.config),
             ),
             feed=note,
             now_seconds=time.monotonic,

@@ -12,9 +12,11 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 from schemas.kafka import Record
 from streams.engine.ports import Transaction
 from streams.names import Names, changelog
+from streams.patience import Patience
 from streams.transactions import KafkaLog
 from tables.packing import RowList
 from tables.state import Kind
+from tests.doubles.said import Said
 
 ROLE = "decide"
 OUT = "deliveries"
@@ -47,6 +49,8 @@ class Desk:
         self.connection: dict[str, Any] = {"bootstrap_servers": bootstrap}
         self.names = Names(f"t{uuid.uuid4().hex[:8]}.")
         self.lease = GivenLease()
+        self.said = Said()
+        self.patience = Patience(_is_reached, self.said)
         self.admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
         self._logs: list[KafkaLog] = []
 
@@ -73,7 +77,7 @@ class Desk:
     async def log(self, log_class: type[KafkaLog] = KafkaLog, **options: Any) -> KafkaLog:
         """A started log, closed at the end of the test."""
         given: dict[str, Any] = {"connection": self.connection, "lease": self.lease, **options}
-        log = log_class(role=ROLE, partition=0, names=self.names, **given)
+        log = log_class(role=ROLE, partition=0, names=self.names, patience=self.patience, **given)
         await log.start()
         self._logs.append(log)
         return log
@@ -141,3 +145,7 @@ def transaction(
 ) -> Transaction:
     records = [Record(OUT, 0, value) for value in out]
     return Transaction(rows=(transient or [], durable or []), records=records)
+
+
+async def _is_reached() -> None:
+    """Whatever a client says: why Kafka cannot be reached is tested elsewhere."""

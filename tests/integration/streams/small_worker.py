@@ -7,18 +7,21 @@ and a transaction may last, in seconds.
 import asyncio
 import sys
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 from schemas.outcome import Accepted, Outcome, Unknown
 from streams import logs
-from streams.config_kafka import REQUEST_TIMEOUT_MS
+from streams.config_kafka import KafkaSettings
+from streams.config_shape import KafkaShape
 from streams.engine.ports import Lease
 from streams.engine.routes import Topology
 from streams.engine.runner import RunnerSettings
 from streams.faust_app import GroupSettings
 from streams.lease import HeartbeatLease
 from streams.metrics import Metrics
-from streams.names import Names
+from streams.patience import Patience, into_log
+from streams.reaching import reach
 from streams.transactions import KafkaLog
 from streams.worker import WorkerSettings, run
 from tests.simulation.small import decide_topology, send_topology
@@ -59,6 +62,7 @@ class SmallPlan:
 def main() -> int:
     role, slot, bootstrap, prefix, folder, port, session, drain, transaction = sys.argv[1:]
     logs.configure(level="INFO", role=role, slot=slot)
+    kafka = KafkaSettings(KafkaShape(bootstrap=bootstrap, topic_prefix=prefix), Path(folder))
 
     def plan_for(metrics: Metrics) -> SmallPlan:
         if role == "decide":
@@ -73,8 +77,9 @@ def main() -> int:
             heartbeat_seconds=0.5,
             data_dir=Path(folder),
         ),
-        names=Names(prefix),
-        connection={"bootstrap_servers": bootstrap, "request_timeout_ms": REQUEST_TIMEOUT_MS},
+        names=kafka.names,
+        connection=kafka.connection(),
+        patience=Patience(partial(reach, kafka), into_log),
         runner=RunnerSettings(
             max_open_calls=64, drain_seconds=float(drain), cut_grace_seconds=min(5.0, float(drain))
         ),
@@ -84,7 +89,7 @@ def main() -> int:
     async def check() -> None: ...
 
     KafkaLog.timeout_ms = round(float(transaction) * 1000)
-    return run(settings, plan_for, check=check, reach=check)
+    return run(settings, plan_for, check=check)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ EVE = {"user_id": "eve", "email": "eve@example.org", "phone": "+14155550100", "t
        "devices": [{"device_id": "phone", "token": "token-of-eve", "platform": "android"}]}  # fmt: skip
 ALARM = ("--user", "eve", "--type", "security_alert", "--data", '{"place": "Oslo"}')
 CODE = ("--user", "eve", "--type", "login_code", "--data", '{"code": "123456"}')
+AWAY = r"waiting for Kafka: kafka.bootstrap: no Kafka answers at .* \(connection refused\)\n"
 WORKERS = {
     "decide": "mutual TLS",
     "push": "TLS SCRAM-SHA-512",
@@ -73,8 +75,7 @@ def test_a_notification_is_told_on_every_channel_however_each_part_connects(
     created = postrider(files["mutual TLS"], "topics", "create")
     assert created.code == 0, created.err
     with a_sandbox(site.folder / "data" / "sandbox"):
-        for role, name in WORKERS.items():
-            site.start(role, files[name])
+        workers = {role: site.start(role, files[name]) for role, name in WORKERS.items()}
         (site.folder / "people.jsonl").write_text(json.dumps(EVE))
         imported = postrider(
             files["clear PLAIN"], "recipients", "import", str(site.folder / "people.jsonl")
@@ -100,6 +101,18 @@ def test_a_notification_is_told_on_every_channel_however_each_part_connects(
         asyncio.run(until_read(plain, {DECIDE: topics.REQUESTED["bulk"]}))
         _look_around(site, files, postrider, asked["notification_id"])
 
+        workers["sms"].terminate()  # so that nobody settles what is asked for next
+        assert workers.pop("sms").wait(40) == 0
+        with (
+            _a_command(site, files["TLS SCRAM-SHA-512"], "receipts", "tail", "--since=1h") as tail,
+            _a_command(site, files["clear PLAIN"], "send", *CODE, "--follow") as send,
+        ):
+            _kafka_goes_away(secured, site, [files[WORKERS[role]] for role in workers], tail, send)
+            site.start("sms", files[WORKERS["sms"]])
+            assert send.wait(60) == 0
+            tail.send_signal(signal.SIGINT)
+            assert tail.wait(30) == 0
+
 
 def _look_around(
     site: Site, files: dict[str, Path], postrider: Postrider, notification_id: str
@@ -121,18 +134,44 @@ def _look_around(
     assert found.out == shown.out
     assert "sms" in listed.out
     assert json.loads(letters.out)["cause"] == "bad_json"
-    assert _first_receipt(files["TLS PLAIN"], site)["user_id"] == "eve"
 
 
-def _first_receipt(file: Path, site: Site) -> dict[str, str]:
+@contextmanager
+def _a_command(site: Site, file: Path, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
+    """One that runs until it is stopped."""
     with subprocess.Popen(
-        [sys.executable, "-m", "streams.cli", "receipts", "tail", "--since", "1h", "--json",
-         "--config", str(file)],
-        env=site.environment, stdout=subprocess.PIPE,
-    ) as tail:  # fmt: skip
-        assert tail.stdout is not None
-        receipt: dict[str, str] = json.loads(tail.stdout.readline())
-        tail.send_signal(signal.SIGINT)
-        tail.communicate(timeout=30)
-    assert tail.returncode == 0
-    return receipt
+        [sys.executable, "-m", "streams.cli", *arguments, "--config", str(file)],
+        env=site.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as command:
+        try:
+            yield command
+        finally:
+            command.kill()
+
+
+def _kafka_goes_away(
+    secured: SecuredKafka, site: Site, workers: list[Path], *commands: "subprocess.Popen[str]"
+) -> None:
+    """Whoever runs says so, and says when it is back."""
+    for command in commands:
+        assert command.stdout is not None
+        assert command.stdout.readline(), "it has begun"
+    secured.broker.kill()
+    try:
+        for command in commands:
+            assert re.match(AWAY, _line_on_stderr(command))
+        for file in workers:
+            site.until_told_by(file, "waiting for Kafka")
+    finally:
+        secured.broker.start()
+    for command in commands:
+        while (line := _line_on_stderr(command)) != "Kafka answers again\n":
+            assert line.startswith("waiting for Kafka: "), "a Kafka that begins is not ready yet"
+
+
+def _line_on_stderr(command: "subprocess.Popen[str]") -> str:
+    assert command.stderr is not None
+    return command.stderr.readline()

@@ -2,13 +2,18 @@
 
 import asyncio
 import re
+from functools import partial
 
 import pytest
 
 from streams.assembly import layout_of
+from streams.config import Config
 from streams.config_errors import ConfigurationRefused
+from streams.patience import Patience, Tell
+from streams.reaching import reach
 from streams.topic_admin import require
 from tests.brokers import ANN, SecuredKafka
+from tests.doubles.said import Said
 from tests.integration.streams.secured import Postrider, Site, Way, sasl
 
 
@@ -112,6 +117,12 @@ def away_ways(kafka: SecuredKafka) -> dict[str, tuple[Way, str]]:
     }
 
 
+async def asked(config: Config, tell: Tell) -> None:
+    """What a worker asks before it starts."""
+    patience = Patience(partial(reach, config.kafka), tell)
+    await require(config.kafka, role="decide", layout=layout_of(config), patience=patience)
+
+
 @pytest.mark.parametrize("command", [("topics", "check"), ("topics", "create"), ("send",)])
 def test_a_command_says_what_is_wrong_in_one_line(
     secured: SecuredKafka, site: Site, postrider: Postrider, command: tuple[str, ...]
@@ -129,13 +140,12 @@ async def test_a_worker_refuses_to_start_for_each_of_them(
     secured: SecuredKafka, site: Site
 ) -> None:
     for name, (way, line) in wrong_ways(secured).items():
-        config = site.config(site.file(name, way))
+        config, said = site.config(site.file(name, way)), Said()
 
         with pytest.raises(ConfigurationRefused, match=line) as refused:
-            await require(
-                config.kafka, role="decide", layout=layout_of(config), on_waiting=pytest.fail
-            )
+            await asked(config, said)
         assert str(refused.value).count("\n") == 0, name
+        assert said.whys == [], name
 
 
 def test_a_worker_that_refuses_says_so_in_a_line_and_is_not_started_again(
@@ -155,15 +165,11 @@ async def test_a_worker_waits_for_a_kafka_that_is_away_and_says_so(
 ) -> None:
     for name, (way, line) in away_ways(secured).items():
         config = site.config(site.file(name, way))
-        told: asyncio.Queue[str] = asyncio.Queue()
+        said = Said()
 
-        waiting = asyncio.create_task(
-            require(
-                config.kafka, role="decide", layout=layout_of(config), on_waiting=told.put_nowait
-            )
-        )
+        waiting = asyncio.create_task(asked(config, said))
 
-        assert re.match(line, await asyncio.wait_for(told.get(), 20)), name
+        assert re.match(line, str(await said.next())), name
         waiting.cancel()
         await asyncio.wait([waiting])
         assert waiting.cancelled(), name

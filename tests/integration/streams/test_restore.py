@@ -57,7 +57,11 @@ class Shelf:
             partition=0,
             folder=self._folder / disk,
             budget=StoreBudget(cache_bytes=1 << 20, write_buffer_bytes=4 << 20),
-            reader=self._reader_class(names=self._desk.names, connection=self._desk.connection),
+            reader=self._reader_class(
+                names=self._desk.names,
+                connection=self._desk.connection,
+                patience=self._desk.patience,
+            ),
             now_ms=lambda: self.now_ms,
             max_age_ms=MAX_AGE_MS,
             kept_by_append_time=[DECISION],

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -13,14 +14,19 @@ from tests.integration.streams.desk import OUT, Desk, transaction
 PLACE = TopicPartition(OUT, 0)
 
 
-@pytest.fixture
-async def reader(desk: Desk) -> AsyncIterator[KafkaTailReader]:
-    opened = KafkaTailReader(
+def tail_of(desk: Desk, **connection: Any) -> KafkaTailReader:
+    return KafkaTailReader(
         topics=[OUT],
         partitions=1,
         names=desk.names,
-        connection={**desk.connection, "request_timeout_ms": 500},
+        connection={**desk.connection, "request_timeout_ms": 500, **connection},
+        patience=desk.patience,
     )
+
+
+@pytest.fixture
+async def reader(desk: Desk) -> AsyncIterator[KafkaTailReader]:
+    opened = tail_of(desk)
     await opened.start()
     yield opened
     await opened.close()
@@ -90,3 +96,17 @@ async def test_a_broker_that_is_away_is_waited_out(
 
     await asking
     assert [record.value for record in await reading] == [b"after"]
+
+
+async def test_a_tail_that_never_began_or_still_waits_can_be_closed(
+    desk: Desk, unused_tcp_port: int
+) -> None:
+    await tail_of(desk).close()
+    waiting = tail_of(desk, bootstrap_servers=f"127.0.0.1:{unused_tcp_port}")
+    starting = asyncio.create_task(waiting.start())
+    await desk.said.next()
+
+    starting.cancel()
+    await asyncio.wait([starting])
+
+    await waiting.close()

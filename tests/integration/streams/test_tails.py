@@ -42,7 +42,11 @@ class Follower:
         self.errors: list[BaseException] = []
         self.tails = Tails(
             reader=KafkaTailReader(
-                topics=FOLLOWED, partitions=1, names=desk.names, connection=desk.connection
+                topics=FOLLOWED,
+                partitions=1,
+                names=desk.names,
+                connection=desk.connection,
+                patience=desk.patience,
             ),
             feed=StopFeed(self.stops, address_key=b"secret"),
             now_seconds=time.monotonic,

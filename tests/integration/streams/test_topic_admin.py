@@ -3,8 +3,9 @@
 import asyncio
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from streams.config_kafka import KafkaSettings
 from streams.config_shape import KafkaShape
 from streams.embedded_kafka import EmbeddedKafka
 from streams.names import Names
+from streams.patience import Patience, Tell, into_log
+from streams.reaching import reach
 from streams.topic_admin import TopicAdmin, require
 from streams.topic_check import Difference
 from streams.topics import Layout
@@ -33,13 +36,14 @@ class Cluster:
         self.names = Names(f"t{uuid.uuid4().hex[:8]}.")
 
     async def require(
-        self, layout: Layout = LAYOUT, *, at: str = "", on_waiting: Callable[[str], None] = print
+        self, layout: Layout = LAYOUT, *, at: str = "", tell: Tell = into_log
     ) -> list[Difference]:
         """What a worker of `decide` would, at this address."""
         servers = at or self.connection["bootstrap_servers"]
         shape = KafkaShape(bootstrap=servers, topic_prefix=self.names.prefix)
         kafka = KafkaSettings(shape, Path())
-        return await require(kafka, role=DECIDE, layout=layout, on_waiting=on_waiting)
+        patience = Patience(partial(reach, kafka), tell)
+        return await require(kafka, role=DECIDE, layout=layout, patience=patience)
 
     def admin(self, layout: Layout = LAYOUT) -> TopicAdmin:
         return TopicAdmin(self.client, layout=layout, names=self.names)
@@ -155,8 +159,11 @@ async def test_a_broker_that_is_away_is_waited_for(cluster: Cluster) -> None:
         if why is not None:
             door.open()
 
-    differences = await cluster.require(at=door.address, on_waiting=come_back)
+    differences = await cluster.require(at=door.address, tell=come_back)
 
     assert differences == []
-    assert told == ["KafkaConnectionError", None], "once that it waits, once that it need not"
+    assert told == [
+        f"kafka.bootstrap: no Kafka answers at {door.address} (connection refused)",
+        None,
+    ], "once that it waits, once that it need not"
     await door.close()
