@@ -27,9 +27,10 @@ NO_WORDS: Words = ()
 
 
 def last(words: Words, at_ms: int) -> Word | None:
-    """The word that counts of those that had come."""
+    """The word that counts of those that had come; of two that are alike in all but what they say,
+    the one that was written later."""
     return max(
-        (each for each in words if each.came_ms <= at_ms),
+        (each for each in reversed(words) if each.came_ms <= at_ms),
         key=lambda each: (each.rank, each.came_ms),
         default=None,
     )

@@ -6,8 +6,8 @@ from proof.checker.people import Person
 End = tuple[str, str]
 
 BROKER = "broker"
-CLEAN_BLOWS = frozenset({"stop"})
-"""What leaves nothing in doubt."""
+CLEAN_BLOWS = frozenset({"stop", "join"})
+"""What leaves nothing in doubt: a worker that drains, and one that takes partitions from others."""
 
 _THROTTLED = frozenset({("expired", "throttled"), ("expired", "breaker_open")})
 _UNREACHED = frozenset(
@@ -23,6 +23,7 @@ _OF_STORMS: dict[str, frozenset[End]] = {
     "delay": _THROTTLED | _SLOW,
 }
 _OF_BLOWS = frozenset({("in_doubt", "outcome_lost")})
+_OF_DRAINS = frozenset({("expired", "draining")})
 _NONE: frozenset[End] = frozenset()
 
 
@@ -54,7 +55,6 @@ class Troubles:
             if storm.channel == channel and storm.from_ms <= until_ms and from_ms <= storm.until_ms:
                 ends.update(*(_OF_STORMS[effect] for effect in storm.effects))
         for blow in self._circumstances.blows:
-            is_ours = blow.role in (channel, BROKER) and blow.what not in CLEAN_BLOWS
-            if is_ours and from_ms <= blow.at_ms <= until_ms:
-                ends |= _OF_BLOWS
+            if blow.role in (channel, BROKER) and from_ms <= blow.at_ms <= until_ms:
+                ends |= _OF_DRAINS if blow.what in CLEAN_BLOWS else _OF_BLOWS | _OF_DRAINS
         return frozenset(ends)
