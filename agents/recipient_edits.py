@@ -131,8 +131,9 @@ class RecipientEdits:
     def _change(self, edit: ProfileEdit, change: RecipientChange, offset: int) -> None:
         match change:
             case RecipientUpdated():
-                for field in change.model_fields_set & _UPDATES.keys():
-                    _UPDATES[field](edit, getattr(change, field) or "")
+                for field, update in _UPDATES.items():
+                    if field in change.model_fields_set:
+                        update(edit, getattr(change, field) or "")
             case RecipientDeleted():
                 edit.delete()
             case PreferencesUpdated():

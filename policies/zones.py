@@ -5,7 +5,7 @@ day at once and remembered, so that the common question costs two comparisons.
 """
 
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -32,9 +32,7 @@ class Zone:
         if name not in zone_names():
             raise KeyError(name)
         self.name = name
-        # From the package and not from the machine, so that all workers decide alike.
-        with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
-            self._info = ZoneInfo.from_file(file, key=name)
+        self._info = _info_of(name)
         self._days: dict[int, tuple[Steady, ...]] = {}
         self._steady = Steady(0, 0, 0)
 
@@ -111,6 +109,13 @@ class Zones:
                 return self.default
             zone = self._by_name[name] = Zone(name)
         return zone
+
+
+@cache
+def _info_of(name: str) -> ZoneInfo:
+    """From the package and not from the machine, so that all workers decide alike."""
+    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+        return ZoneInfo.from_file(file, key=name)
 
 
 @lru_cache(maxsize=1)

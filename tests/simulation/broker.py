@@ -3,12 +3,11 @@
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from schemas.kafka import InboundRecord, Record, TopicPartition
-
-TRANSACTION_TIMEOUT_MS = 10_000
+from tests.simulation.loop import DOMAIN, pause
 
 
 class Fenced(RuntimeError):
@@ -29,17 +28,17 @@ class Txn:
 class Entry:
     """A record or, with `record` None, a transaction marker: markers take an offset too."""
 
-    record: Record | None
-    timestamp_ms: int
+    record: InboundRecord | None
     txn: Txn | None = None
 
 
 class Log:
     """One topic-partition."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: TopicPartition) -> None:
+        self._place = place
         self.entries: list[Entry] = []
-        self.readers: list[asyncio.Event] = []
+        self.readers: list[Reader] = []
         self._stable = 0
 
     @property
@@ -49,54 +48,144 @@ class Log:
 
     def stable_end(self) -> int:
         """The last stable offset: what a read-committed reader may reach."""
-        while self._stable < len(self.entries):
-            txn = self.entries[self._stable].txn
+        entries = self.entries
+        while self._stable < len(entries):
+            txn = entries[self._stable].txn
             if txn is not None and txn.state == "open":
                 break
             self._stable += 1
         return self._stable
 
+    def end_for_readers(self) -> int:
+        """Past the last record that a reader is to be given."""
+        for offset in range(len(self.entries) - 1, -1, -1):
+            entry = self.entries[offset]
+            if entry.record is not None and (entry.txn is None or entry.txn.state != "aborted"):
+                return offset + 1
+        return 0
+
     def wake(self) -> None:
         for reader in self.readers:
-            reader.set()
+            reader.hear_of(self._place)
+
+
+class Reader:
+    """A read-committed consumer that awaits what comes instead of asking for it."""
+
+    def __init__(self, broker: "Broker") -> None:
+        self._broker = broker
+        self._process = DOMAIN.get()
+        self.positions: dict[TopicPartition, int] = {}
+        self._news: dict[TopicPartition, None] = {}
+        """Where something may have come, in the order it came."""
+        self._paused: set[TopicPartition] = set()
+        self._has_news = asyncio.Event()
+
+    @property
+    def has_news(self) -> bool:
+        return self._has_news.is_set()
+
+    @property
+    def is_dead(self) -> bool:
+        return self._process is not None and self._process.is_dead
+
+    def follow(self, positions: Iterable[tuple[TopicPartition, int]]) -> None:
+        for place, position in positions:
+            self.positions[place] = position
+            log = self._broker.log(place)
+            log.readers = [each for each in log.readers if not each.is_dead]
+            log.readers.append(self)
+            if position < log.end:
+                self.hear_of(place)
+
+    def hear_of(self, place: TopicPartition) -> None:
+        self._news[place] = None
+        if place not in self._paused:
+            self._has_news.set()
+
+    def pause(self, place: TopicPartition) -> None:
+        self._paused.add(place)
+
+    def resume(self, place: TopicPartition) -> None:
+        self._paused.discard(place)
+        if place in self._news:
+            self._has_news.set()
+
+    def close(self) -> None:
+        for place in self.positions:
+            self._broker.log(place).readers.remove(self)
+
+    async def read(self, limit: int) -> list[tuple[TopicPartition, Sequence[InboundRecord], int]]:
+        """What has come, by place, with the position after it; waits until something may have."""
+        await self._has_news.wait()
+        self._has_news.clear()
+        await self._broker.round_trip()
+        found: list[tuple[TopicPartition, Sequence[InboundRecord], int]] = []
+        for place in [each for each in self._news if each not in self._paused]:
+            records, position = self._broker.read_committed(place, self.positions[place], limit)
+            self.positions[place] = position
+            found.append((place, records, position))
+            if len(records) < limit:
+                del self._news[place]
+            else:
+                self._has_news.set()
+        return found
 
 
 class Broker:
     """Never killed itself; its clients are."""
 
-    def __init__(self, *, now_ms: Callable[[], int], randomness: random.Random) -> None:
+    def __init__(
+        self,
+        *,
+        now_ms: Callable[[], int],
+        randomness: random.Random,
+        transaction_seconds: float = 10.0,
+    ) -> None:
         self._now_ms = now_ms
+        self._timeout_ms = transaction_seconds * 1000
         self._random = randomness
         self._logs: dict[TopicPartition, Log] = {}
         self._epochs: dict[str, int] = {}
         self._open: dict[str, Txn] = {}
         self.written: defaultdict[str, set[str]] = defaultdict(set)
         """Topics, by the transactional ids that wrote to them."""
+        self.appended = 0
+        """Records so far, and markers."""
 
     def log(self, place: TopicPartition) -> Log:
         found = self._logs.get(place)
         if found is None:
-            found = self._logs[place] = Log()
+            found = self._logs[place] = Log(place)
         return found
 
     def recreate(self, place: TopicPartition) -> None:
         """Delete the topic-partition and create it anew; readers stay subscribed by name."""
-        fresh = Log()
+        fresh = Log(place)
         fresh.readers = self.log(place).readers
         self._logs[place] = fresh
 
-    async def round_trip(self) -> None:
-        await asyncio.sleep(self._random.expovariate(1 / 0.002))
+    def round_trip(self) -> "asyncio.Future[None]":
+        return pause(self.latency_seconds())
+
+    def latency_seconds(self) -> float:
+        """How long a request and its answer take."""
+        return self._random.expovariate(1 / 0.002)
 
     def append(self, record: Record, txn: Txn | None = None) -> int:
         place = TopicPartition(record.topic, record.partition)
         log = self.log(place)
-        log.entries.append(Entry(record, self._now_ms(), txn))
+        offset = len(log.entries)
+        written = InboundRecord(
+            *place, offset, self._now_ms(), record.key, record.value, record.headers
+        )
+        log.entries.append(Entry(written, txn))
+        self.appended += 1
         if txn is None:
             log.wake()
         else:
             txn.touched[place] = None
-        return log.end - 1
+        return offset
 
     async def produce(self, record: Record) -> TopicPartition:
         """An ordinary producer: the answer comes after the append."""
@@ -112,19 +201,9 @@ class Broker:
         log = self.log(place)
         position, stable, found = start, log.stable_end(), list[InboundRecord]()
         while position < stable and len(found) < limit:
-            entry = log.entries[position]
-            if entry.record is not None and (entry.txn is None or entry.txn.state == "committed"):
-                found.append(
-                    InboundRecord(
-                        place.topic,
-                        place.partition,
-                        position,
-                        entry.timestamp_ms,
-                        entry.record.key,
-                        entry.record.value,
-                        entry.record.headers,
-                    )
-                )
+            record, txn = log.entries[position].record, log.entries[position].txn
+            if record is not None and (txn is None or txn.state == "committed"):
+                found.append(record)
             position += 1
         return found, position
 
@@ -165,12 +244,13 @@ class Broker:
     def expire_transactions(self) -> None:
         """The transaction timeout: abort what has been open for too long, and fence its producer."""
         for transactional_id, txn in list(self._open.items()):
-            if self._now_ms() - txn.began_ms > TRANSACTION_TIMEOUT_MS:
+            if self._now_ms() - txn.began_ms > self._timeout_ms:
                 self.init_producer(transactional_id)
 
     def _finish(self, txn: Txn, state: str) -> None:
         txn.state = state
         for place in txn.touched:
             log = self.log(place)
-            log.entries.append(Entry(None, self._now_ms(), txn))
+            log.entries.append(Entry(None, txn))
+            self.appended += 1
             log.wake()

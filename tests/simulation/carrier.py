@@ -1,6 +1,7 @@
 """Every provider there is, outside all processes: what it took, when, and what it did not answer."""
 
 import asyncio
+import contextvars
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,24 @@ class Moods:
     """How long one way takes."""
 
 
+@dataclass(slots=True)
+class _Call:
+    channel: Channel
+    provider: str
+    messages: list[Outgoing]
+    called_ms: int
+    caller: Domain | None
+    reply: "asyncio.Future[list[Outcome]]"
+
+
+def _answer_by(reply: "asyncio.Future[list[Outcome]]", outcomes: list[Outcome]) -> None:
+    if not reply.done():
+        reply.set_result(outcomes)
+
+
+def _ignore(caller: Domain) -> None: ...
+
+
 class Carrier:
     """Takes messages of any channel; `accepted` outlives every process."""
 
@@ -50,51 +69,61 @@ class Carrier:
         loop: VirtualLoop,
         randomness: random.Random,
         is_zombie: Callable[[Domain | None], bool],
+        timeout_seconds: float,
     ) -> None:
         self._loop = loop
         self._random = randomness
         self._is_zombie = is_zombie
+        self._outside = contextvars.copy_context()
         self.moods = Moods()
+        self.moods_by_channel: dict[Channel, Moods] = {}
+        """Of those who are in another mood than the rest."""
         self.accepted: list[Acceptance] = []
+        self.on_taken: Callable[[Domain], None] = _ignore
+        """Told who called when a call was served, before anybody hears of it."""
         self.zombie_calls = 0
-        self.timeout_seconds = 10.0
+        self.timeout_seconds = timeout_seconds
 
-    async def request(
+    def request(
         self, channel: Channel, provider: str, messages: Sequence[Outgoing]
-    ) -> list[Outcome]:
+    ) -> "asyncio.Future[list[Outcome]]":
         """One provider call: one outcome a message, in order."""
+        loop, moods = self._loop, self._moods_of(channel)
         self.zombie_calls += self._is_zombie(DOMAIN.get())
-        reply: asyncio.Future[list[Outcome]] = self._loop.create_future()
-        called_ms = self._loop.now_ms()
-        self._loop.start(None, self._serve(channel, provider, list(messages), called_ms, reply))
-        done, _ = await asyncio.wait([reply], timeout=self.timeout_seconds)
-        return reply.result() if done else [Unknown(reason="timeout")] * len(messages)
+        reply: asyncio.Future[list[Outcome]] = loop.create_future()
+        call = _Call(channel, provider, list(messages), loop.now_ms(), DOMAIN.get(), reply)
+        loop.call_later(
+            self._random.uniform(*moods.seconds), self._arrive, call, context=self._outside
+        )
+        unknown = [Unknown(reason="timeout")] * len(messages)
+        loop.call_later(self.timeout_seconds, _answer_by, reply, unknown)
+        return reply
 
-    async def _serve(
-        self,
-        channel: Channel,
-        provider: str,
-        messages: list[Outgoing],
-        called_ms: int,
-        reply: "asyncio.Future[list[Outcome]]",
-    ) -> None:
-        await asyncio.sleep(self._random.uniform(*self.moods.seconds))
-        if self._random.random() < self.moods.loses_request:
+    def _arrive(self, call: "_Call") -> None:
+        moods = self._moods_of(call.channel)
+        if self._random.random() < moods.loses_request:
             return
-        outcomes = [self._answer(each) for each in messages]
+        outcomes = [self._answer(each, moods) for each in call.messages]
         self.accepted += [
-            Acceptance(channel, provider, called_ms, self._loop.now_ms(), message)
-            for message, outcome in zip(messages, outcomes, strict=True)
+            Acceptance(call.channel, call.provider, call.called_ms, self._loop.now_ms(), message)
+            for message, outcome in zip(call.messages, outcomes, strict=True)
             if isinstance(outcome, Accepted)
         ]
-        await asyncio.sleep(self._random.uniform(*self.moods.seconds))
-        if not reply.done() and self._random.random() >= self.moods.loses_reply:
-            reply.set_result(outcomes)
+        if call.caller is not None:
+            self.on_taken(call.caller)
+        if self._random.random() >= moods.loses_reply:
+            self._loop.call_later(
+                self._random.uniform(*moods.seconds), _answer_by, call.reply, outcomes,
+                context=self._outside,
+            )  # fmt: skip
 
-    def _answer(self, message: Outgoing) -> Outcome:
+    def _moods_of(self, channel: Channel) -> Moods:
+        return self.moods_by_channel.get(channel, self.moods)
+
+    def _answer(self, message: Outgoing, moods: Moods) -> Outcome:
         if message.address.startswith(DEAD):
             return AddressInvalid()
-        chance, moods = self._random.random(), self.moods
+        chance = self._random.random()
         if chance < moods.throttles:
             return NotProcessed(retry_after_seconds=0.5)
         if chance < moods.throttles + moods.refuses:

@@ -1,7 +1,6 @@
 """The simulator's `TransactionLog` and `PartitionStore`: the ports of the engine in memory."""
 
 import bisect
-import itertools
 from collections.abc import Sequence
 
 import msgspec
@@ -11,6 +10,7 @@ from streams.engine.ports import Committed, RestoreReport, Transaction
 from tables.packing import RowList
 from tables.state import Kind, StaleRows
 from tests.simulation.broker import Broker
+from tests.simulation.watching import Passage, Watch
 
 encode = msgspec.msgpack.Encoder().encode
 _decode_packed = msgspec.msgpack.Decoder(list[tuple[bytes, bytes | None]]).decode
@@ -30,6 +30,10 @@ class Files:
         other.keys = (list(self.keys[0]), list(self.keys[1]))
         other.offsets = list(self.offsets)
         return other
+
+    def take(self, other: "Files") -> None:
+        """Become what the other is."""
+        self.rows, self.keys, self.offsets = other.rows, other.keys, other.offsets
 
     def write(self, kind: Kind, rows: RowList, offset: int) -> None:
         for key, value in rows:
@@ -66,7 +70,7 @@ class MemoryStore:
         keys, rows = self._files.keys[kind], self._files.rows[kind]
         low = bisect.bisect_left(keys, start)
         high = bisect.bisect_left(keys, end, lo=low)
-        return [(key, rows[key]) for key in itertools.islice(keys, low, min(high, low + limit))]
+        return [(key, rows[key]) for key in keys[low : min(high, low + limit)]]
 
     def apply(self, kind: Kind, rows: RowList, offset: int) -> None:
         if offset <= self._files.offsets[kind]:
@@ -76,15 +80,9 @@ class MemoryStore:
     async def restore(self) -> RestoreReport:
         read = 0
         for kind in Kind:
-            place = changelog(self._role, kind, self._partition)
             await self.broker.round_trip()
-            end = self.broker.log(place).stable_end()
-            records, _ = self.broker.read_committed(place, self._files.offsets[kind] + 1, 1 << 60)
-            for record in records:
-                rows = _rows_of(kind, record.key, record.value)
-                self._files.write(kind, rows, record.offset)
-                read += len(rows)
-            self._files.offsets[kind] = max(self._files.offsets[kind], end - 1)
+            end = self.broker.log(changelog(self._role, kind, self._partition)).stable_end()
+            read += _read(self._files, kind, self._role, self._partition, self.broker, end)
         return RestoreReport(rows=read, seconds=0.0)
 
     def tidy(self, now_ms: int, horizon_ms: int) -> None:
@@ -94,12 +92,37 @@ class MemoryStore:
         """Nothing to let go of: the files stay on the simulated disk."""
 
 
+def older(files: Files, share: float, role: str, partition: int, broker: Broker) -> Files:
+    """A copy as it was when this share of what it holds had been written."""
+    copy = Files()
+    for kind in Kind:
+        _read(copy, kind, role, partition, broker, round((files.offsets[kind] + 1) * share))
+    return copy
+
+
+def _read(files: Files, kind: Kind, role: str, partition: int, broker: Broker, end: int) -> int:
+    """Go on with a changelog up to there; returns how many rows were read."""
+    place, count = changelog(role, kind, partition), 0
+    records, _ = broker.read_committed(place, files.offsets[kind] + 1, 1 << 60)
+    for record in records:
+        if record.offset < end:
+            rows = _rows_of(kind, record.key, record.value)
+            files.write(kind, rows, record.offset)
+            count += len(rows)
+    files.offsets[kind] = max(files.offsets[kind], end - 1)
+    return count
+
+
 def _rows_of(kind: Kind, key: bytes | None, value: bytes | None) -> RowList:
     if kind is Kind.TRANSIENT:
         assert value is not None
         return list(_decode_packed(value))
     assert key is not None
     return [(key, value)]
+
+
+class TransactionAborted(RuntimeError):
+    """Raised when the broker did not commit; nobody knows why, and the process must end."""
 
 
 class MemoryLog:
@@ -111,28 +134,45 @@ class MemoryLog:
         self.broker = broker
         self.transactional_id = f"{role}-{partition}"
         self.epoch = 0
+        self.watch: Watch | None = None
+        self.is_committing = False
 
     async def start(self) -> None:
+        if self.watch is not None:
+            self.watch.begins(self._partition)
         await self.broker.round_trip()
         self.epoch = self.broker.init_producer(self.transactional_id)
         await self.broker.round_trip()
 
     async def commit(self, transaction: Transaction) -> Committed:
+        self.is_committing = True
+        passages = self.watch.commits(self._partition) if self.watch is not None else ()
+        await self._pass(passages, "staged")
         offsets: list[int | None] = [None, None]
         for kind in Kind:
             if rows := transaction.rows[kind]:
                 await self.broker.round_trip()
                 offsets[kind] = self._write(self._changelog_records(kind, rows))[-1]
-        for _, records in _by_place(transaction.records):
+        if transaction.records:
             await self.broker.round_trip()
-            self._write(records)
+            self._write(transaction.records)
+        await self._pass(passages, "appended")
         await self.broker.round_trip()
         self._end()
+        await self._pass(passages, "committed")
         await self.broker.round_trip()
+        self.is_committing = False
+        if self.watch is not None:
+            self.watch.has_committed(self._partition)
         return Committed((offsets[0], offsets[1]))
 
     async def close(self) -> None:
         """A producer that is closed leaves nothing open: every transaction has ended."""
+
+    async def _pass(self, passages: Sequence[Passage], moment: str) -> None:
+        for passage in passages:
+            assert self.watch is not None  # it made them
+            await self.watch.passing(passage, moment)
 
     def _write(self, records: list[Record]) -> list[int]:
         return self.broker.transact(self.transactional_id, self.epoch, records)
@@ -145,10 +185,3 @@ class MemoryLog:
         if kind is Kind.TRANSIENT:
             return [Record(place.topic, place.partition, encode(rows))]
         return [Record(place.topic, place.partition, value, key=key) for key, value in rows]
-
-
-def _by_place(records: list[Record]) -> list[tuple[TopicPartition, list[Record]]]:
-    places: dict[TopicPartition, list[Record]] = {}
-    for record in records:
-        places.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
-    return list(places.items())

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from proof.checker.evidence import Blow
 from proof.imported import changes_of
 from schemas import ids, topics
 from schemas.dead_letter import DeadLetter, decode_dead_letter
-from schemas.delivery import LANES, decode_batch
+from schemas.instants import rfc3339
 from schemas.kafka import InboundRecord, TopicPartition
 from schemas.profile import Profile, decode_profile
 from schemas.receipt import Receipt, decode_receipt
@@ -20,9 +22,8 @@ from tables import inbox, recipients
 from tables.state import Kind
 from tests.simulation.broker import Broker
 from tests.simulation.carrier import Acceptance
-from tests.simulation.loop import START_MS
 from tests.simulation.real import PARTITIONS, RealWorld
-from tests.simulation.traffic import RUBBISH
+from tests.simulation.speaking import RUBBISH
 
 Place = tuple[str, int, int]
 """Topic, partition and offset of a record."""
@@ -67,8 +68,6 @@ class Evidence:
     receipts: list[Receipt] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     acceptances: list[Acceptance] = field(default_factory=list)
-    devices: dict[tuple[bytes, str], str] = field(default_factory=dict)
-    """Which device a delivery was addressed to by a token."""
     profiles: dict[str, Profile] = field(default_factory=dict)
     inbox: list[bytes] = field(default_factory=list)
     """Delivery ids of the messages that users see."""
@@ -100,16 +99,12 @@ def gather(world: RealWorld) -> Evidence:
         for record in _committed(world.broker, topics.forwarded(topic)):
             found.forwarded[_origin(record)] += 1
     found.receipts = [
-        decode_receipt(record.value or b"") for record in _committed(world.broker, topics.RECEIPTS)
+        _told(record, world.is_askew) for record in _committed(world.broker, topics.RECEIPTS)
     ]
     found.letters = [
         decode_dead_letter(record.value or b"")
         for record in _committed(world.broker, topics.DEAD_LETTERS)
     ]
-    for lane in LANES:
-        for record in _committed(world.broker, topics.deliveries("push", lane)):
-            for target in decode_batch(record.value or b"").targets:
-                found.devices[target.delivery_id, target.address] = target.device_id
     for state in world.states[DECIDE]:
         for key, row in state.scan(
             Kind.DURABLE, recipients.PREFIX, _after(recipients.PREFIX), 1000
@@ -124,10 +119,19 @@ def gather(world: RealWorld) -> Evidence:
     found.withdrawn = world.withdrawn
     found.ended_ms = world.loop.now_ms()
     users = {each.user_id for each in found.receipts}
-    for state in world.states["in_app"]:
+    for state in world.states.get("in_app", ()):
         for user in users:
             found.inbox += [each.delivery_id for each in inbox.read(state, user, 0)]
     return found
+
+
+def _told(record: InboundRecord, is_askew: bool) -> Receipt:
+    """Where clocks differ it is dated by the broker's, as all else is; but for what was too late,
+    which is so by the clock of whoever says it."""
+    receipt = decode_receipt(record.value or b"")
+    if is_askew and receipt.reason != "ttl":
+        return msgspec.structs.replace(receipt, occurred_at=rfc3339(record.timestamp_ms))
+    return receipt
 
 
 def _after(prefix: bytes) -> bytes:
@@ -135,13 +139,14 @@ def _after(prefix: bytes) -> bytes:
 
 
 def _blows(world: RealWorld) -> Iterator[Blow]:
-    """Ends of processes that did not drain, and sleeps that may have lost partitions."""
+    """Beginnings, which take partitions from others; ends; sleeps that may have lost partitions."""
     for process in world.lives:
-        sleeps = [(at, "suspend") for at in process.domain.suspended_at]
+        sleeps = [(at_ms, "suspend") for at_ms in process.domain.suspended_ms]
         what = "stop" if process.has_drained else "kill"
-        ends = [] if process.ended_at is None else [(process.ended_at, what)]
-        for at, what in (*sleeps, *ends):
-            yield Blow(START_MS + int(at * 1000), process.role, what)
+        ends = [] if process.ended_ms is None else [(process.ended_ms, what)]
+        yield Blow(process.began_ms, process.role, "join")
+        for at_ms, what in (*sleeps, *ends):
+            yield Blow(at_ms, process.role, what)
 
 
 def _committed(broker: Broker, topic: str) -> Iterator[InboundRecord]:

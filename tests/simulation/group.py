@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-SESSION_SECONDS = 6.0
-REBALANCE_SECONDS = 30.0
+from tests.simulation.spans import Spans
 
 
 class LostMembership(RuntimeError):
@@ -29,6 +28,7 @@ class Group:
 
     partitions: Collection[int]
     now: Callable[[], float]
+    spans: Spans
     members: dict[str, Member] = field(default_factory=dict)
     is_rebalancing: bool = False
     _deadline: float = 0.0
@@ -73,7 +73,8 @@ class Group:
         silent = [
             member
             for member in self.members.values()
-            if self.now() - member.last_seen_at > SESSION_SECONDS or (late and member.joined.done())
+            if self.now() - member.last_seen_at > self.spans.session
+            or (late and member.joined.done())
         ]
         for member in silent:
             self._remove(member)
@@ -87,7 +88,7 @@ class Group:
     def _prepare(self) -> None:
         if not self.is_rebalancing:
             self.is_rebalancing = True
-            self._deadline = self.now() + REBALANCE_SECONDS
+            self._deadline = self.now() + self.spans.rebalance
         self._finish_if_all_joined()
 
     def _finish_if_all_joined(self) -> None:

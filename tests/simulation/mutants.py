@@ -1,5 +1,7 @@
 """Processes that break one rule each. A simulator that has not failed proves nothing."""
 
+from collections.abc import Collection
+
 from schemas.kafka import InboundRecord, Record, TopicPartition
 from streams.engine.ports import Committed, Transaction
 from streams.engine.positions import position_key
@@ -58,7 +60,9 @@ class PositionsAheadOfTheWork(Process):
         store.group_offsets = {position_key(place): end for place, end in kept.items()}
         return store
 
-    def push(self, records: list[InboundRecord], place: TopicPartition, position: int) -> None:
+    def push(
+        self, records: Collection[InboundRecord], place: TopicPartition, position: int
+    ) -> None:
         self._kept()[place] = position
         super().push(records, place, position)
 

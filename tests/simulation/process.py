@@ -5,27 +5,30 @@ from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Protocol
 
+from policies.clock import Clock
 from schemas.kafka import InboundRecord, TopicPartition
 from streams.engine.ports import Lease, RestoreReport, Transaction
 from streams.engine.routes import Topology
 from streams.engine.runner import Bounds, Runner, RunnerSettings
-from tests.simulation.broker import Broker, Fenced
-from tests.simulation.disk import Files, MemoryLog, MemoryStore
-from tests.simulation.group import SESSION_SECONDS, Group, LostMembership, Member
-from tests.simulation.loop import Domain, VirtualLoop
+from tests.acceptance.named_yields import Point
+from tests.simulation.broker import Broker, Fenced, Reader
+from tests.simulation.disk import Files, MemoryLog, MemoryStore, TransactionAborted
+from tests.simulation.group import Group, LostMembership, Member
+from tests.simulation.loop import Domain, VirtualLoop, pause
+from tests.simulation.spans import Spans
+from tests.simulation.watching import Watch
 
-HEARTBEAT_SECONDS = 1.0
-EXPECTED_DEATHS = (Fenced, LostMembership)
+EXPECTED_DEATHS = (Fenced, LostMembership, TransactionAborted)
 """Ends that the rules ask for; a process that dies of anything else has found a bug."""
+_RECORDS_A_READ = 100
 
 
 class MemoryLease:
     """R5: good while the last good heartbeat, by its send time, is younger than the session."""
 
-    margin_seconds = 1.0
-
-    def __init__(self, loop: VirtualLoop) -> None:
+    def __init__(self, loop: VirtualLoop, spans: Spans) -> None:
         self._loop = loop
+        self._good_for_seconds = spans.session - spans.lease_margin
         self._renewed_at = loop.time()
         self._renewed = asyncio.Event()
 
@@ -35,7 +38,7 @@ class MemoryLease:
         self._renewed.clear()
 
     def is_good(self) -> bool:
-        return self._loop.time() - self._renewed_at < SESSION_SECONDS - self.margin_seconds
+        return self._loop.time() - self._renewed_at < self._good_for_seconds
 
     async def wait_until_good(self) -> None:
         while not self.is_good():
@@ -93,6 +96,25 @@ class Plan(Protocol):
     async def close(self) -> None: ...
 
 
+class Surroundings(Protocol):
+    """What a process finds where it starts; a `World`."""
+
+    @property
+    def loop(self) -> VirtualLoop: ...
+
+    @property
+    def broker(self) -> Broker: ...
+
+    @property
+    def spans(self) -> Spans: ...
+
+    @property
+    def settings(self) -> RunnerSettings: ...
+
+    @property
+    def notes(self) -> Notes: ...
+
+
 class Process:
     """One life of one slot. It ends by `die`, by a kill from outside, or by `terminate`."""
 
@@ -106,52 +128,57 @@ class Process:
         slot: str,
         role: str,
         plan: Plan,
-        loop: VirtualLoop,
-        broker: Broker,
+        world: Surroundings,
+        clock: Clock,
         group: Group,
         disk: dict[int, Files],
-        notes: Notes,
-        settings: RunnerSettings,
+        is_struck: Callable[["Process", str, str], bool] | None,
         on_death: Callable[["Process", BaseException | None], None],
+        on_giving_up: Callable[["Process"], None],
     ) -> None:
+        """`is_struck`: see `Watch`; without it nobody watches, which is cheaper."""
         self.slot = slot
         self.role = role
         self.domain = Domain(slot)
+        self.began_ms = world.loop.now_ms()
         self.has_drained = False
         """It ended by itself, having given up what it had."""
-        self.ended_at: float | None = None
+        self.ended_ms: int | None = None
         self._plan = plan
-        self._loop = loop
-        self.broker = broker
+        self._loop = world.loop
+        self.broker = world.broker
+        self._spans = world.spans
         self._group = group
         self.disk = disk
         self._on_death = on_death
+        self._on_giving_up = on_giving_up
         self._member: Member | None = None
         self._terminating = asyncio.Event()
         self._rebalance = asyncio.Event()
-        self._fetch = asyncio.Event()
-        self._paused: set[TopicPartition] = set()
-        self.lease = self.lease_class(loop)
+        self._reader: Reader | None = None
+        self._logs: list[MemoryLog] = []
+        self.watch = Watch(world.loop, partial(is_struck, self)) if is_struck else None
+        self.lease = self.lease_class(world.loop, world.spans)
         self.runner = self.runner_class(
-            topology=plan.topology,
-            log_for=self.make_log,
+            topology=self.topology_of(plan),
+            log_for=self._watched_log,
             store_for=self.make_store,
             bounds_of=self._bounds_of,
             before_open=plan.before_open,
             lease=plan.permit(self.lease),
-            clock=loop,
+            clock=clock,
             control=self,
-            observer=notes,
-            settings=settings,
+            observer=world.notes,
+            settings=world.settings,
             die=self.die,
         )
-        loop.start(self.domain, self._guarded(self._run))
-        loop.start(self.domain, self._guarded(self._beat))
+        self._loop.start(self.domain, self._guarded(self._run))
+        self._loop.start(self.domain, self._guarded(self._beat))
 
     def die(self, error: BaseException | None) -> None:
         """The process ends here: not one more of its callbacks runs."""
         if not self.domain.is_dead:
-            self.ended_at = self._loop.time()
+            self.ended_ms = self._loop.now_ms()
             self._loop.kill(self.domain)
             self._on_death(self, error)
 
@@ -161,16 +188,36 @@ class Process:
         self._rebalance.set()
 
     def pause(self, source: TopicPartition) -> None:
-        self._paused.add(source)
+        if self._reader is not None:
+            self._reader.pause(source)
 
     def resume(self, source: TopicPartition) -> None:
-        self._paused.discard(source)
-        self._fetch.set()
+        if self._reader is not None:
+            self._reader.resume(source)
 
     @property
-    def is_zombie(self) -> bool:
-        """The coordinator has given its partitions away and it does not know yet."""
+    def is_robbed(self) -> bool:
+        """The coordinator has given its partitions away; it may not know yet."""
         return self._member is not None and self._member.is_gone
+
+    @property
+    def may_call(self) -> bool:
+        """R5, judged from outside: its partitions are its own, or were until a moment ago."""
+        if self._member is None or not self._member.is_gone:
+            return True
+        silent_seconds = self._loop.time() - self._member.last_seen_at
+        return silent_seconds < self._spans.session - self._spans.lease_margin
+
+    def points(self) -> list[Point]:
+        """How far each of its yields has come, and which wait for provider calls."""
+        return self.watch.points(self.runner.gate.open_calls) if self.watch else []
+
+    @property
+    def is_committing(self) -> bool:
+        return any(log.is_committing for log in self._logs)
+
+    def topology_of(self, plan: Plan) -> Topology:
+        return self.watch.over(plan.topology) if self.watch else plan.topology
 
     def make_log(self, partition: int) -> MemoryLog:
         return self.log_class(role=self.role, partition=partition, broker=self.broker)
@@ -179,13 +226,21 @@ class Process:
         files = self.disk.setdefault(partition, Files())
         return MemoryStore(role=self.role, partition=partition, files=files, broker=self.broker)
 
+    def push(
+        self, records: Collection[InboundRecord], place: TopicPartition, position: int
+    ) -> None:
+        for record in records:
+            self.runner.push(record)
+
+    def _watched_log(self, partition: int) -> MemoryLog:
+        log = self.make_log(partition)
+        log.watch = self.watch
+        self._logs.append(log)
+        return log
+
     async def _bounds_of(self, places: Collection[TopicPartition]) -> Bounds:
         await self.broker.round_trip()
         return {place: (0, self.broker.log(place).end) for place in places}
-
-    def push(self, records: list[InboundRecord], place: TopicPartition, position: int) -> None:
-        for record in records:
-            self.runner.push(record)
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -201,12 +256,15 @@ class Process:
             partitions = await member.joined
             self._rebalance.clear()
             seeks = await self.runner.partitions_assigned(partitions)
-            fetching = asyncio.create_task(self._guarded(partial(self._fetch_all, seeks)))
+            reader = self._reader = Reader(self.broker)
+            reader.follow(seeks.items())
+            fetching = asyncio.create_task(self._guarded(partial(self._fetch, reader)))
             if not self._terminating.is_set():
                 await self._rebalance.wait()
+            self._on_giving_up(self)
             await self.runner.give_up()
             fetching.cancel()
-            self._paused.clear()
+            reader.close()
             if not self._terminating.is_set():
                 self._group.rejoin(member)
         await self._plan.close()
@@ -215,25 +273,15 @@ class Process:
 
     async def _beat(self) -> None:
         while True:
-            sent_at = self._loop.time()
-            await self.broker.round_trip()
             if self._member is not None:
+                sent_at = self._loop.time()
+                await self.broker.round_trip()
                 if self._group.heartbeat(self._member):
                     self._rebalance.set()
                 self.lease.renew(sent_at)
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await pause(self._spans.heartbeat)
 
-    async def _fetch_all(self, positions: dict[TopicPartition, int]) -> None:
-        for place in positions:
-            self.broker.log(place).readers.append(self._fetch)
-        self._fetch.set()
+    async def _fetch(self, reader: Reader) -> None:
         while True:
-            await self._fetch.wait()
-            self._fetch.clear()
-            await self.broker.round_trip()
-            for place, start in positions.items():
-                if place not in self._paused:
-                    records, positions[place] = self.broker.read_committed(place, start, 100)
-                    self.push(records, place, positions[place])
-                    if len(records) == 100:
-                        self._fetch.set()
+            for place, records, position in await reader.read(_RECORDS_A_READ):
+                self.push(records, place, position)

@@ -1,7 +1,6 @@
 """The real topology in the simulator: the flow that workers run, around it broker, disks and
 providers in memory."""
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
@@ -15,22 +14,23 @@ from channels.failover import Failover
 from channels.rendering import Rendering
 from channels.templates import Templates
 from policies.breaker import Breaker, BreakerSettings
+from policies.clock import Clock
 from policies.rules import Category, NotificationType, RateLimit, Rules
 from policies.stops import StopList
 from schemas import topics
 from schemas.delivery import CHANNELS, Channel
-from schemas.kafka import TopicPartition
 from streams import topology
-from streams.engine.partition import Partition
 from streams.engine.runner import RunnerSettings
 from streams.plan import PlannedRole
 from streams.stop_feed import CALLED_OFF, STOPS, StopFeed
 from streams.tails import Tails
-from streams.topology import DECIDE, FlowSettings, Outlet
-from tables import broadcasts, parked, send_schedule, waiting
-from tables.state import Kind, State
+from streams.topology import DECIDE, ROLES, FlowSettings, Outlet
+from tables.state import State
 from tests.simulation.carrier import Carrier, CarrierSender
+from tests.simulation.loop import pause
 from tests.simulation.process import Plan, Process
+from tests.simulation.resting import BUSY, NEVER, waits_until
+from tests.simulation.spans import USUAL, Spans
 from tests.simulation.tailing import MemoryTailReader
 from tests.simulation.world import Role, World
 
@@ -47,6 +47,10 @@ RULES = Rules(
             NotificationType("invoice", TRANSACTIONAL, ("email", "push"), ("sms",)),
             NotificationType("offer", MARKETING, ("email", "push", "in_app")),
             NotificationType("digest", PATIENT, ("email",), ttl_seconds=600),
+            NotificationType("note", TRANSACTIONAL, ("in_app",)),
+            NotificationType("buzz", TRANSACTIONAL, ("push",)),
+            NotificationType("ping", MARKETING, ("push", "in_app")),
+            NotificationType("bill", TRANSACTIONAL, ("sms",), ("email",)),
         )
     },
     per_user={"sms": RateLimit(4, 3600)},
@@ -65,100 +69,80 @@ _PARTS = {
     "email": ("subject", "text"), "push": ("title", "body"), "sms": ("text",),
     "in_app": ("title", "body"),
 }  # fmt: skip
-_FAR_MS = 3_600_000
-"""Rows that come due later than this wait for nothing that the simulation is about."""
 
 
 class RealWorld(World):
     """A world whose providers are one carrier."""
 
     partitions = PARTITIONS
-    settings = RunnerSettings(max_open_calls=8, drain_seconds=11.0)
 
     def __init__(
-        self, *, seed: int, slots: int = 2, process_class: type[Process] = Process
+        self,
+        *,
+        seed: int,
+        slots: Mapping[str, int] | None = None,
+        process_class: type[Process] = Process,
+        spans: Spans = USUAL,
+        settings: RunnerSettings | None = None,
     ) -> None:
-        super().__init__(seed=seed, roles=_roles(slots), process_class=process_class)
-        self.carrier = Carrier(loop=self.loop, randomness=self.random, is_zombie=self._is_zombie)
+        """`slots`: how many of each role; a channel that is not named is not there. Without it,
+        two of each."""
+        wanted = slots or dict.fromkeys(ROLES, 2)
+        roles = [Role(DECIDE, wanted[DECIDE], _deciding)]
+        roles += [
+            Role(name, wanted[name], partial(_sending, name)) for name in CHANNELS if name in wanted
+        ]
+        super().__init__(seed=seed, roles=roles, process_class=process_class, spans=spans)
+        self.settings = settings or self.settings
+        self.carrier = Carrier(
+            loop=self.loop,
+            randomness=self.random,
+            is_zombie=self.is_zombie,
+            timeout_seconds=spans.call,
+        )
         self.misconfigured: list[tuple[str, str]] = []
+        self.tail_delay_seconds = 0.0
+        """How much later than others the tails read."""
         self.states: Mapping[str, list[State]] = {}
         """What each role knew when the world last came to rest, a partition each."""
         self.withdrawn: set[int] = set()
         """Intents whose records are gone, with the topic they were in."""
         self.rests_ms: list[int] = []
         """When everything said before had been acted upon."""
-        self._rested = 0
 
-    async def rest(self, limit_seconds: float = 300.0) -> None:
-        """Wait until everything said so far has been acted upon."""
+    async def rest(self, limit_seconds: float = 300.0, *, hurries: bool = False) -> None:
+        """Wait until everything said so far has been acted upon. In a hurry, the clocks are set
+        forward whenever nothing happens before the next row comes due."""
         until = self.loop.time() + limit_seconds
-        self._rested = 0
-        while not self.has_come_to_rest():
+        appended, before = -1, BUSY
+        while True:
             assert self.loop.time() < until, f"seed {self.seed}: no rest in {limit_seconds} s"
-            await asyncio.sleep(0.5)
-        self._rested = 0
-        self.rests_ms.append(self.loop.now_ms())
-
-    def has_come_to_rest(self) -> bool:
-        """Everything read and nothing waiting, three times in a row: a commit may be under way."""
-        self._rested = self._rested + 1 if self._rests() else 0
-        if self._rested < 3:
-            return False
+            next_ms, now_ms = BUSY, self.loop.now_ms()
+            if appended == self.broker.appended:
+                next_ms = waits_until(self.processes, self.roles, PARTITIONS, self.broker, now_ms)
+            if next_ms != BUSY and next_ms == before:  # twice: something may have been staged
+                if next_ms == NEVER:
+                    break
+                if hurries:
+                    self.loop.set_clocks(by_ms=(next_ms - now_ms) * self.random.uniform(1.0, 1.2))
+            appended, before = self.broker.appended, next_ms
+            await pause(0.2 if next_ms == BUSY else 0.02)
         states: defaultdict[str, list[State]] = defaultdict(list)
         for process in self.processes:
-            held = [partition.state for partition in process.runner.partitions]
-            states[process.role] += held
+            states[process.role] += [each.state for each in process.runner.partitions]
         self.states = states
-        return True
-
-    def _rests(self) -> bool:
-        held: dict[str, list[int]] = {name: [] for name in self._roles}
-        for process in self.processes:
-            if process.domain.is_suspended:
-                return False
-            for partition in process.runner.partitions:
-                held[process.role].append(partition.number)
-                if not self._is_idle(partition):
-                    return False
-        return all(sorted(numbers) == list(range(PARTITIONS)) for numbers in held.values())
-
-    def _is_idle(self, partition: Partition) -> bool:
-        for place, position in partition.positions.items():
-            if (position.next_offset or 0) < self._end_of(place):
-                return False
-        state, until_ms = partition.state, self.loop.now_ms() + _FAR_MS
-        tables = (waiting.SCHEDULE, broadcasts.PROGRESS, *send_schedule.SCHEDULES.values())
-        if any(table.due(state, until_ms, 1) for table in tables):
-            return False
-        return not state.scan(Kind.DURABLE, parked.PREFIX, bytes([parked.PREFIX[0] + 1]), 1)
-
-    def _end_of(self, place: TopicPartition) -> int:
-        """Past the last record that a reader is to be given."""
-        entries = self.broker.log(place).entries
-        for offset in range(len(entries) - 1, -1, -1):
-            entry = entries[offset]
-            if entry.record is not None and (entry.txn is None or entry.txn.state != "aborted"):
-                return offset + 1
-        return 0
+        self.rests_ms.append(self.loop.now_ms())
 
 
-def _roles(slots: int) -> Sequence[Role]:
-    return [
-        Role(DECIDE, slots, _deciding),
-        *(Role(channel, slots, partial(_sending, channel)) for channel in CHANNELS),
-    ]
-
-
-def _deciding(world: World) -> Plan:
+def _deciding(world: RealWorld, clock: Clock) -> Plan:
     stops = StopList(RULES)
     flow = topology.decide(FLOW, stops)
-    return PlannedRole(flow, stops=stops, tails=_tails(world, stops, CALLED_OFF), clock=world.loop)
+    return PlannedRole(flow, stops=stops, tails=_tails(world, stops, CALLED_OFF), clock=clock)
 
 
-def _sending(channel: Channel, world: World) -> Plan:
-    assert isinstance(world, RealWorld)
+def _sending(channel: Channel, world: RealWorld, clock: Clock) -> Plan:
     stops = StopList(RULES)
-    sender = _sender(channel, world)
+    sender = _sender(channel, world, clock)
     pace: Pace | None = None
     if channel == "sms":
         pace = SenderPace(limits=SMS_SENDERS)
@@ -172,16 +156,16 @@ def _sending(channel: Channel, world: World) -> Plan:
         pace=pace,
     )
     return PlannedRole(
-        topology.send(channel, FLOW, stops, outlet, world.loop),
+        topology.send(channel, FLOW, stops, outlet, clock),
         stops=stops,
         tails=_tails(world, stops, STOPS),
-        clock=world.loop,
+        clock=clock,
         sender=sender,
         pace=pace,
     )
 
 
-def _sender(channel: Channel, world: RealWorld) -> Sender | None:
+def _sender(channel: Channel, world: RealWorld, clock: Clock) -> Sender | None:
     if channel == "in_app":
         return None
     size = 20 if channel == "email" else 1
@@ -190,19 +174,25 @@ def _sender(channel: Channel, world: RealWorld) -> Sender | None:
             Circuit(
                 CarrierSender(world.carrier, channel=channel, provider=provider, max_batch=size),
                 breaker=Breaker(BreakerSettings()),
-                clock=world.loop,
+                clock=clock,
             )
             for provider in (f"{channel}-one", f"{channel}-two")
         ]
     )
 
 
-def _tails(world: World, stops: StopList, followed: Sequence[str]) -> Tails:
+def _tails(world: RealWorld, stops: StopList, followed: Sequence[str]) -> Tails:
     return Tails(
-        reader=MemoryTailReader(topics=followed, partitions=PARTITIONS, broker=world.broker),
+        reader=MemoryTailReader(
+            topics=followed,
+            partitions=PARTITIONS,
+            broker=world.broker,
+            delay_seconds=world.tail_delay_seconds,
+        ),
         feed=StopFeed(stops, address_key=FLOW.address_key),
         now_seconds=world.loop.time,
-        max_age_seconds=5.0,
+        max_age_seconds=world.spans.tail_age,
+        ask_seconds=world.spans.tail_ask,
     )
 
 

@@ -4,7 +4,8 @@ Where the rules themselves are tested it is better than the real stages: there i
 else in it that could hide a broken rule, or break by itself.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,7 +20,11 @@ from streams.engine.routes import Source, Timer, Topology
 from tables.expiry import HEAD_BYTES, with_expiry
 from tables.schedule import DueTable
 from tables.state import Kind, Row
-from tests.simulation.world import Role
+from tests.simulation.blows import Faults, strike_at_random
+from tests.simulation.loop import pause
+from tests.simulation.process import Process
+from tests.simulation.provider import Provider
+from tests.simulation.world import Role, World
 
 REQUESTS, DELIVERIES, RECEIPTS = "requests", "deliveries", "settled"
 _encode = msgspec.msgpack.Encoder().encode
@@ -181,7 +186,38 @@ class SmallPlan:
     async def close(self) -> None: ...
 
 
-SMALL_ROLES = (
-    Role("decide", 2, lambda world: SmallPlan(decide_topology())),
-    Role("send", 2, lambda world: SmallPlan(send_topology(world.provider))),
-)
+def _roles(provider: SmallProvider) -> Sequence[Role]:
+    return (
+        Role("decide", 2, lambda world, clock: SmallPlan(decide_topology())),
+        Role("send", 2, lambda world, clock: SmallPlan(send_topology(provider))),
+    )
+
+
+class SmallWorld(World):
+    """The small pipeline in a simulated world, and its provider outside."""
+
+    def __init__(self, *, seed: int, process_class: type[Process] = Process) -> None:
+        self.provider = Provider()
+        super().__init__(seed=seed, roles=_roles(self.provider), process_class=process_class)
+        self.provider.live_in(self.loop, self.random, self.is_zombie)
+
+    def bear(
+        self,
+        load: Callable[["SmallWorld"], Awaitable[None]],
+        *,
+        faults: Faults,
+        fault_seconds: float,
+        settled: Callable[["SmallWorld"], bool],
+        limit_seconds: float = 4000.0,
+    ) -> None:
+        """The load under the faults, until all is settled; raises when that does not come."""
+
+        async def main() -> None:
+            blows = strike_at_random(self, faults, seconds=fault_seconds)
+            await asyncio.gather(load(self), blows)
+            while not settled(self):
+                if self.loop.time() > limit_seconds:
+                    raise AssertionError(f"seed {self.seed}: not settled in {limit_seconds} s")
+                await pause(1.0)
+
+        self.play(main())

@@ -1,10 +1,10 @@
 """The simulator's `TailReader`: whole topics, read committed, their ends asked uncommitted."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from schemas.kafka import InboundRecord, TopicPartition
-from tests.simulation.broker import Broker
+from tests.simulation.broker import Broker, Reader
+from tests.simulation.loop import pause
 
 _RECORDS_A_READ = 100
 
@@ -12,36 +12,34 @@ _RECORDS_A_READ = 100
 class MemoryTailReader:
     """Of one process; what it has read is gone with it."""
 
-    def __init__(self, *, topics: Sequence[str], partitions: int, broker: Broker) -> None:
+    def __init__(
+        self, *, topics: Sequence[str], partitions: int, broker: Broker, delay_seconds: float = 0.0
+    ) -> None:
+        self._delay_seconds = delay_seconds
         self._places = [TopicPartition(t, p) for t in topics for p in range(partitions)]
         self._broker = broker
-        self._positions = dict.fromkeys(self._places, 0)
-        self._news = asyncio.Event()
+        self._reader: Reader | None = None
 
     async def start(self) -> None:
-        for place in self._places:
-            self._broker.log(place).readers.append(self._news)
-        self._news.set()
+        self._reader = Reader(self._broker)
+        self._reader.follow((place, 0) for place in self._places)
 
     async def ends(self) -> Mapping[TopicPartition, int]:
-        await self._broker.round_trip()
+        """At once, where nothing has come since the last read: most of the time nothing has."""
+        assert self._reader is not None, "asked before start"
+        if self._reader.has_news:
+            await self._broker.round_trip()
         return {place: self._broker.log(place).end for place in self._places}
 
     def position(self, place: TopicPartition) -> int:
-        return self._positions[place]
+        return self._reader.positions[place] if self._reader else 0
 
     async def read(self) -> Sequence[InboundRecord]:
-        await self._news.wait()
-        self._news.clear()
-        await self._broker.round_trip()
-        found: list[InboundRecord] = []
-        for place, start in self._positions.items():
-            records, position = self._broker.read_committed(place, start, _RECORDS_A_READ)
-            self._positions[place] = position
-            found += records
-            if len(records) == _RECORDS_A_READ:
-                self._news.set()
-        return found
+        assert self._reader is not None, "read before start"
+        if self._delay_seconds:
+            await pause(self._delay_seconds)
+        read = await self._reader.read(_RECORDS_A_READ)
+        return [record for _, records, _ in read for record in records]
 
     async def close(self) -> None:
         """Nothing to let go of."""

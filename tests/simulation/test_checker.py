@@ -16,21 +16,20 @@ from tests.simulation.checker import STOP_MS, complaints
 from tests.simulation.evidence import Evidence, Said, gather
 from tests.simulation.real import RealWorld
 from tests.simulation.traffic import Traffic
-from tests.simulation.world import Faults
 
-SEED = 5
+SEED = 2
 
 
 @cache
 def _played() -> RealWorld:
     world = RealWorld(seed=SEED)
     traffic = Traffic(world)
-    world.play(
-        lambda _: traffic.run(80),
-        faults=Faults(),
-        fault_seconds=0.0,
-        settled=lambda _: world.has_come_to_rest(),
-    )
+
+    async def talk() -> None:
+        await traffic.run(80)
+        await world.rest(4000.0)
+
+    world.play(talk())
     return world
 
 

@@ -1,6 +1,5 @@
 """The engine's rules R1-R5: clean under faults with all of them, and broken without any one."""
 
-import asyncio
 import collections
 
 import pytest
@@ -8,6 +7,8 @@ import pytest
 from schemas.kafka import Record
 from streams.engine.runner import RunnerSettings
 from tables.state import StaleRows
+from tests.simulation.blows import Faults
+from tests.simulation.loop import pause
 from tests.simulation.mutants import (
     GivingUpWithoutADrain,
     NoFencingAtTakeOver,
@@ -17,29 +18,28 @@ from tests.simulation.mutants import (
     RowsAppliedBeforeTheCommit,
 )
 from tests.simulation.process import Process
-from tests.simulation.small import DELIVERIES, RECEIPTS, REQUESTS, SMALL_ROLES
-from tests.simulation.world import Faults, World
+from tests.simulation.small import DELIVERIES, RECEIPTS, REQUESTS, SmallWorld
 
 COUNT = 120
 FAULTS = Faults(kills=4, suspensions=2, rebalances=1, clean_restarts=1, wipes=1, stale_disks=1)
 
 
-async def load(world: World) -> None:
+async def load(world: SmallWorld) -> None:
     """Requests at random moments, each third one twice."""
     for number in range(COUNT):
         record = Record(REQUESTS, number % world.partitions, b"%d" % number)
         await world.produce(record)
         if number % 3 == 0:
             await world.produce(record)
-        await asyncio.sleep(world.random.expovariate(1 / 0.15))
+        await pause(world.random.expovariate(1 / 0.15))
 
 
-async def burst(world: World) -> None:
+async def burst(world: SmallWorld) -> None:
     for number in range(COUNT):
         await world.produce(Record(REQUESTS, number % world.partitions, b"%d" % number))
 
 
-def finals(world: World) -> dict[bytes, list[bytes]]:
+def finals(world: SmallWorld) -> dict[bytes, list[bytes]]:
     found: dict[bytes, list[bytes]] = collections.defaultdict(list)
     for value in world.committed_records(RECEIPTS):
         delivery_id, status = value.split()
@@ -47,17 +47,17 @@ def finals(world: World) -> dict[bytes, list[bytes]]:
     return found
 
 
-def settled(world: World) -> bool:
+def settled(world: SmallWorld) -> bool:
     return len(finals(world)) >= COUNT
 
 
-def play(seed: int, faults: Faults, process_class: type[Process] = Process) -> World:
-    world = World(seed=seed, roles=SMALL_ROLES, process_class=process_class)
-    world.play(load, faults=faults, fault_seconds=20.0, settled=settled)
+def play(seed: int, faults: Faults, process_class: type[Process] = Process) -> SmallWorld:
+    world = SmallWorld(seed=seed, process_class=process_class)
+    world.bear(load, faults=faults, fault_seconds=20.0, settled=settled)
     return world
 
 
-def check(world: World, *, may_doubt: bool = True) -> None:
+def check(world: SmallWorld, *, may_doubt: bool = True) -> None:
     """Nothing lost, one final state each, the provider's ledger and the receipts agree."""
     statuses = finals(world)
     assert sorted(statuses) == sorted(b"%d" % number for number in range(COUNT))
@@ -71,7 +71,7 @@ def check(world: World, *, may_doubt: bool = True) -> None:
         assert may_doubt or status != b"in_doubt", f"{delivery_id!r} is in doubt after a clean stop"
 
 
-def check_zombies(world: World) -> None:
+def check_zombies(world: SmallWorld) -> None:
     assert world.provider.zombie_calls == 0, "a call by a process that had lost its partitions"
 
 
@@ -82,11 +82,11 @@ def test_faults_lose_nothing_and_send_nothing_twice(seed: int) -> None:
     check_zombies(world)
 
 
-def play_cleanly(seed: int, process_class: type[Process] = Process) -> World:
-    world = World(seed=seed, roles=SMALL_ROLES, process_class=process_class)
+def play_cleanly(seed: int, process_class: type[Process] = Process) -> SmallWorld:
+    world = SmallWorld(seed=seed, process_class=process_class)
     world.provider.lost_reply_share = 0.0
     faults = Faults(clean_restarts=4, rebalances=2)
-    world.play(load, faults=faults, fault_seconds=20.0, settled=settled)
+    world.bear(load, faults=faults, fault_seconds=20.0, settled=settled)
     return world
 
 
@@ -95,11 +95,11 @@ def test_clean_restarts_and_rebalances_leave_nothing_in_doubt(seed: int) -> None
     check(play_cleanly(seed), may_doubt=False)
 
 
-def play_crowded(seed: int, process_class: type[Process] = Process) -> World:
+def play_crowded(seed: int, process_class: type[Process] = Process) -> SmallWorld:
     """Calls wait for a place while their process is suspended beyond its session."""
-    world = World(seed=seed, roles=SMALL_ROLES, process_class=process_class)
+    world = SmallWorld(seed=seed, process_class=process_class)
     world.settings = RunnerSettings(max_open_calls=1)
-    world.play(burst, faults=Faults(suspensions=6), fault_seconds=8.0, settled=settled)
+    world.bear(burst, faults=Faults(suspensions=6), fault_seconds=8.0, settled=settled)
     return world
 
 

@@ -22,8 +22,8 @@ from tests.simulation.evidence import Evidence, gather
 from tests.simulation.loop import START_MS
 from tests.simulation.process import Notes, Process
 from tests.simulation.real import PARTITIONS, RealWorld
-from tests.simulation.traffic import USERS, Traffic
-from tests.simulation.world import Faults
+from tests.simulation.speaking import USERS
+from tests.simulation.traffic import Traffic
 
 Story = Callable[[], Awaitable[None]]
 REQUESTED = topics.REQUESTED["normal"]
@@ -38,21 +38,17 @@ class Stage:
         moods.throttles = moods.refuses = moods.rejects = 0.0
         moods.loses_request = moods.loses_reply = 0.0
         self.traffic = Traffic(self.world)
-        self.traffic.misplaced_share = 0.0
+        self.traffic.speaker.misplaced_share = 0.0
 
     def play(self, story: Story, *, is_introduced: bool = True) -> Evidence:
-        async def load(_: object) -> None:
+        async def told() -> None:
             if is_introduced:
                 await self.traffic.introduce()
                 await self.world.rest()
             await story()
+            await self.world.rest(4000.0)
 
-        self.world.play(
-            load,
-            faults=Faults(),
-            fault_seconds=0.0,
-            settled=lambda _: self.world.has_come_to_rest(),
-        )
+        self.world.play(told())
         assert self.world.notes.errors == []
         assert self.world.carrier.zombie_calls == 0
         found = gather(self.world)
@@ -200,7 +196,7 @@ def test_a_phone_that_goes_there_and_back_again_is_with_its_last_holder(
     order: tuple[int, ...], misplaced_share: float
 ) -> None:
     stage = Stage(seed=sum(place * each for place, each in enumerate(order)))
-    stage.traffic.misplaced_share = misplaced_share
+    stage.traffic.speaker.misplaced_share = misplaced_share
     anna, bob = "u0", "u3"  # neither has another device
 
     async def story() -> None:
