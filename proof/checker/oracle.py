@@ -150,7 +150,7 @@ class Oracle:
         if channel not in kind.channels and not matter.is_fallback:
             yield Sure.ALWAYS, [("rejected", "channel_not_in_type")]
         yield self._is_called_off(matter), [("cancelled", "cancelled")]
-        yield _passes(expiry_ms, matter), [("expired", "ttl")]
+        yield self._passes(expiry_ms, matter), [("expired", "ttl")]
         if send_ms(said) >= expiry_ms:
             yield Sure.ALWAYS, [("expired", "scheduled")]
         yield from self._bars(matter)
@@ -191,6 +191,14 @@ class Oracle:
         if came_ms is None or came_ms > matter.until_ms + SLACK_MS:
             return Sure.NEVER
         return Sure.ALWAYS if came_ms <= matter.known_ms else Sure.MAYBE
+
+    def _passes(self, expiry_ms: int, matter: Matter) -> Sure:
+        """Whether its time was over before it could be told, or would have been in the line of
+        those that wait for a provider's rate."""
+        if expiry_ms <= matter.at_ms:
+            return Sure.ALWAYS
+        is_near = expiry_ms <= matter.until_ms + max(SLACK_MS, self._lag_ms)
+        return Sure.MAYBE if is_near else Sure.NEVER
 
     def _bars(self, matter: Matter) -> Iterator[Answer]:
         end = [("suppressed", "suppressed_address")]
@@ -262,10 +270,3 @@ class Oracle:
         if not words:
             return [unsaid]
         return possible(words, matter.known_ms, matter.until_ms + SLACK_MS, unsaid)
-
-
-def _passes(expiry_ms: int, matter: Matter) -> Sure:
-    """Whether its time was over before it could be told."""
-    if expiry_ms <= matter.at_ms:
-        return Sure.ALWAYS
-    return Sure.MAYBE if expiry_ms <= matter.until_ms + SLACK_MS else Sure.NEVER

@@ -46,7 +46,7 @@ class Outbox:
         self.partitions = partitions
         self._ledger = ledger
         self._producer = AIOKafkaProducer(
-            **connection, acks="all", enable_idempotence=True, request_timeout_ms=PATIENCE_MS
+            **{**connection, "request_timeout_ms": PATIENCE_MS}, acks="all", enable_idempotence=True
         )
         self._tasks: set[asyncio.Task[None]] = set()
 
