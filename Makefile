@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 PACKAGES := schemas policies tables channels agents streams sandbox proof scripts tests benchmarks
 ARGS ?=
 
-.PHONY: help setup demo test check format lock clean
+.PHONY: help setup demo test prove check format lock clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 16
@@ -32,6 +32,9 @@ demo: setup ## Watch notifications go from Kafka to messages; ARGS=--once ends b
 test: setup ## All tests, on a real Kafka; ARGS=tests/unit for some
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
+prove: setup ## Strike real workers for hours, check every promise, write docs/proof.md
+	@$(BIN)/postrider prove --report docs/proof.md $(ARGS)
+
 check: setup ## Style, types, layers
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -49,4 +52,4 @@ lock: setup ## Pin every package anew, after pyproject.toml changed
 	lock --extra development --output-file requirements/development.txt
 
 clean: ## Forget the virtual environment and what runs left behind
-	@rm -rf .venv .postrider .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	@rm -rf .venv .postrider .postrider-proof .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

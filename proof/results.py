@@ -1,7 +1,5 @@
 """What a round came to, kept as JSON so that a run can be gone on with."""
 
-from collections.abc import Sequence
-
 import msgspec
 
 from proof.checker.evidence import Blow
@@ -27,10 +25,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     intents: int
     deliveries: int
     accepts: int
-    struck: Sequence[Struck] = ()
+    struck: list[Struck] = []
     doubts: dict[str, int] = {}
     """Deliveries in doubt, by channel and reason."""
-    violations: Sequence[Violation] = ()
+    violations: list[Violation] = []
     evidence: str = ""
     """Where it is, if anything is wrong with it."""
     note: str = ""

@@ -19,6 +19,7 @@ from proof.collector import Collector
 from proof.load.crowd import DEAD
 from proof.workers import Slot, Workers
 from sandbox.control import SandboxControl
+from sandbox.faults import FaultRule
 from sandbox.process import SandboxProcess
 from streams.config import Config, load
 from streams.demo.run import create_topics
@@ -37,6 +38,9 @@ STOP_MS = 7_000
 """What stops a delivery: a tail that a sender trusts may be five seconds old, and a call that waited
 for its permit is made at once."""
 
+WEATHER = FaultRule(effect="delay", delay_seconds=(0.02, 0.4))
+"""How providers answer when nothing is wrong: at once, no call would ever be open at a blow."""
+
 
 def new_kafka(folder: Path) -> EmbeddedKafka:
     return EmbeddedKafka(folder, heap_mb=512, properties=KAFKA_PROPERTIES)
@@ -46,9 +50,16 @@ class Stage:
     """Open until `close`; evidence stays in `evidence`, logs in `folder`."""
 
     def __init__(
-        self, folder: Path, *, kafka: EmbeddedKafka, slots: Mapping[str, int] | None = None
+        self,
+        folder: Path,
+        *,
+        kafka: EmbeddedKafka,
+        slots: Mapping[str, int] | None = None,
+        stop_ms: int = STOP_MS,
+        lag_ms: int = LAG_MS,
     ) -> None:
-        """`slots`: how many a role has, where that is more than one."""
+        """`slots`: how many a role has, where that is more than one. What stops a delivery is held
+        to work within `stop_ms`, what a decision goes by is to be known within `lag_ms`."""
         self.folder = folder.resolve()
         self.evidence = self.folder / "evidence"
         self.kafka = kafka
@@ -56,7 +67,7 @@ class Stage:
             Slot(role, number) for role in ROLES for number in range((slots or {}).get(role, 1))
         ]
         self.circumstances = Circumstances(
-            ended_ms=0, stop_ms=STOP_MS, lag_ms=LAG_MS, dead_addresses=(DEAD,)
+            ended_ms=0, stop_ms=stop_ms, lag_ms=lag_ms, dead_addresses=(DEAD,)
         )
         self.tally = Tally()
         """Of all that was judged so far."""
@@ -80,6 +91,7 @@ class Stage:
         }
         announcement = await self._sandbox.start()
         self.sandbox = SandboxControl(announcement)
+        await self.sky()
         self.evidence.mkdir(parents=True, exist_ok=True)
         (self.evidence / ledgers.LEDGER).symlink_to(self._sandbox.ledger_dir)
         rules = read_rules(config_file, self.environment)
@@ -111,6 +123,11 @@ class Stage:
         blow = Blow(now_ms(), role, what, self.collector.in_flight, open_calls)
         self.circumstances.blows.append(blow)
         return blow
+
+    async def sky(self, *rules: FaultRule, seed: int = 0) -> None:
+        """What providers do from now on: these rules and, where none of them hits, the weather."""
+        await self.sandbox.lift()
+        await self.sandbox.put_in_force(*rules, WEATHER, seed=seed)
 
     def note_storm(self, channel: str, from_ms: int, effects: Sequence[str]) -> None:
         """To be called when it is over."""

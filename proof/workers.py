@@ -2,23 +2,21 @@
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from streams.children import spawn
+from proof.worker_process import Prepare, WorkerProcess, as_it_is
 from streams.faust_app import GroupSettings
 from streams.worker import PROBES_FILE, slot_folder
 
 _LOOK_SECONDS = 0.05
 _READY_SECONDS = 120.0
 _STOP_SECONDS = 45.0
-_DEFAULT = ("streams.cli", "worker")
-"""The module that runs a worker, and its first arguments."""
 
 
 class Slot(NamedTuple):
@@ -41,17 +39,17 @@ class Workers:
     ) -> None:
         self._config_file = config_file
         self._data_dir = data_dir
-        self._environment = environment
-        self._programs: dict[str, Sequence[str]] = {}
-        self._processes: dict[Slot, subprocess.Popen[bytes]] = {}
+        self._environment = {**os.environ, **environment}
+        self._prepared: dict[str, Prepare] = {}
+        self._processes: dict[Slot, WorkerProcess] = {}
         self._wanted: set[Slot] = set()
         self._watching: asyncio.Task[None] | None = None
         self.exits: list[tuple[Slot, int]] = []
         """Every end, in order, with its exit code; negative is a signal."""
 
-    def program(self, role: str, program: Sequence[str] = _DEFAULT) -> None:
-        """What the role's processes run from their next start on: a module and first arguments."""
-        self._programs[role] = program
+    def prepare(self, role: str, prepare: Prepare) -> None:
+        """What the role's processes do before they begin, from their next start on."""
+        self._prepared[role] = prepare
 
     @property
     def slots(self) -> list[Slot]:
@@ -102,6 +100,13 @@ class Workers:
     def is_ready(self, slot: Slot) -> bool:
         return self.metrics(slot).get(_named("postrider_ready", slot)) == 1.0
 
+    def serving_calls(self, slot: Slot) -> int:
+        """Provider calls in flight of one that serves partitions; -1 of one that does not."""
+        told = self.metrics(slot)
+        if told.get(_named("postrider_ready", slot)) != 1.0:
+            return -1
+        return round(told.get(_named("postrider_open_calls", slot), 0.0))
+
     def open_calls(self, slot: Slot) -> int:
         """Provider calls in flight, as the worker says; 0 where it cannot say."""
         return round(self.metrics(slot).get(_named("postrider_open_calls", slot), 0.0))
@@ -146,18 +151,17 @@ class Workers:
                     self._spawn(slot)
 
     def _spawn(self, slot: Slot) -> None:
-        program = self._programs.get(slot.role, _DEFAULT)
         arguments = [slot.role, "--slot", str(slot.number), "--once"]
         arguments += ["--config", str(self._config_file), "--data-dir", str(self._data_dir)]
         log = self.log_of(slot)
         log.parent.mkdir(parents=True, exist_ok=True)
         (self.folder_of(slot) / PROBES_FILE).unlink(missing_ok=True)
-        with log.open("ab") as output:
-            self._processes[slot] = spawn(
-                [sys.executable, "-m", *program, *arguments],
-                output=output,
-                environment=self._environment,
-            )
+        self._processes[slot] = WorkerProcess(
+            arguments,
+            environment=self._environment,
+            log=log,
+            prepare=self._prepared.get(slot.role, as_it_is),
+        )
 
 
 def _named(metric: str, slot: Slot) -> str:

@@ -1,14 +1,19 @@
 """`Fault`: what is done to an installation while there is load; `Field`: where it is done."""
 
 import asyncio
+import contextlib
 import random
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import ClassVar
 
 from proof.load.plan import LoadPlan
-from proof.stage import Stage
+from proof.stage import LAG_MS, STOP_MS, Stage, now_ms
 from proof.workers import Slot
+from sandbox.faults import FaultRule
+
+_MOSTLY = 0.8
+"""How often a victim is looked for that has provider calls open."""
 
 
 class Field:
@@ -29,15 +34,36 @@ class Field:
             return True
         return False
 
-    def any_slot(self, roles: Sequence[str] = ()) -> Slot | None:
-        """One that runs and serves, of these roles or of any."""
-        running = [each for each in self.workers.slots if not roles or each.role in roles]
-        return self.random.choice(running) if running else None
+    async def victim(self, roles: Sequence[str] = ()) -> Slot | None:
+        """One of these roles or of any that serves, as a rule with provider calls open."""
+        found = [each for each in self.workers.slots if not roles or each.role in roles]
+        calls = await asyncio.gather(
+            *(asyncio.to_thread(self.workers.serving_calls, each) for each in found)
+        )
+        serving = {slot: count for slot, count in zip(found, calls, strict=True) if count >= 0}
+        busy = [slot for slot, count in serving.items() if count]
+        if busy and self.random.random() < _MOSTLY:
+            return self.random.choice(busy)
+        return self.random.choice(list(serving)) if serving else None
 
     async def kill(self, slot: Slot) -> None:
         """kill -9; whoever watches starts it again."""
         await self.stage.note_blow(slot.role, "kill", slot)
         self.workers.send(slot, signal.SIGKILL)
+
+    @contextlib.asynccontextmanager
+    async def storm(
+        self, channels: Sequence[str], effects: Sequence[str], *rules: FaultRule
+    ) -> AsyncIterator[None]:
+        """Providers of these channels behave so while the body runs."""
+        began_ms = now_ms()
+        await self.stage.sky(*rules, seed=self.random.randrange(10**6))
+        try:
+            yield
+        finally:
+            await self.stage.sky()
+            for channel in channels:
+                self.stage.note_storm(channel, began_ms, effects)
 
 
 class Fault:
@@ -52,6 +78,10 @@ class Fault:
     """In a whole run."""
     slots: ClassVar[Mapping[str, int]] = {}
     """How many a role has, where one is not enough."""
+    stop_ms: ClassVar[int] = STOP_MS
+    """What stops a delivery works within this."""
+    lag_ms: ClassVar[int] = LAG_MS
+    """What a decision goes by is known within this, for the longest of its ways."""
     rest_seconds: ClassVar[float] = 90.0
     """The longest time from the end of the load to rest: a retry waits for half a minute."""
 
@@ -65,5 +95,6 @@ class Fault:
 class Calm(Fault):
     name = "calm"
     does = "nothing: load alone"
-    expects = "nothing in doubt, stops within a second"
+    expects = "nothing in doubt, and what stops a delivery does so within a second"
+    stop_ms = 1_500
     rest_seconds = 45.0

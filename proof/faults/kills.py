@@ -1,5 +1,6 @@
 """Processes killed with -9: nothing is lost, and what is in doubt was in flight."""
 
+import itertools
 from typing import ClassVar
 
 from proof.faults.base import Fault, Field
@@ -8,19 +9,19 @@ from proof.load.plan import LoadPlan
 
 class Kill(Fault):
     name = "kill"
-    does = "kill -9 of a worker of any role, at random moments"
+    does = "kill -9 of a worker of any role, about once a second, mostly with provider calls open"
     expects = "in doubt only what was in flight, all of it told"
     rounds = 12
-    least_seconds: ClassVar[float] = 0.4
-    most_seconds: ClassVar[float] = 1.6
+    lag_ms = 45_000  # a sold phone is known of after three steps, each of which may be struck
 
     def plan(self, seed: int, first: int) -> LoadPlan:
         # Half of the rounds have no time for the ladder: what is in doubt stays so.
-        return LoadPlan(seed=seed, first=first, ttl_seconds=25 if seed % 2 else None)
+        ttl_seconds = 45 if seed % 2 else None
+        return LoadPlan(seed=seed, first=first, seconds=40.0, ttl_seconds=ttl_seconds)
 
     async def strike(self, field: Field) -> None:
-        while await field.wait(self.least_seconds, self.most_seconds):
-            slot = field.any_slot()
+        while await field.wait(0.6, 1.8):
+            slot = await field.victim()
             if slot is not None:
                 await field.kill(slot)
 
@@ -31,12 +32,16 @@ class KillTwo(Fault):
     expects = "as kill"
     slots: ClassVar[dict[str, int]] = {"decide": 2, "email": 2}
 
+    def plan(self, seed: int, first: int) -> LoadPlan:
+        return LoadPlan(seed=seed, first=first, seconds=30.0)
+
     async def strike(self, field: Field) -> None:
-        turn = 0
-        while await field.wait(2.0, 4.0):
-            roles = [("decide", "email"), ("decide", "decide"), ("email", "email")][turn % 3]
-            turn += 1
-            for number, role in enumerate(roles):
-                victims = [each for each in field.workers.slots if each.role == role]
-                if victims:
-                    await field.kill(victims[number % len(victims)])
+        pairs = [("decide", "email"), ("decide", "decide"), ("email", "email")]
+        for first, second in itertools.cycle(pairs):
+            if not await field.wait(1.5, 3.0):
+                return
+            victims = [await field.victim([first])]
+            others = [each for each in field.workers.slots if each.role == second]
+            victims += [each for each in others if each not in victims][:1]
+            for slot in filter(None, victims):
+                await field.kill(slot)

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "receipts": "streams.cli.receipts",
     "lookup": "streams.cli.lookup",
     "reconcile": "streams.cli.reconcile",
+    "prove": "streams.cli.prove",
     "sandbox": "streams.cli.sandbox",
 }
 """In the order of the help. Each is imported when it is asked for: starting Faust for a look at

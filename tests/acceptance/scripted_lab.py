@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from policies.receipt_merge import fold
 from policies.stops import Scope
+from proof.worker_process import Prepare, WorkerProcess, as_it_is
 from sandbox.faults import FaultRule
 from schemas import ids, topics
 from schemas.kafka import InboundRecord, TopicPartition
@@ -26,7 +27,6 @@ from streams.demo.lag import Lag
 from streams.reading import Reader, inbound
 from streams.topology import ROLES
 from tests.acceptance.pipeline_lab import PARTITIONS, Pipeline
-from tests.acceptance.worker_process import Prepare, WorkerProcess, as_it_is
 
 LOOK_SECONDS = 0.3
 """Between two looks at how far the groups are, which they tell once a second."""

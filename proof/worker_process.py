@@ -1,9 +1,10 @@
 """Workers, each a process of its own: forked from one that has imported everything and run nothing.
 
-What a worker imports takes two seconds of a processor, and these tests start hundreds of them.
+What a worker imports takes two seconds of a processor, and tests and rounds start hundreds of them.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +15,7 @@ from streams import cli
 from streams.children import die_with_parent
 
 _context = get_context("forkserver")
-_context.set_forkserver_preload(
-    ["__main__", "tests.acceptance.doom", "streams.cli.worker", "streams.topic_admin"]
-)
+_context.set_forkserver_preload(["__main__", "streams.cli.worker", "streams.topic_admin"])
 
 Prepare = Callable[[], None]
 
@@ -39,6 +38,10 @@ class WorkerProcess:
         """`prepare` is called in its process before it begins."""
         self._process = _context.Process(target=_work, args=(arguments, environment, log, prepare))
         self._process.start()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self._process.pid is not None and self.poll() is None:
+            os.kill(self._process.pid, number)
 
     def kill(self) -> None:
         self._process.kill()

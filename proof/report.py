@@ -1,0 +1,109 @@
+"""What rounds came to, as a table and as `docs/proof.md`."""
+
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from statistics import median
+from typing import Any
+
+from proof.checker.verdict import INVARIANTS
+from proof.faults.catalogue import FAULTS
+from proof.results import Result
+
+FIGURES = (
+    "fault", "rounds", "promises", "accepted", "blows", "in_flight", "open_calls", "lost_outcomes",
+    "rest_seconds", "broken",
+)  # fmt: skip
+_HEADINGS = {
+    "in_flight": "in flight at a blow",
+    "open_calls": "calls open at a blow",
+    "lost_outcomes": "in doubt after a blow",
+    "rest_seconds": "longest rest, s",
+}
+_INTRODUCTION = """\
+# Proof
+
+`make prove` strikes an installation of real workers, with a real Kafka and sandboxes of the
+providers, while there is load; a checker that shares no decision with the pipeline compares what
+producers were promised, what the providers took, and the receipts. This page is written by it.
+"""
+_READING = """\
+*In flight*: requests that nobody had answered, and deliveries under way, when the blow came;
+*calls open*: those of the victim to its provider, as it last said. Each as median and most.
+*In doubt after a blow*: outcomes that it lost, in all and the most after one; each is told by a
+receipt. *Broken*: violations of an invariant.
+"""
+
+
+def figures_of(results: Iterable[Result]) -> list[dict[str, Any]]:
+    """A row a fault, in the order of the catalogue."""
+    found = list(results)
+    played = {name: [each for each in found if each.fault == name] for name in FAULTS}
+    return [_figures(name, rounds) for name, rounds in played.items() if rounds]
+
+
+def report(results: Sequence[Result]) -> str:
+    lines = [_INTRODUCTION, _circumstances(results), ""]
+    lines += _table(figures_of(results), FIGURES)
+    lines += ["", _READING, _kills(results), "", "## What is done", ""]
+    lines += _table(
+        [
+            {"fault": name, "does": each.does, "expects": each.expects}
+            for name, each in FAULTS.items()
+        ],
+        ("fault", "does", "expects"),
+    )
+    lines += ["", "## What must hold after each round", ""]
+    lines += [f"- **{name}** {words}" for name, words in INVARIANTS.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _figures(name: str, rounds: Sequence[Result]) -> dict[str, Any]:
+    struck = [each for result in rounds for each in result.struck]
+    doubts = [each.doubts for each in struck]
+    return {
+        "fault": name,
+        "rounds": len(rounds),
+        "promises": sum(each.intents for each in rounds),
+        "accepted": sum(each.accepts for each in rounds),
+        "blows": len(struck),
+        "in_flight": _middle_and_most([each.blow.in_flight for each in struck]),
+        "open_calls": _middle_and_most([each.blow.open_calls for each in struck]),
+        "lost_outcomes": f"{sum(doubts)}, {max(doubts)}" if doubts else "",
+        "rest_seconds": max(each.rest_seconds for each in rounds),
+        "broken": sum(len(each.violations) for each in rounds),
+    }
+
+
+def _middle_and_most(numbers: Sequence[int]) -> str:
+    return f"{median(numbers):.0f}, {max(numbers)}" if numbers else ""
+
+
+def _circumstances(results: Sequence[Result]) -> str:
+    days = sorted({each.at[:10] for each in results})
+    commits = sorted({each.commit for each in results})
+    minutes = sum(each.seconds for each in results) / 60
+    return (
+        f"Played {' to '.join(dict.fromkeys((days[0], days[-1])))} in {minutes:.0f} minutes of "
+        f"rounds, on {os.cpu_count()} shared cores ({platform.machine()}, Linux "
+        f"{platform.release().split('-')[0]}, Python {platform.python_version()}), "
+        f"commit {', '.join(commits)} (`+`: with changes)."
+    )
+
+
+def _kills(results: Sequence[Result]) -> str:
+    kills = sum(each.kills() for each in results)
+    clean = sum(each.kills() for each in results if each.is_clean)
+    rate = f"; at 95 %, fewer than {100 * 3 / kills:.2g} % of kills break one" if clean else ""
+    return f"Processes killed with -9: {kills}, of these in clean rounds: {clean}{rate}."
+
+
+def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> list[str]:
+    headings = [_HEADINGS.get(each, each.replace("_", " ")) for each in columns]
+    lines = [headings, ["---"] * len(columns)]
+    lines += [[_text(row[column]) for column in columns] for row in rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _text(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
