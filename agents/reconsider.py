@@ -53,7 +53,10 @@ class Reconsider:
         notices = _Notices()
         for each, known in zip(first.values(), profiles, strict=True):
             _go_on(dispatch, notices, each, known or Profile())
-        rows = [fallbacks.put(each.next_id, each.body.expires_ms) for each in first.values()]
+        rows = [
+            fallbacks.put(each.next_id, now_ms=batch.now_ms, expires_ms=each.body.expires_ms)
+            for each in first.values()
+        ]
         yield Effects([*dispatch.all_rows(), *rows], dispatch.all_records(), batch.items)
 
     def give_up(self, batch: Batch[Returned], item: Item[Returned], cause: str) -> Effects:

@@ -16,6 +16,7 @@ from schemas.catalogue import PUBLIC_TOPICS
 from schemas.delivery import CHANNELS, LANES
 from streams.names import changelog
 from streams.topology import DECIDE, ROLES
+from tables import fallbacks
 from tables.state import Kind
 
 DAY_MS = 86_400_000
@@ -155,12 +156,14 @@ def longest_row_ms(role: str, layout: Layout) -> int:
     """How long after it was written a transient row of a role may still be needed.
 
     A decision must be found by a repeat that was appended at the end of the window and then
-    waited, with all workers down, for as long as a request is kept.
+    waited, with all workers down, for as long as a request is kept; a fallback that was begun, by
+    another channel's failure that waited.
     """
     if role != DECIDE:
         return LEDGER_RETENTION_MS
     requests = [each for each in _public(layout.ingress) if each.name in layout.ingress]
-    return layout.dedup_window_ms + max(each.retention_ms or 0 for each in requests)
+    decision_ms = layout.dedup_window_ms + max(each.retention_ms or 0 for each in requests)
+    return max(decision_ms, fallbacks.REMEMBERED_MS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from schemas.delivery import Body, Channel, Returned, Target, decode_returned
 from schemas.ids import delivery_id
 from schemas.profile import Profile
 from schemas.topics import DELIVERIES_RETURNED
+from tables.expiry import expires_ms_of
+from tables.state import Kind, Row
 from tables.waiting import SCHEDULE, Waiting, decode_due
 from tests.doubles import BatchOf, Driven, MemoryState, drive
 from tests.unit.agents.decide_side import (
@@ -96,6 +98,23 @@ async def test_two_failed_channels_of_one_notification_go_on_once() -> None:
 
     assert told(first.records) == [("sms", "queued", "")]
     assert second.records == []
+
+
+async def test_a_second_failure_that_is_read_when_all_is_long_over_changes_nothing() -> None:
+    state = state_with(ann=profile())
+    first = await reconsider(state, returned("push", life_ms=HOUR))
+    much_later_ms = NOW_MS + 7 * DAY
+    swept = [
+        Row(row.kind, row.key, None)
+        for row in first.rows
+        if row.kind is Kind.TRANSIENT and row.value and expires_ms_of(row.value) <= much_later_ms
+    ]
+    state.apply(swept)
+
+    second = await reconsider(state, returned("email", life_ms=HOUR), now_ms=much_later_ms)
+
+    assert told(first.records) == [("sms", "queued", "")]
+    assert second.records == [], "the SMS has had its end"
 
 
 async def test_the_fallback_of_a_fallback_goes_on_too() -> None:
