@@ -13,8 +13,8 @@ import yaml
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from proof.worker_process import WorkerProcess
 from streams.config import Config, load
-from tests.acceptance.worker_process import WorkerProcess
 from tests.brokers import ANN, MECHANISMS, PASSWORD, SecuredKafka
 from tests.integration.command_line.conftest import Ended
 
