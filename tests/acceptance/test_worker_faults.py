@@ -171,7 +171,7 @@ AWAY = Spans(session_seconds=6.0, drain_seconds=1.0, transaction_seconds=3.0)
 async def until_all_go_on(opened: Lab) -> None:
     """As soon as the broker is back: it answers, and its partitions have leaders."""
     await opened.until_led()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await opened.until_all_go_on()
 
 

@@ -247,19 +247,19 @@ async def test_reading_begins_at_our_positions_and_not_at_the_groups_offsets() -
     assert nothing.sought == [], "between two assignments there is nowhere to go"
 
 
-async def _fetched_while_pausing(consumer: Any, place: TP) -> list[object]:
-    """What comes of one fetch of five records whose partition is paused after the second."""
+async def _fetched_while_pausing(consumer: Any, place: TP) -> list[int]:
+    """Offsets that come of one fetch of five records whose partition is paused after the second."""
 
-    async def fetch(**_: object) -> dict[TP, list[object]]:
-        return {place: [1, 2, 3, 4, 5]}
+    async def fetch(**_: object) -> dict[TP, list[Any]]:
+        return {place: [SimpleNamespace(offset=offset) for offset in range(1, 6)]}
 
     consumer._getmany, consumer.highwater = fetch, lambda _: 0
     consumer._to_message = lambda _, record: record
     consumer._set_active_tps({place})
     came = []
     async for _, record in consumer.getmany(timeout=1.0):
-        came.append(record)
-        if record == 2:
+        came.append(record.offset)
+        if record.offset == 2:
             consumer.pause_partitions([place])
     return came
 
