@@ -60,7 +60,7 @@ class Decide:
             for channel in each.channels
         )
         for each, known in zip(accepted, profiles, strict=True):
-            profile = with_inline(known, each.notice.inline)
+            profile = with_inline(known, each.notice.body.inline)
             crowd = [Whom(each.request.user_id, each.notification_id, profile)]
             send_ms = each.request.send_ms()
             for channel in each.channels:
@@ -94,11 +94,10 @@ class Decide:
                 item.value, kind,
                 appended_ms=item.appended_ms,
                 traceparent=item.header(TRACEPARENT_HEADER),
+                inline=inline_profile(item.value.recipient, self._terms.hash_of),
             )  # fmt: skip
             lane = lane_of(self._lanes[item.topic], kind.category.lane, item.value.priority)
-            notice = Notice.of(
-                body, lane, inline=inline_profile(item.value.recipient, self._terms.hash_of)
-            )
+            notice = Notice.of(body, lane)
             if notice.body_bytes > MAX_BODY_BYTES:
                 dispatch.told.append(_refused(dispatch.receipts, item, "rejected", "too_large"))
                 continue

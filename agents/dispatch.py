@@ -209,7 +209,6 @@ class Dispatch:
                     is_counted=is_counted,
                     body=None if notice.is_stored else notice.body,
                     broadcast_id=notice.body.broadcast_id,
-                    inline=notice.inline,
                 ),
             )
             for (until_ms, channel, _, is_counted), (notice, waiters, delivery_id) in (

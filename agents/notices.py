@@ -19,6 +19,7 @@ def body_of(
     appended_ms: int,
     traceparent: bytes | None,
     broadcast_id: bytes = b"",
+    inline: Profile | None = None,
 ) -> Body:
     """The type's own time to live is counted from when it is to go out. A channel that was asked
     for by name is no fallback: it is refused, and a delivery has one end."""
@@ -41,6 +42,7 @@ def body_of(
         traceparent=traceparent_of(traceparent),
         fallback=fallback,
         accepted_ms=appended_ms,
+        inline=inline,
     )
 
 

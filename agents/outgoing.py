@@ -18,7 +18,6 @@ from schemas.delivery import (
     encode_body,
 )
 from schemas.kafka import Record
-from schemas.profile import Profile
 from schemas.topics import deliveries
 
 MAX_TARGETS = 1000
@@ -36,14 +35,10 @@ class Notice:
     body_bytes: int
     is_stored: bool = False
     """The body is in `tables/bodies.py`, so rows need not repeat it."""
-    inline: Profile | None = None
-    """Addresses that came with the request."""
 
     @classmethod
-    def of(
-        cls, body: Body, lane: Lane, *, is_stored: bool = False, inline: Profile | None = None
-    ) -> "Notice":
-        return cls(body, lane, len(encode_body(body)), is_stored, inline)
+    def of(cls, body: Body, lane: Lane, *, is_stored: bool = False) -> "Notice":
+        return cls(body, lane, len(encode_body(body)), is_stored)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from agents.dispatch import Dispatch, DispatchTerms, Whom
+from agents.notices import with_inline
 from agents.outgoing import Notice
 from agents.portions import halves
 from agents.stage import Batch, Effects, Item
@@ -52,7 +53,7 @@ class Reconsider:
         )
         notices = _Notices()
         for each, known in zip(first.values(), profiles, strict=True):
-            _go_on(dispatch, notices, each, known or Profile())
+            _go_on(dispatch, notices, each, known)
         rows = [
             fallbacks.put(each.next_id, now_ms=batch.now_ms, expires_ms=each.body.expires_ms)
             for each in first.values()
@@ -111,9 +112,9 @@ def _failed_in(returned: Returned) -> list[_Failed]:
     return failed
 
 
-def _go_on(dispatch: Dispatch, notices: _Notices, failed: _Failed, profile: Profile) -> None:
+def _go_on(dispatch: Dispatch, notices: _Notices, failed: _Failed, profile: Profile | None) -> None:
     asked = notices.of(failed.body, failed.lane, ())
-    whom = Whom(failed.user_id, failed.notification_id, profile)
+    whom = Whom(failed.user_id, failed.notification_id, with_inline(profile, failed.body.inline))
 
     def admit(channel: Channel) -> Ruling:
         case = dispatch.case(asked, channel, is_fallback=True)

@@ -88,7 +88,7 @@ def _asked(state: State, items: list[Item[Due]]) -> list[_Asked]:
     asked: list[_Asked] = []
     for row in rows:
         if row.body is not None:
-            notice = Notice.of(row.body, row.lane, inline=row.inline)
+            notice = Notice.of(row.body, row.lane)
         else:
             key = row.broadcast_id + row.lane.encode()
             if key not in notices:
@@ -110,7 +110,9 @@ def _crowds(
             row,
             notice,
             [
-                Whom(waiter.user_id, waiter.notification_id, with_inline(profile, notice.inline))
+                Whom(
+                    waiter.user_id, waiter.notification_id, with_inline(profile, notice.body.inline)
+                )
                 for (_, _, waiter), profile in some
             ],
         )

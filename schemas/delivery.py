@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from schemas.profile import Profile
+
 Channel = Literal["push", "email", "sms", "in_app"]
 CHANNELS: tuple[Channel, ...] = ("push", "email", "sms", "in_app")
 
@@ -35,6 +37,8 @@ class Body(msgspec.Struct, array_like=True, frozen=True):
     """Channels still to be tried, in order, when this delivery fails for good."""
     accepted_ms: int = 0
     """When the broker appended the request's first record: part of every delivery id of it."""
+    inline: Profile | None = None
+    """What came with the request about its recipient: for whatever of it waits, or falls back."""
 
 
 class Target(msgspec.Struct, array_like=True, frozen=True, gc=False):

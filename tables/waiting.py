@@ -3,7 +3,6 @@
 import msgspec
 
 from schemas.delivery import Body, Channel, Lane
-from schemas.profile import Profile
 from tables.schedule import DueTable
 from tables.state import Row
 
@@ -28,8 +27,6 @@ class Waiting(msgspec.Struct, array_like=True, frozen=True, tag="waiting"):
     body: Body | None = None
     broadcast_id: bytes = b""
     """Where the body is kept instead, when it is a broadcast's."""
-    inline: Profile | None = None
-    """Addresses that came with the request."""
 
 
 class ForgetBody(msgspec.Struct, array_like=True, frozen=True, tag="forget_body"):

@@ -17,6 +17,7 @@ from tests.unit.agents.decide_side import (
     DAY,
     HOUR,
     NOW_MS,
+    address,
     batches,
     profile,
     receipts,
@@ -115,6 +116,18 @@ async def test_a_second_failure_that_is_read_when_all_is_long_over_changes_nothi
 
     assert told(first.records) == [("sms", "queued", "")]
     assert second.records == [], "the SMS has had its end"
+
+
+async def test_an_address_that_came_with_the_request_is_gone_on_with() -> None:
+    failed = returned("push", ("sms",)).value
+    inline = Profile(phone=address("sms", "+15550100199"))
+    bodies = [msgspec.structs.replace(failed.bodies[0], inline=inline)]
+
+    done = await reconsider(MemoryState(), Item(msgspec.structs.replace(failed, bodies=bodies)))
+
+    ((_, batch),) = batches(done.records)
+    assert batch.targets[0].address == "+15550100199"
+    assert told(done.records) == [("sms", "queued", "")]
 
 
 async def test_the_fallback_of_a_fallback_goes_on_too() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 
+import msgspec
 import pytest
 
 from agents.stage import Item
@@ -43,11 +44,8 @@ def put_off(
     channel: Channel = "email",
     is_counted: bool = True,
     about: Body | None = None,
-    inline: Profile | None = None,
 ) -> None:
-    row = Waiting(
-        "bulk", channel, [Waiter("ann", ANN)], is_counted, body=about or body(), inline=inline
-    )
+    row = Waiting("bulk", channel, [Waiter("ann", ANN)], is_counted, body=about or body())
     state.apply([waiting.put(NOW_MS, ANN, row)])
 
 
@@ -124,7 +122,8 @@ async def test_a_fallback_that_waited_goes_on() -> None:
 
 async def test_inline_addresses_are_still_there() -> None:
     state = MemoryState()
-    put_off(state, inline=Profile(email=address("email", "new@example.com")))
+    inline = Profile(email=address("email", "new@example.com"))
+    put_off(state, about=msgspec.structs.replace(body(), inline=inline))
 
     # Marketing e-mail is on by default in these rules, so that an unknown user gets it.
     done = await wake(state)
