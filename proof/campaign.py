@@ -4,50 +4,65 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import msgspec
-
 from proof.faults.base import Fault
+from proof.kept import Kept
+from proof.mutants.base import Mutant, Scene
+from proof.mutants.trial import Trial, perform, trial_of
 from proof.results import Result
 from proof.rounds import play
 from proof.stage import Stage, new_kafka
 
 _NUMBERS_A_ROUND = 1_000_000
 """Intents of one round are numbered from a multiple of this on."""
-_decode = msgspec.json.Decoder(Result).decode
-
-
-class Results:
-    """Results in a file, a line each: appended as they come, so an interruption loses one round."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.all: list[Result] = []
-        if path.exists():
-            self.all = [_decode(line) for line in path.read_bytes().splitlines()]
-
-    def append(self, result: Result) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("ab") as file:
-            file.write(msgspec.json.encode(result) + b"\n")
-        self.all.append(result)
-
-    def has(self, fault: Fault, seed: int) -> bool:
-        return any(each.fault == fault.name and each.seed == seed for each in self.all)
 
 
 class Campaign:
-    """In a folder of its own: `results.jsonl`, and the evidence of rounds that broke something."""
+    """In a folder of its own: what came of it, and the evidence of rounds that broke something."""
 
-    def __init__(self, folder: Path, *, on_result: Callable[[Result], None]) -> None:
+    def __init__(self, folder: Path, *, say: Callable[[str], None]) -> None:
         self.folder = folder
-        self.results = Results(folder / "results.jsonl")
-        self._on_result = on_result
+        self.results = Kept(folder / "results.jsonl", Result)
+        self.trials = Kept(folder / "trials.jsonl", Trial)
+        self._say = say
 
     async def run(self, fault: Fault, seeds: Iterable[int]) -> None:
         """With a Kafka of its own; workers are kept from round to round while all is clean."""
-        left = [seed for seed in seeds if not self.results.has(fault, seed)]
+        why_not = fault.why_not()
+        if why_not:
+            self._say(f"{fault.name}: left out, since {why_not}")
+            return
+        played = {each.seed for each in self.results.all if each.fault == fault.name}
+        left = [seed for seed in seeds if seed not in played]
         while left:
             left = await self._run(fault, left)
+
+    async def try_mutants(self, mutants: Iterable[Mutant], *, seed: int) -> None:
+        """Each in its scene; and each scene without any, which must be clean."""
+        tried = {(each.scene, each.mutant) for each in self.trials.all}
+        wanted: dict[tuple[str, str], tuple[Scene, Mutant | None]] = {}
+        for mutant in mutants:
+            wanted[mutant.scene.name, ""] = (mutant.scene, None)
+            wanted[mutant.scene.name, mutant.name] = (mutant.scene, mutant)
+        left = [each for key, each in wanted.items() if key not in tried]
+        if not left:
+            return
+        folder = self.folder / "mutants"
+        shutil.rmtree(folder, ignore_errors=True)
+        kafka = new_kafka(folder / "kafka")
+        kafka.start()
+        try:
+            for place, (scene, planted) in enumerate(left):
+                ours = [planted] if planted is not None else []
+                stage_folder = folder / str(place)
+                result = await perform(scene, ours, kafka=kafka, folder=stage_folder, seed=seed)
+                trial = trial_of(scene, planted, result)
+                self.trials.append(trial)
+                self._say(trial.told())
+                if trial.is_as_it_must_be:
+                    shutil.rmtree(stage_folder, ignore_errors=True)
+        finally:
+            kafka.stop()
+            shutil.rmtree(folder / "kafka", ignore_errors=True)
 
     async def _run(self, fault: Fault, seeds: list[int]) -> list[int]:
         """Until a round breaks something; the seeds that are left."""
@@ -64,7 +79,8 @@ class Campaign:
             for place, seed in enumerate(seeds):
                 result = await play(stage, fault, seed=seed, first=1 + place * _NUMBERS_A_ROUND)
                 self.results.append(result)
-                self._on_result(result)
+                for line in result.told():
+                    self._say(line)
                 is_clean = result.is_clean
                 if not is_clean:
                     return seeds[place + 1 :]

@@ -1,9 +1,13 @@
 """What a round came to, kept as JSON so that a run can be gone on with."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from proof.checker.evidence import Blow
 from proof.checker.verdict import Violation
+
+_SHOWN = 20
 
 
 class Struck(msgspec.Struct, frozen=True):
@@ -36,6 +40,18 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_clean(self) -> bool:
         return not self.violations
+
+    def told(self) -> Iterator[str]:
+        """Lines for whoever waits for it."""
+        yield (
+            f"{self.fault} seed {self.seed}: {'clean' if self.is_clean else 'BROKEN'}, "
+            f"{len(self.struck)} blows, {self.intents} promises, {self.accepts} accepted, "
+            f"{sum(self.doubts.values())} in doubt, {self.seconds:.0f} s {self.note}".rstrip()
+        )
+        for each in self.violations[:_SHOWN]:
+            yield f"  {each}"
+        if self.evidence:
+            yield f"  evidence: {self.evidence}"
 
     def kills(self) -> int:
         return sum(each.blow.what == "kill" for each in self.struck)

@@ -8,9 +8,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
+from typing import Any
 
 import msgspec
 
@@ -20,30 +21,42 @@ from proof.faults.base import Fault, Field
 from proof.load.plan import LoadPlan
 from proof.results import Result, Struck
 from proof.stage import Stage
+from streams.children import die_with_parent
 from streams.demo.lag import Lag
 
 _QUIET_SECONDS = 2.5
 """Nothing open, nothing waiting and no receipt for so long: everything is at rest."""
 _LOOK_SECONDS = 0.5
+NO_CHANGES: Mapping[str, Any] = {}
 
 
 class LoadFailed(RuntimeError):
     """Raised when the load ends before it is done; its text is what it said."""
 
 
-async def play(stage: Stage, fault: Fault, *, seed: int, first: int) -> Result:
-    """On an open stage. `first`: the number of the first intent, higher than any before."""
+async def play(
+    stage: Stage,
+    fault: Fault,
+    *,
+    seed: int,
+    first: int,
+    changes: Mapping[str, Any] = NO_CHANGES,
+    rest_seconds: float | None = None,
+) -> Result:
+    """On an open stage. `first`: the number of the first intent, higher than any before.
+    `changes` are of the fault's plan; `rest_seconds` instead of the fault's."""
     began = time.monotonic()
     blows_before, doubts_before = len(stage.circumstances.blows), len(stage.collector.doubts)
     field = Field(stage, random.Random(seed))
-    async with _load(stage, fault.plan(seed, first)) as load:
+    plan = msgspec.structs.replace(fault.plan(seed, first), **changes)
+    async with _load(stage, plan) as load:
         await load.until("known")
         striking = asyncio.create_task(fault.strike(field))
         done = asyncio.create_task(load.until("done"))
         done.add_done_callback(lambda _: field.is_over.set())
         await asyncio.gather(striking, done)
     ended = time.monotonic()
-    is_at_rest = await until_rest(stage, fault.rest_seconds)
+    is_at_rest = await until_rest(stage, rest_seconds or fault.rest_seconds)
     rested = time.monotonic()
     stage.seal(is_at_rest=is_at_rest)
     verdict = await asyncio.to_thread(judge_folder, stage.evidence, processes=1)
@@ -64,6 +77,7 @@ async def play(stage: Stage, fault: Fault, *, seed: int, first: int) -> Result:
         ),
         doubts=dict(verdict.tally.doubts - before.doubts),
         violations=verdict.violations,
+        note="; ".join(field.notes),
         evidence=str(stage.evidence) if verdict.violations else "",
     )
 
@@ -114,6 +128,7 @@ async def _load(stage: Stage, plan: LoadPlan) -> AsyncIterator[_Load]:
         sys.executable, "-m", "proof.load", *arguments,
         env={**os.environ, **stage.environment},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        preexec_fn=die_with_parent,
     )  # fmt: skip
     try:
         yield _Load(process)

@@ -16,7 +16,7 @@ from proof.checker.evidence import Blow, Circumstances, Storm
 from proof.checker.rules import read_rules
 from proof.checker.verdict import Tally
 from proof.collector import Collector
-from proof.load.crowd import DEAD
+from proof.load.crowd import BAD_MAILBOX, DEAD
 from proof.workers import Slot, Workers
 from sandbox.control import SandboxControl
 from sandbox.faults import FaultRule
@@ -32,8 +32,9 @@ KAFKA_PROPERTIES = {
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
     "group.min.session.timeout.ms": "1000",
 }
-LAG_MS = 20_000
-"""A worker that is struck is away for a session, and then has to catch up."""
+LAG_MS = 60_000
+"""A sold phone is known of after three steps, each of which may be struck: whoever is then is away
+for a session, and has to catch up."""
 STOP_MS = 7_000
 """What stops a delivery: a tail that a sender trusts may be five seconds old, and a call that waited
 for its permit is made at once."""
@@ -67,7 +68,7 @@ class Stage:
             Slot(role, number) for role in ROLES for number in range((slots or {}).get(role, 1))
         ]
         self.circumstances = Circumstances(
-            ended_ms=0, stop_ms=stop_ms, lag_ms=lag_ms, dead_addresses=(DEAD,)
+            ended_ms=0, stop_ms=stop_ms, lag_ms=lag_ms, dead_addresses=(DEAD, BAD_MAILBOX)
         )
         self.tally = Tally()
         """Of all that was judged so far."""
@@ -76,6 +77,10 @@ class Stage:
     async def open(self) -> None:
         """Returns when all workers serve."""
         await self.set_up()
+        await self.begin()
+
+    async def begin(self) -> None:
+        """Start the workers; returns when all serve."""
         for slot in self.slots:
             self.workers.start(slot)
         await self.workers.until_ready(self.slots)

@@ -15,7 +15,9 @@ from streams import cli
 from streams.children import die_with_parent
 
 _context = get_context("forkserver")
-_context.set_forkserver_preload(["__main__", "streams.cli.worker", "streams.topic_admin"])
+_context.set_forkserver_preload(
+    ["proof.fork_server", "__main__", "streams.cli.worker", "streams.topic_admin"]
+)
 
 Prepare = Callable[[], None]
 

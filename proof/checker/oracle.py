@@ -21,6 +21,10 @@ End = tuple[str, str]
 SENT: End = ("sent", "")
 NO_ADDRESS: End = ("rejected", "no_address")
 ADDRESS_GONE: End = ("suppressed", "address_gone")
+REFUSED_ADDRESS: tuple[End, ...] = (
+    ("failed", "address_invalid"),
+    ("failed", "rejected_by_provider"),
+)
 SLACK_MS = 1_500
 """Between the look at a clock and what is told of it."""
 
@@ -236,7 +240,7 @@ class Oracle:
         if present is not Sure.ALWAYS:
             yield Sure(2 - present), [NO_ADDRESS]
         if self._may_be_dead(matter):
-            yield Sure.MAYBE, [NO_ADDRESS, ADDRESS_GONE, ("failed", "address_invalid")]
+            yield Sure.MAYBE, [NO_ADDRESS, ADDRESS_GONE, *REFUSED_ADDRESS]
 
     def _devices(self, matter: Matter, person: Person) -> list[Sure]:
         """Of each, whether it is there, and nobody else has its token."""

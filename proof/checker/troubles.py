@@ -6,8 +6,9 @@ from proof.checker.people import Person
 End = tuple[str, str]
 
 BROKER = "broker"
-CLEAN_BLOWS = frozenset({"stop", "join"})
-"""What leaves nothing in doubt: a worker that drains, and one that takes partitions from others."""
+CLEAN_BLOWS = frozenset({"stop", "join", "restart", "crash", "full disk"})
+"""What leaves nothing in doubt: a worker that drains, or takes partitions from others, or has no
+room to write; and a broker that ends in whatever way, since workers wait for it."""
 
 _THROTTLED = frozenset({("expired", "throttled"), ("expired", "breaker_open")})
 _UNREACHED = frozenset(

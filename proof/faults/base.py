@@ -24,6 +24,8 @@ class Field:
         self.workers = stage.workers
         self.random = randomness
         self.is_over = asyncio.Event()
+        self.notes: list[str] = []
+        """What the result is to tell besides."""
 
     async def wait(self, least_seconds: float, most_seconds: float) -> bool:
         """A while that nobody chose; False when the load is over."""
@@ -57,6 +59,7 @@ class Field:
     ) -> AsyncIterator[None]:
         """Providers of these channels behave so while the body runs."""
         began_ms = now_ms()
+        await self.stage.note_blow("providers", "storm")
         await self.stage.sky(*rules, seed=self.random.randrange(10**6))
         try:
             yield
@@ -88,6 +91,10 @@ class Fault:
     def plan(self, seed: int, first: int) -> LoadPlan:
         return LoadPlan(seed=seed, first=first)
 
+    def why_not(self) -> str:
+        """Why it cannot be played on this machine; empty where it can."""
+        return ""
+
     async def strike(self, field: Field) -> None:
         """Returns soon after `field.is_over`, with everything mended."""
 
@@ -97,4 +104,5 @@ class Calm(Fault):
     does = "nothing: load alone"
     expects = "nothing in doubt, and what stops a delivery does so within a second"
     stop_ms = 1_500
+    lag_ms = 20_000
     rest_seconds = 45.0

@@ -4,5 +4,13 @@ from collections.abc import Mapping
 
 from proof.faults.base import Calm, Fault
 from proof.faults.kills import Kill, KillTwo
+from proof.faults.processes import RollingRestart
+from proof.faults.storms import Throttled
 
-FAULTS: Mapping[str, Fault] = {each.name: each for each in (Calm(), Kill(), KillTwo())}
+_ALL: tuple[Fault, ...] = (
+    Calm(),
+    *(Kill(), KillTwo()),
+    RollingRestart(),
+    Throttled(),
+)
+FAULTS: Mapping[str, Fault] = {each.name: each for each in _ALL}

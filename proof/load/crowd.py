@@ -20,9 +20,12 @@ ZONES = (
 )  # fmt: skip
 DEAD = "fail-unregistered"
 """A token that begins so is one of an app that was removed."""
+BAD_MAILBOX = "fail-400"
+"""A mailbox that begins so spoils every request that it is part of."""
 TRAITS = (
     "plain", "asleep", "sleeps later", "no email", "no news", "takes offers", "few emails",
     "dead phone", "no number", "no device", "two devices", "barred", "plain", "plain", "imported",
+    "bad mailbox",
 )  # fmt: skip
 
 
@@ -32,8 +35,9 @@ class Person:
     def __init__(self, number: int, first: int, randomness: random.Random) -> None:
         self.user_id = f"r{first}-{number}"
         self.trait = TRAITS[number % len(TRAITS)]
-        self.zone = ZONES[number % len(ZONES)]
-        self.email = f"{self.user_id}@example.org"
+        self.zone = ZONES[(number + number // len(TRAITS)) % len(ZONES)]  # all traits in all zones
+        name = f"{BAD_MAILBOX}-{self.user_id}" if self.trait == "bad mailbox" else self.user_id
+        self.email = f"{name}@example.org"
         self.phone = "" if self.trait == "no number" else f"+1{(first + number) % 10**10:010}"
         self.is_reader = randomness.random() < 0.7
         self.tokens = self._tokens()

@@ -1,21 +1,22 @@
 """`postrider prove`: strike an installation, and let an independent checker say what came of it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from proof.campaign import Campaign
 from proof.faults.catalogue import FAULTS
-from proof.report import FIGURES, figures_of, report
-from proof.results import Result
+from proof.mutants.catalogue import MUTANTS
+from proof.report import FIGURES, TRIALS, figures_of, report, trials_of
 from streams.cli.errors import Mistake
 from streams.cli.options import new_app
 from streams.cli.tables import show_table
 
 EXIT_BROKEN = 1
+T = TypeVar("T")
 
 app = new_app()
 
@@ -29,55 +30,67 @@ def prove(
         int | None, typer.Option(min=1, help="Of each fault.", show_default="as --list says")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the first round; the next has the next.")] = 1,
+    with_mutants: Annotated[
+        bool, typer.Option("--mutants", help="Plant faults in workers: each must be caught.")
+    ] = False,
+    mutants: Annotated[
+        list[str] | None, typer.Option("--mutant", metavar="NAME", help="Only this; repeatable.")
+    ] = None,
     data_dir: Annotated[
         Path, typer.Option("--data-dir", help="Results, and the evidence of what broke.")
     ] = Path(".postrider-proof"),
     report_file: Annotated[
         Path | None, typer.Option("--report", help="Write all results so far as Markdown.")
     ] = None,
-    is_list: Annotated[bool, typer.Option("--list", help="Show the faults, play none.")] = False,
+    is_list: Annotated[bool, typer.Option("--list", help="Show what there is.")] = False,
 ) -> None:
     """Run real workers beside an embedded Kafka and sandboxes of the providers, put load on them,
     strike them, and compare what was promised with what providers took and receipts say.
 
-    Rounds whose results are in the data directory are not played again. The exit code is 1 when a
-    round broke a promise, its evidence is kept: `python -m proof.checker FOLDER` judges it again.
+    With --mutants the workers break a promise each, and the checker must complain.
+    What is in the data directory is not played again. The exit code is 1 when a round broke a
+    promise: its evidence is kept, and `python -m proof.checker FOLDER` judges it again. It is 1
+    likewise when a mutant was not caught.
     """
     if is_list:
-        rows = [
-            {"fault": each.name, "rounds": each.rounds, "does": each.does, "expects": each.expects}
-            for each in FAULTS.values()
-        ]
-        show_table(rows, columns=("fault", "rounds", "does", "expects"))
+        _show_all()
         return
-    chosen = [FAULTS[each] for each in _known(faults or list(FAULTS))]
-    campaign = Campaign(data_dir, on_result=_tell)
+    are_mutants_wanted = with_mutants or mutants is not None
+    chosen = _named("--fault", FAULTS, faults or ([] if are_mutants_wanted else list(FAULTS)))
+    planted = _named("--mutant", MUTANTS, mutants or (list(MUTANTS) if with_mutants else []))
+    campaign = Campaign(data_dir, say=typer.echo)
     for fault in chosen:
-        seeds = range(seed, seed + (rounds or fault.rounds))
-        asyncio.run(campaign.run(fault, seeds))
+        count = rounds or fault.rounds
+        asyncio.run(campaign.run(fault, range(seed, seed + count)))
+    if planted:
+        asyncio.run(campaign.try_mutants(planted, seed=seed))
     results = [each for each in campaign.results.all if each.fault in FAULTS]
+    trials = campaign.trials.all
     show_table(figures_of(results), columns=FIGURES)
+    show_table(trials_of(trials), columns=TRIALS)
     if report_file is not None:
-        report_file.write_text(report(results))
-    if not all(each.is_clean for each in results):
+        report_file.write_text(report(results, trials))
+    are_clean = all(each.is_clean for each in results)
+    if not are_clean or not all(each.is_as_it_must_be for each in trials):
         raise typer.Exit(EXIT_BROKEN)
 
 
-def _known(names: Sequence[str]) -> Sequence[str]:
+def _show_all() -> None:
+    rows = [
+        {"fault": each.name, "rounds": each.rounds, "does": each.does, "expects": each.expects}
+        for each in FAULTS.values()
+    ]
+    show_table(rows, columns=("fault", "rounds", "does", "expects"))
+    planted = [
+        {"mutant": each.name, "does": each.does, "scene": each.scene.name,
+         "caught_by": ", ".join(sorted(each.caught_by))}
+        for each in MUTANTS.values()
+    ]  # fmt: skip
+    show_table(planted, columns=("mutant", "does", "scene", "caught_by"))
+
+
+def _named(option: str, there_are: Mapping[str, T], names: Sequence[str]) -> list[T]:
     for name in names:
-        if name not in FAULTS:
-            raise Mistake(f"--fault: there is no {name}; `postrider prove --list` shows all")
-    return names
-
-
-def _tell(result: Result) -> None:
-    verdict = "clean" if result.is_clean else "BROKEN"
-    typer.echo(
-        f"{result.fault} seed {result.seed}: {verdict}, {len(result.struck)} blows, "
-        f"{result.intents} promises, {result.accepts} accepted, "
-        f"{sum(result.doubts.values())} in doubt, {result.seconds:.0f} s"
-    )
-    for each in result.violations[:20]:
-        typer.echo(f"  {each}")
-    if result.evidence:
-        typer.echo(f"  evidence: {result.evidence}")
+        if name not in there_are:
+            raise Mistake(f"{option}: there is no {name}; `postrider prove --list` shows all")
+    return [there_are[name] for name in names]

@@ -16,8 +16,8 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from proof.offsets import reset_offsets
 from streams.names import Names
-from tests.acceptance.offsets import reset_offsets
 from tests.simulation.small import DELIVERIES, RECEIPTS, REQUESTS
 
 PARTITIONS = 4

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 import pytest_asyncio
 
+from proof.offsets import reset_offsets
 from sandbox.faults import FaultRule
 from schemas import ids, topics
 from streams.assembly import plan_for
@@ -22,7 +23,6 @@ from streams.cli.clients import patience_of
 from streams.embedded_kafka import EmbeddedKafka
 from streams.metrics import Metrics
 from streams.topology import DECIDE
-from tests.acceptance.offsets import reset_offsets
 from tests.acceptance.pipeline_lab import PARTITIONS
 from tests.acceptance.scripted_lab import ScriptedPipeline as Pipeline
 from tests.acceptance.scripted_lab import scripted

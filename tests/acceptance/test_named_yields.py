@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
+from proof.doom import Death, deaths, install
+from proof.named_yields import CALLING, Point, points_of
 from streams.assembly import plan_for
 from streams.cli.clients import patience_of
 from streams.embedded_kafka import EmbeddedKafka
 from streams.metrics import Metrics
 from streams.topology import ROLES
-from tests.acceptance.doom import Death, deaths, install
 from tests.acceptance.eventful import Traffic
-from tests.acceptance.named_yields import CALLING, Point, points_of
 from tests.acceptance.scripted_lab import ScriptedPipeline, scripted, where
 from tests.acceptance.test_pipeline_faults import check
 

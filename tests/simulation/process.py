@@ -6,11 +6,11 @@ from functools import partial
 from typing import Protocol
 
 from policies.clock import Clock
+from proof.named_yields import Point
 from schemas.kafka import InboundRecord, TopicPartition
 from streams.engine.ports import Lease, RestoreReport, Transaction
 from streams.engine.routes import Topology
 from streams.engine.runner import Bounds, Runner, RunnerSettings
-from tests.acceptance.named_yields import Point
 from tests.simulation.broker import Broker, Fenced, Reader
 from tests.simulation.disk import Files, MemoryLog, MemoryStore, TransactionAborted
 from tests.simulation.group import Group, LostMembership, Member

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from proof.named_yields import CALLING, Point
 from streams.access import access_of
-from tests.acceptance.named_yields import CALLING, Point
 from tests.simulation.blows import Blows
 from tests.simulation.checker import complaints
 from tests.simulation.disk import TransactionAborted

@@ -11,10 +11,10 @@ from functools import cache
 from typing import Any
 
 from agents.stage import Batch, Effects, Item, Stage
+from proof.named_yields import CALLING, RUNNER, Point, stages_of, yields_of
 from schemas.kafka import Record
 from streams.engine.items import Taken
 from streams.engine.routes import Envelopes, Topology
-from tests.acceptance.named_yields import CALLING, RUNNER, Point, stages_of, yields_of
 from tests.simulation.loop import VirtualLoop
 
 

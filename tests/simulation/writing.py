@@ -4,10 +4,10 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
+from proof.named_yields import CALLING, Point, points_of
 from schemas.delivery import CHANNELS, Channel
 from streams.engine.runner import RunnerSettings
 from streams.topology import DECIDE
-from tests.acceptance.named_yields import CALLING, Point, points_of
 from tests.simulation.carrier import Moods
 from tests.simulation.loop import START_MS
 from tests.simulation.real import RealWorld

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import signal
 import time
 from collections.abc import (
@@ -22,16 +23,19 @@ from collections.abc import (
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar, NamedTuple, NoReturn
+from typing import Any, ClassVar, NamedTuple, NoReturn, cast
 
 import streams.assembly
 import streams.engine.partition
 import streams.worker
 from agents.stage import Batch, CallT, Effects, Stage
+from proof.named_yields import CALLING, RUNNER, Point, points_of, stages_of, yields_of
 from sandbox.ledger import read_ledger
 from schemas.ids import to_text
 from schemas.outcome import Outcome
-from streams.config import Config
+from streams.assembly import plan_for
+from streams.cli.clients import patience_of
+from streams.config import Config, load
 from streams.engine.committer import Committer
 from streams.engine.ports import Committed, Transaction
 from streams.engine.routes import Topology
@@ -42,9 +46,7 @@ from streams.transactions import KafkaLog
 from streams.worker import PlanFor
 from tables import attempts
 from tables.attempts import Stand
-from tables.state import Kind, Row
-from tests.acceptance.named_yields import CALLING, RUNNER, Point, stages_of, yields_of
-from tests.doubles import MemoryState
+from tables.state import Kind, Row, State
 
 _LOOK_SECONDS = 0.05
 """Between two looks at the provider's ledger; whoever is to be caught so must be slower to answer."""
@@ -174,6 +176,16 @@ class DoomedBatch:
         return self._batch.calls(calls, watched)
 
 
+class _Written:
+    """Nothing but these rows."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._values = {row.key: row.value for row in rows}
+
+    def get_many(self, kind: Kind, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [self._values.get(key) for key in keys]
+
+
 class Intents:
     """Calls that one partition's ledger intends, as far as this life has written it."""
 
@@ -185,7 +197,7 @@ class Intents:
         """A transaction with these rows is under way: whether it will have been, nobody knows."""
         ledger = [row for row in rows if row.kind is Kind.TRANSIENT and _is_attempt(row)]
         keys = [row.key for row in ledger]
-        found = attempts.get_many(MemoryState(rows=ledger), keys)
+        found = attempts.get_many(cast(State, _Written(ledger)), keys)
         self._in_flight = {
             key: attempt.stands.count(Stand.INTENT)
             for key, attempt in zip(keys, found, strict=True)
@@ -268,7 +280,6 @@ def install(role: str, point: Point, *, report: Path, ledger: Path) -> None:
     """To be called before the worker of the role runs in this process. Where deaths are told, and
     where the providers write down what they have accepted."""
     doom = Doom(role, point, report=report, ledger=ledger)
-    plan_for = streams.assembly.plan_for
 
     def doomed_plan_for(config: Config, *, role: str, patience: Patience) -> PlanFor:
         make = plan_for(config, role=role, patience=patience)
@@ -284,6 +295,15 @@ def install(role: str, point: Point, *, report: Path, ledger: Path) -> None:
     _replace(streams.assembly, "plan_for", doomed_plan_for)
     _replace(streams.worker, "KafkaLog", DoomedLog)
     _replace(streams.engine.partition, "Committer", DoomedCommitter)
+
+
+def install_anywhere(role: str, *, seed: int, report: Path, ledger: Path) -> None:
+    """Likewise, at a point that nobody chose."""
+    config = load(Path(os.environ["POSTRIDER_CONFIG"]))
+    make = plan_for(config, role=role, patience=patience_of(config))
+    points = points_of(make(Metrics(role=role, slot=0)).topology)
+    point = random.Random(f"{seed}-{os.getpid()}").choice(points)
+    install(role, point, report=report, ledger=ledger)
 
 
 def _replace(module: ModuleType, name: str, new: object) -> None:

@@ -1,0 +1,45 @@
+"""`Mutant`: what is planted, and who must complain; `Scene`: what must happen for it to show."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from proof.faults.base import Fault
+from streams.topology import ROLES
+
+DECIDE = ("decide",)
+SENDERS = ("push", "email", "sms")
+CHANNELS = (*SENDERS, "in_app")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """A short round: clean without a mutant."""
+
+    name: str
+    fault: Fault
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Of the fault's plan."""
+    slots: Mapping[str, int] = field(default_factory=dict)
+    rest_seconds: float = 60.0
+    lag_ms: int | None = None
+    """Instead of the fault's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mutant:
+    name: str
+    does: str
+    scene: Scene
+    caught_by: Collection[str]
+    """Invariants: one of these must complain."""
+    plant: Callable[[], None]
+    """Called in the process of a worker before it begins."""
+    roles: Collection[str] = ROLES
+
+
+def replace(owner: Any, name: str, new: object) -> None:
+    """What is patched must be there: a mutant of code that has moved would be none."""
+    if not hasattr(owner, name):
+        raise AttributeError(f"{owner.__name__} has no {name} any more: its mutant needs mending")
+    setattr(owner, name, new)

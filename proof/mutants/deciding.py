@@ -1,0 +1,82 @@
+"""Deciding stages that break a promise."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import agents.decide
+import agents.fan_out
+import agents.keep_addresses
+import agents.receipts
+from agents.dedup import Asked, Dedup, Standing
+from policies.caps import NOTHING
+from policies.zones import Zones
+from proof.mutants.base import replace
+from proof.mutants.sending import ask_no_stop
+from schemas.profile import Profile
+from streams.envelopes import RecordEnvelopes
+from tables import caps, recipients
+from tables.state import State
+
+
+def forget_what_was_decided() -> None:
+    """A window of deduplication that is always over."""
+    replace(Dedup, "judge", lambda self, asked: "new")
+
+
+def take_a_conflict_for_a_repeat() -> None:
+    judge = Dedup.judge
+
+    def judge_kindly(self: Dedup, asked: Asked) -> Standing:
+        standing = judge(self, asked)
+        return "duplicate" if standing == "idempotency_conflict" else standing
+
+    replace(Dedup, "judge", judge_kindly)
+
+
+def take_local_time_for_utc() -> None:
+    get = Zones.get
+    replace(Zones, "get", lambda self, name: get(self, "UTC"))
+
+
+def count_no_caps() -> None:
+    replace(caps, "get_many", lambda state, keys: [NOTHING] * len(keys))
+
+
+def know_people_for_ever() -> None:
+    """Decisions look people up once; senders trust them."""
+    known: dict[str, Profile | None] = {}
+
+    def get_many(state: State, user_ids: Sequence[str]) -> list[Profile | None]:
+        found = zip(user_ids, recipients.get_many(state, user_ids), strict=True)
+        known.update({each: profile for each, profile in found if known.get(each) is None})
+        return [known[each] for each in user_ids]
+
+    replace(agents.decide, "recipients", SimpleNamespace(get_many=get_many))
+    ask_no_stop()
+
+
+def pass_over_the_last_member() -> None:
+    next_members = agents.fan_out._next_members
+
+    def next_but_one(*arguments: Any) -> Any:
+        turn = next_members(*arguments)
+        return turn._replace(members=turn.members[:-1])
+
+    replace(agents.fan_out, "_next_members", next_but_one)
+
+
+def decide_where_it_was_found() -> None:
+    """A misplaced record meets the state of another partition."""
+    replace(RecordEnvelopes, "forward", lambda self, item, user_id: None)
+
+
+def leave_sold_phones_alone() -> None:
+    claim = agents.keep_addresses._claim
+    replace(
+        agents.keep_addresses, "_claim", lambda address, event, derived: claim(address, event, [])
+    )
+
+
+def rank_all_receipts_alike() -> None:
+    replace(agents.receipts, "state_rank", lambda status: 1)

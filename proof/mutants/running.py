@@ -1,0 +1,83 @@
+"""An engine that keeps one of its rules no more."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from agents.stage import Effects
+from proof.mutants.base import replace
+from schemas.kafka import Record
+from streams.engine import positions
+from streams.engine.committer import Committer
+from streams.engine.ports import Committed, Transaction
+from streams.engine.positions import SourcePosition
+from streams.engine.runner import Runner
+from streams.engine.running import StageRun
+from streams.transactions import KafkaLog
+from tables.state import Kind, Row
+
+_GAP_SECONDS = 0.2
+"""Between what belongs together: a kill may come here."""
+
+
+def write_records_after_the_rows() -> None:
+    """In a transaction of their own."""
+    commit = KafkaLog.commit
+
+    async def commit_apart(self: KafkaLog, transaction: Transaction) -> Committed:
+        records: list[Record] = transaction.records
+        committed = Committed((None, None))
+        if any(transaction.rows):
+            committed = await commit(self, Transaction(transaction.rows))
+        await asyncio.sleep(_GAP_SECONDS)
+        if records:
+            await commit(self, Transaction(records=records))
+        return committed
+
+    replace(KafkaLog, "commit", commit_apart)
+
+
+def apply_rows_before_the_commit() -> None:
+    commit = Committer._commit
+
+    async def apply_and_commit(self: Committer, group: Sequence[Any]) -> None:
+        transaction = self._transaction_of(list(group))
+        for kind in Kind:
+            store = self._store._stores[kind]  # type: ignore[attr-defined]
+            offset = -1 if store.offset is None else store.offset + 1
+            if transaction.rows[kind] and offset >= 0:
+                store.apply(transaction.rows[kind], offset)
+        await asyncio.sleep(_GAP_SECONDS)
+        await commit(self, list(group))
+
+    replace(Committer, "_commit", apply_and_commit)
+
+
+def be_done_with_what_was_only_taken() -> None:
+    """As a consumer's auto-commit is."""
+
+    def row(self: SourcePosition) -> Row:
+        end = max(self._taken + 1, self.next_offset or 0)
+        value = positions._encode(positions._PositionRow(end, []))
+        return Row(Kind.DURABLE, positions.position_key(self.source), value)
+
+    replace(SourcePosition, "row", row)
+
+
+def give_up_without_a_drain() -> None:
+    async def give_up(self: Runner) -> None:
+        self.kill()
+        self._partitions = {}
+
+    replace(Runner, "give_up", give_up)
+
+
+def throw_rubbish_away() -> None:
+    send_home = StageRun._send_home
+
+    async def forget_and_send_home(self: StageRun, batch: Any, refused: Sequence[Any]) -> Any:
+        if refused:
+            await self._partition.stage(Effects(done=[item for item, _, _ in refused]))
+        return await send_home(self, batch, ())
+
+    replace(StageRun, "_send_home", forget_and_send_home)

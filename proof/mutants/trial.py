@@ -1,0 +1,79 @@
+"""Mutants on trial: their scene is played by workers that have them, and the checker is asked."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from proof.mutants.base import Mutant, Scene
+from proof.mutants.catalogue import MUTANTS
+from proof.results import Result
+from proof.rounds import play
+from proof.stage import Stage
+from streams.embedded_kafka import EmbeddedKafka
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """What came of one. A scene without a mutant is on trial, too: it must be clean."""
+
+    scene: str
+    mutant: str
+    caught_by: dict[str, int]
+    """Violations by invariant."""
+    words: str
+    """The first of them."""
+    seconds: float
+
+    @property
+    def is_as_it_must_be(self) -> bool:
+        if not self.mutant:
+            return not self.caught_by
+        return bool(self.caught_by.keys() & set(MUTANTS[self.mutant].caught_by))
+
+    def told(self) -> str:
+        """A line for whoever waits for it."""
+        broken = ", ".join(f"{count} {name}" for name, count in sorted(self.caught_by.items()))
+        verdict = "as it must be" if self.is_as_it_must_be else "NOT AS IT MUST BE"
+        return f"{self.mutant or 'no mutant'} in {self.scene}: {verdict}: {broken or 'clean'}"
+
+
+async def perform(
+    scene: Scene, mutants: Iterable[Mutant], *, kafka: EmbeddedKafka, folder: Path, seed: int
+) -> Result:
+    """A round on a stage of its own, with all of these mutants at once."""
+    fault, mutants = scene.fault, list(mutants)
+    stage = Stage(
+        folder,
+        kafka=kafka,
+        slots={**fault.slots, **scene.slots},
+        stop_ms=fault.stop_ms,
+        lag_ms=scene.lag_ms or fault.lag_ms,
+    )
+    await stage.set_up()
+    try:
+        for role in {role for mutant in mutants for role in mutant.roles}:
+            ours = [mutant.name for mutant in mutants if role in mutant.roles]
+            stage.workers.prepare(role, partial(plant, ours))
+        await stage.begin()
+        rest_seconds = scene.rest_seconds
+        return await play(
+            stage, fault, seed=seed, first=1, changes=scene.changes, rest_seconds=rest_seconds
+        )
+    finally:
+        await stage.close()
+
+
+def plant(names: Sequence[str]) -> None:
+    """In the process of a worker, before it begins."""
+    for name in names:
+        MUTANTS[name].plant()
+
+
+def trial_of(scene: Scene, mutant: Mutant | None, result: Result) -> Trial:
+    found = Counter(each.invariant for each in result.violations)
+    expected = mutant.caught_by if mutant is not None else ()
+    telling = sorted(result.violations, key=lambda each: each.invariant not in expected)
+    words = telling[0].words if telling else ""
+    return Trial(scene.name, mutant.name if mutant else "", dict(found), words, result.seconds)
