@@ -40,7 +40,7 @@ from schemas.recipient import RECIPIENT_CHANGE
 from schemas.recipient_events import decode_address_events, decode_derived, decode_import
 from streams.engine.routes import Source, Timer, Topology
 from streams.envelopes import RecordEnvelopes
-from tables import broadcasts, parked, waiting
+from tables import broadcasts, waiting
 from tables.send_schedule import SCHEDULES
 
 T = TypeVar("T")
@@ -140,13 +140,10 @@ def decide(settings: FlowSettings, stops: StopList) -> Topology:
             ),
         ),
         timers=(
-            Timer(
-                "wake", wake, waiting.SCHEDULE.due, waiting.decode_due,
-                waiting.SCHEDULE.prefix, _USUAL,
-            ),
+            Timer("wake", wake, waiting.SCHEDULE.due, waiting.decode_due, _USUAL),
             Timer(
                 "fan_out", fan_out, broadcasts.PROGRESS.due, broadcasts.decode_progress,
-                broadcasts.PROGRESS.prefix, _BULK, take=1, is_bulk=True,
+                _BULK, take=1, is_bulk=True,
             ),
         ),
         envelopes=RecordEnvelopes(partitions=partitions),
@@ -193,12 +190,11 @@ def send(
             *(
                 Timer(
                     f"due.{lane}", stage, SCHEDULES[lane].due, decode_batch,
-                    SCHEDULES[lane].prefix, _PRIORITY[lane], take=_FEW, width=width,
-                    needs_permit=True,
+                    _PRIORITY[lane], take=_FEW, width=width, needs_permit=True,
                 )
                 for lane in LANES
             ),
-            Timer("release", release, release.due, decode_batch, parked.PREFIX, _BULK, take=_FEW),
+            Timer("release", release, release.due, decode_batch, _BULK, take=_FEW),
         ),
         envelopes=RecordEnvelopes(partitions=settings.partitions),
     )  # fmt: skip

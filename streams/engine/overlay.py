@@ -17,10 +17,14 @@ class Overlay:
         self.partition = partition
         self._store = store
         self._staged: tuple[dict[bytes, tuple[int, bytes | None]], ...] = ({}, {})
+        self._tables: tuple[set[int], ...] = (set(), set())
+        """First bytes of the keys that are staged, and of some that were: a scan for timers, made
+        after every batch, looks at none of the thousands that are of other tables."""
 
     def stage(self, sequence: int, rows: Iterable[Row]) -> None:
         for kind, key, value in rows:
             self._staged[kind][key] = (sequence, value)
+            self._tables[kind].add(key[0])
 
     def settle(self, sequence: int, kind: Kind, keys: Iterable[bytes]) -> None:
         """Forget rows that are applied now, unless a later yield has written them again."""
@@ -29,6 +33,8 @@ class Overlay:
             entry = staged.get(key)
             if entry is not None and entry[0] <= sequence:
                 del staged[key]
+        if not staged:
+            self._tables[kind].clear()
 
     def get(self, kind: Kind, key: bytes) -> bytes | None:
         entry = self._staged[kind].get(key)
@@ -43,7 +49,11 @@ class Overlay:
         return [staged[key][1] if key in staged else found[key] for key in keys]
 
     def scan(self, kind: Kind, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        ours = {key: value for key, (_, value) in self._staged[kind].items() if start <= key < end}
+        """Of one table: every key from `start` to `end` begins with the same byte."""
+        ours: dict[bytes, bytes | None] = {}
+        if start[0] in self._tables[kind]:
+            staged = self._staged[kind].items()
+            ours = {key: value for key, (_, value) in staged if start <= key < end}
         if not ours:
             return self._store.scan(kind, start, end, limit)
         # Each staged row can hide at most one stored row, so this many are enough to fill `limit`.

@@ -46,8 +46,6 @@ class Timer:
     due: Callable[[State, int, int], Sequence[tuple[bytes, bytes]]]
     """(state, now_ms, limit) to rows (key, value) whose time has come."""
     decode: Callable[[bytes], Any]
-    prefix: bytes
-    """Rows written under it make the timer look again at once."""
     priority: int = 1
     take: int = 200
     width: int = 1

@@ -166,7 +166,7 @@ def decide_topology() -> Topology:
 def send_topology(provider: SmallProvider) -> Topology:
     stage = SmallSend(provider)
     source = Source(DELIVERIES, stage, _value, take=5, width=8)
-    timer = Timer("schedule", stage, _SCHEDULE.due, bytes, _SCHEDULE.prefix, take=5, width=2)
+    timer = Timer("schedule", stage, _SCHEDULE.due, bytes, take=5, width=2)
     return Topology("send", (source,), (timer,), SmallEnvelopes())
 
 
