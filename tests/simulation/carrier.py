@@ -26,6 +26,8 @@ class Acceptance:
     taken_ms: int
     """When the provider took it."""
     message: Outgoing
+    is_beside: bool = False
+    """By a process whose slot was started elsewhere, which calls for as long as its lease lasts."""
 
 
 @dataclass(slots=True)
@@ -49,6 +51,7 @@ class _Call:
     messages: list[Outgoing]
     called_ms: int
     caller: Domain | None
+    is_beside: bool
     reply: "asyncio.Future[list[Outcome]]"
 
 
@@ -69,11 +72,13 @@ class Carrier:
         loop: VirtualLoop,
         randomness: random.Random,
         is_zombie: Callable[[Domain | None], bool],
+        is_robbed: Callable[[Domain | None], bool],
         timeout_seconds: float,
     ) -> None:
         self._loop = loop
         self._random = randomness
         self._is_zombie = is_zombie
+        self._is_robbed = is_robbed
         self._outside = contextvars.copy_context()
         self.moods = Moods()
         self.moods_by_channel: dict[Channel, Moods] = {}
@@ -89,9 +94,12 @@ class Carrier:
     ) -> "asyncio.Future[list[Outcome]]":
         """One provider call: one outcome a message, in order."""
         loop, moods = self._loop, self._moods_of(channel)
-        self.zombie_calls += self._is_zombie(DOMAIN.get())
+        caller = DOMAIN.get()
+        self.zombie_calls += self._is_zombie(caller)
         reply: asyncio.Future[list[Outcome]] = loop.create_future()
-        call = _Call(channel, provider, list(messages), loop.now_ms(), DOMAIN.get(), reply)
+        call = _Call(
+            channel, provider, list(messages), loop.now_ms(), caller, self._is_robbed(caller), reply
+        )
         loop.call_later(
             self._random.uniform(*moods.seconds), self._arrive, call, context=self._outside
         )
@@ -105,7 +113,14 @@ class Carrier:
             return
         outcomes = [self._answer(each, moods) for each in call.messages]
         self.accepted += [
-            Acceptance(call.channel, call.provider, call.called_ms, self._loop.now_ms(), message)
+            Acceptance(
+                call.channel,
+                call.provider,
+                call.called_ms,
+                self._loop.now_ms(),
+                message,
+                call.is_beside,
+            )
             for message, outcome in zip(call.messages, outcomes, strict=True)
             if isinstance(outcome, Accepted)
         ]

@@ -79,8 +79,10 @@ def _cancellations(found: Evidence) -> Iterable[evidence.Cancellation]:
 
 def _accept(call: int, each: Acceptance) -> evidence.Accept:
     message = each.message
+    # Of two processes of one slot each keeps the limit; together they may not.
+    line = "" if each.is_beside else message.sender or each.provider
     return evidence.Accept(
-        each.called_ms, call, each.provider, message.sender or each.provider,
+        each.called_ms, call, each.provider, line,
         ids.to_text(message.delivery_id), message.address,
         hash_of_places(_places(message.content)), message.round, message.attempt,
     )  # fmt: skip

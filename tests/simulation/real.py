@@ -98,6 +98,7 @@ class RealWorld(World):
             loop=self.loop,
             randomness=self.random,
             is_zombie=self.is_zombie,
+            is_robbed=self.is_robbed,
             timeout_seconds=spans.call,
         )
         self.misconfigured: list[tuple[str, str]] = []

@@ -41,7 +41,7 @@ _QUIET: Mapping[str, tuple[ImportedWish, ...]] = {
     ),
     "u7": (ImportedWish("push", quiet_hours=IDLE_HOURS),),
 }
-_LARGE = "x" * 90_000
+LARGE = "x" * 90_000
 _BROKEN: Sequence[bytes | None] = (
     None, b"", b"rubbish", b"[]", b"\xff\xfe", b'{"user_id":"u1"}', b"[" * 4000,
     b'{"user_id":"u1","type":"code","requested_at":"2025-06-15T15:00:00"}',
@@ -214,7 +214,7 @@ class Speaker:
 
     def hold_much_back(self) -> list[Line]:
         """More than one yield of `Release` lets go of."""
-        return self.hold_back(count=8, padding=_LARGE)
+        return self.hold_back(count=8, padding=LARGE)
 
     def refuse(self) -> list[Line]:
         """Somebody opts out, of a channel or a type."""

@@ -163,6 +163,10 @@ class World:
         """Whether it must not call a provider any more."""
         return any(not p.may_call for p in self._all if p.domain is domain)
 
+    def is_robbed(self, domain: Domain | None) -> bool:
+        """Whether its partitions are somebody else's."""
+        return any(p.is_robbed for p in self._all if p.domain is domain)
+
     async def _run(self, main: Coroutine[Any, Any, T]) -> T:
         for role in self.roles.values():
             for number in range(role.slots):

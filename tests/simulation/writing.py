@@ -112,15 +112,17 @@ class _Writer:
             channels=self._channels,
         )
         weights = {each: weight * chance.choice((0, 1, 1, 4)) for each, weight in SAYINGS.items()}
+        if not any(weights.values()):
+            weights = {**SAYINGS}
         stage = self._focus.partition(".")[0]
         leading = _BRING_ABOUT.get(self._focus) or _BRING_ABOUT.get(stage)
-        if leading is not None:
+        if leading is not None and leading is not Speaker.hold_much_back:
             weights[leading] = 1 + sum(weights.values()) // 3
-        elif not any(weights.values()):
-            weights = {**SAYINGS}
+        sayings = chance.choices(list(weights), list(weights.values()), k=chance.randint(6, 14))
+        if leading is not None:
+            sayings[chance.randrange(len(sayings))] = leading
         steps = []
-        for _ in range(chance.randint(6, 14)):
-            (saying,) = chance.choices(list(weights), list(weights.values()))
+        for saying in sayings:
             steps.append(Step(seconds, saying(speaker)))
             if chance.random() < 0.6:
                 seconds += chance.expovariate(1 / 0.4)
