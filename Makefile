@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 PACKAGES := schemas policies tables channels agents streams sandbox proof scripts tests benchmarks
 ARGS ?=
 
-.PHONY: help setup demo test prove check format lock clean
+.PHONY: help setup demo test simulate prove check format lock clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 16
@@ -31,6 +31,9 @@ demo: setup ## Watch notifications go from Kafka to messages; ARGS=--once ends b
 
 test: setup ## All tests, on a real Kafka; ARGS=tests/unit for some
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+simulate: setup ## Play SEEDS=1000 stories with faults on all cores; SEED=17 tells one
+	@$(BIN)/python -m tests.simulation $(if $(SEED),$(SEED),--seeds $(or $(SEEDS),1000)) $(ARGS)
 
 prove: setup ## Strike real workers for hours, check every promise, write docs/proof.md
 	@$(BIN)/postrider prove --report docs/proof.md $(ARGS)

@@ -43,7 +43,7 @@ class Ending:
     cells: Counter[Cell]
     crash_points: int
     """Kills and suspensions, each at an await of its own."""
-    struck: list[tuple[float, Blow, str]]
+    struck: list[tuple[int, Blow, str]]
     """When, what, and who."""
     chronicle: list[tuple[int, str]]
     """When which process began or ended, and how."""
@@ -94,7 +94,7 @@ class _Teller:
         self._has_begun = False
         self.cells: Counter[Cell] = Counter()
         self.crash_points = 0
-        self.struck: list[tuple[float, Blow, str]] = []
+        self.struck: list[tuple[int, Blow, str]] = []
         for blow in story.blows:
             if isinstance(blow.when, Passing):
                 key = (blow.when.name, blow.when.moment)
@@ -170,8 +170,8 @@ class _Teller:
                 self._is_struck(process, name, CALLING)
 
     def _strike(self, blow: Blow, process: Process | None) -> None:
-        now = self._world.loop.time() - BEGIN_SECONDS
-        self.struck.append((now, blow, process.slot if process else ""))
+        now_ms = self._world.loop.now_ms()
+        self.struck.append((now_ms, blow, process.slot if process else ""))
         if process is None:
             if blow.kind == "visit":
                 self._blows.visit(blow.role, blow.seconds)

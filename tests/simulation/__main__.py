@@ -1,0 +1,102 @@
+"""`python -m tests.simulation`: play many seeds, or tell what happens in one."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from tests.simulation.coverage import ENOUGH_SEEDS, empty_cells, table
+from tests.simulation.planted import BUGS
+from tests.simulation.process import Process
+from tests.simulation.retelling import retell
+from tests.simulation.searching import Tally, search
+from tests.simulation.shrinking import shrink
+from tests.simulation.story import Story
+from tests.simulation.telling import tell
+from tests.simulation.writing import write
+
+_SECONDS_A_LINE = 10.0
+
+
+def main(words: Sequence[str]) -> int:
+    """The exit code: 0 when all is well."""
+    asked = _arguments().parse_args(words)
+    if asked.seed is not None:
+        return tell_of(asked.seed, bug=asked.bug)
+    seeds = range(asked.first, asked.first + asked.seeds)
+    began = time.monotonic()
+    tally = search(
+        seeds,
+        bug=asked.bug,
+        processes=asked.processes,
+        most_failures=asked.most_failures,
+        on_progress=_now_and_then(began),
+    )
+    print("\n".join(table(tally.cells)))
+    print(_line(tally, time.monotonic() - began))
+    if tally.failures:
+        return tell_of(tally.failures[0].seed, bug=asked.bug)
+    empty = empty_cells(tally.cells)
+    for point, fault in empty:
+        print(f"NEVER {fault} at {point}")
+    return 1 if empty and tally.seeds >= ENOUGH_SEEDS else 0
+
+
+def tell_of(seed: int, *, bug: str = "") -> int:
+    """Print the story of a seed; of one that ends badly, the shortest that ends so too."""
+    process_class = BUGS[bug] if bug else Process
+    story = write(seed)
+    ending = tell(story, process_class)
+    if ending.complaints:
+        with_bug = f" --bug {bug}" if bug else ""
+        print(f"FAILED; to see it again: python -m tests.simulation {seed}{with_bug}")
+        for complaint in ending.complaints:
+            print(f"  {complaint}")
+        shrunk = shrink(story, ending, process_class)
+        print(f"shrunk to {_size(shrunk.story)} from {_size(story)} in {shrunk.told} tries:")
+        story, ending = shrunk.story, shrunk.ending
+    print("\n".join(retell(story, ending)))
+    return 1 if ending.complaints else 0
+
+
+def _size(story: Story) -> str:
+    return f"{len(story.steps)} steps and {len(story.blows)} blows"
+
+
+def _now_and_then(began: float) -> Callable[[Tally], None]:
+    last, told = began, 0
+
+    def progress(tally: Tally) -> None:
+        nonlocal last, told
+        for failure in tally.failures[told:]:
+            print(f"FAILED seed {failure.seed}: {failure.complaint}", file=sys.stderr, flush=True)
+        told = len(tally.failures)
+        now = time.monotonic()
+        if now - last >= _SECONDS_A_LINE:
+            last = now
+            print(_line(tally, now - began), file=sys.stderr, flush=True)
+
+    return progress
+
+
+def _line(tally: Tally, seconds: float) -> str:
+    return (
+        f"{tally.seeds:,} seeds, {tally.seeds / seconds:.1f} a second,"
+        f" {tally.seeds / max(tally.cpu_seconds, 1e-9):.1f} a second of CPU;"
+        f" {tally.crash_points:,} crash points; {len(tally.failures)} failed"
+    )
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("seed", type=int, nargs="?", help="tell the story of this one")
+    parser.add_argument("--seeds", type=int, default=1000, help="how many to play")
+    parser.add_argument("--first", type=int, default=0, help="from this one on")
+    parser.add_argument("--processes", type=int, default=0, help="usually one a core")
+    parser.add_argument("--most-failures", type=int, default=1, help="go on until so many failed")
+    parser.add_argument("--bug", default="", choices=("", *BUGS), help="plant one")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
