@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "lookup": "streams.cli.lookup",
     "reconcile": "streams.cli.reconcile",
     "prove": "streams.cli.prove",
+    "capacity": "streams.cli.capacity",
     "sandbox": "streams.cli.sandbox",
 }
 """In the order of the help. Each is imported when it is asked for: starting Faust for a look at
