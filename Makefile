@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 PACKAGES := schemas policies tables channels agents streams sandbox proof scripts tests benchmarks
 ARGS ?=
 
-.PHONY: help setup demo test simulate prove check format lock clean
+.PHONY: help setup demo test simulate prove bench check format lock clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 16
@@ -37,6 +37,9 @@ simulate: setup ## Play SEEDS=1000 stories with faults on all cores; SEED=17 tel
 
 prove: setup ## Strike real workers for hours, check every promise, write docs/proof.md
 	@$(BIN)/postrider prove --report docs/proof.md $(ARGS)
+
+bench: setup ## Measure on two quiet cores, an hour or so: benchmarks/README.md; ARGS=--quick to try
+	@$(BIN)/python -m benchmarks.whole $(ARGS)
 
 check: setup ## Style, types, layers
 	@$(BIN)/ruff check

@@ -46,12 +46,12 @@ class Meter:
 
     def __init__(self, groups: Mapping[str, list[int]]) -> None:
         self._groups = groups
-        self._began = time.monotonic()
+        self.began = time.monotonic()
         self._before = {pid: cpu_seconds(pid) for pids in groups.values() for pid in pids}
 
     def spent(self) -> Spent:
         return Spent(
-            time.monotonic() - self._began,
+            time.monotonic() - self.began,
             {
                 who: sum(cpu_seconds(pid) - self._before.get(pid, 0.0) for pid in pids)
                 for who, pids in self._groups.items()

@@ -1,6 +1,8 @@
 """The recipients of a benchmark: a mailbox and a device each, wishes like people's, one audience."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from schemas.kafka import Record
 from schemas.recipient_events import ImportedDevice, ImportedRecipient, ImportedWish
@@ -12,8 +14,15 @@ _ZONES = (
     "Europe/Berlin", "America/New_York", "Asia/Tokyo", "America/Sao_Paulo", "Asia/Kolkata",
     "Australia/Sydney", "Africa/Lagos", "America/Los_Angeles",
 )  # fmt: skip
-_QUIET = "03:30-03:31"
-"""Checked for everybody, and hardly holding anybody up."""
+
+
+def _a_minute_at_half_past_three(zone: str) -> str:
+    """By UTC, wherever they are: checked for everybody, and holding nobody up but then."""
+    begins = datetime(2026, 1, 1, 3, 30, tzinfo=UTC).astimezone(ZoneInfo(zone))
+    return f"{begins:%H:%M}-{begins + timedelta(minutes=1):%H:%M}"
+
+
+_QUIET = {zone: _a_minute_at_half_past_three(zone) for zone in _ZONES}
 
 
 def user_id(number: int) -> str:
@@ -21,14 +30,15 @@ def user_id(number: int) -> str:
 
 
 def recipient(number: int) -> ImportedRecipient:
+    zone = _ZONES[number % len(_ZONES)]
     return ImportedRecipient(
         user_id(number),
         AS_OF_MS,
         email=f"recipient.{number}@example.com",
         name=f"Recipient {number}",
         locale=("en", "de", "fr", "pt-BR")[number % 4],
-        timezone=_ZONES[number % len(_ZONES)],
-        wishes=(ImportedWish("email", True, _QUIET, 500),),
+        timezone=zone,
+        wishes=(ImportedWish("email", True, _QUIET[zone], 500),),
         types={"friend_joined": number % 3 == 0},
         audiences=(AUDIENCE,),
         devices=(ImportedDevice("phone", f"token-{number:056d}", "android"),) if number % 2 else (),

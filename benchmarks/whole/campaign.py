@@ -1,0 +1,84 @@
+"""Scenarios, each so many times: what was measured is kept, so a campaign goes on where it stopped."""
+
+import asyncio
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.whole import results
+from benchmarks.whole.machine import commit, is_changed, machine
+from benchmarks.whole.results import OneRun, Result
+from benchmarks.whole.run import Run
+from benchmarks.whole.scenario import Scenario
+from benchmarks.whole.state import Prepared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    people: int
+    repeats: int
+    is_quick: bool
+    data: Path
+    """For prepared installations and single runs; kept."""
+    results: Path
+    command: str
+    commit: str = field(default_factory=commit)
+
+    def measure(self, scenario: Scenario) -> Result:
+        """Runs that are kept, of this very commit, are not made again. One more before them is
+        profiled, warms the page cache up, and is not counted; a quick campaign counts it."""
+        kept = self._kept(scenario)
+        if is_changed(self.commit) or self.is_quick:
+            kept.unlink(missing_ok=True)  # of what they are nobody knows any more
+        if scenario.is_profiled and not self.is_quick and not kept.exists():
+            self._run(scenario, is_profiled=True)
+        runs = list(_read(kept))
+        while len(runs) < self.repeats:
+            runs.append(self._run(scenario, is_profiled=self.is_quick and scenario.is_profiled))
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with kept.open("ab") as lines:
+                lines.write(msgspec.json.encode(runs[-1]) + b"\n")
+        return self._together(scenario, runs[: self.repeats])
+
+    def _run(self, scenario: Scenario, *, is_profiled: bool) -> OneRun:
+        run = Run(
+            people=self.people, is_quick=self.is_quick, prepared=Prepared(self.data),
+            profiles=self._profiles(scenario) if is_profiled else None,
+        )  # fmt: skip
+        asyncio.run(scenario.run(run))
+        return results.noted(run)
+
+    def _together(self, scenario: Scenario, runs: list[OneRun]) -> Result:
+        costs = results.median_costs(runs)
+        result = Result(
+            scenario=scenario.name, measures=scenario.measures, people=self.people,
+            date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            commit=self.commit, command=self.command, machine=machine(),
+            figures={
+                each.name: results.summary(each, [run.figures[each.name] for run in runs])
+                for each in scenario.figures
+            },
+            costs=costs, is_harness_bound=results.is_harness_bound(costs),
+            curves=runs[-1].curves,
+            profiles=[
+                str(each.relative_to(self.results))
+                for each in sorted(self._profiles(scenario).glob("*.txt"))
+            ],
+        )  # fmt: skip
+        results.write_result(self.results, result)
+        return result
+
+    def _kept(self, scenario: Scenario) -> Path:
+        kind = "quick" if self.is_quick else "full"
+        return self.data / "runs" / f"{self.commit}-{self.people}-{kind}" / f"{scenario.name}.jsonl"
+
+    def _profiles(self, scenario: Scenario) -> Path:
+        return self.results / "profiles" / scenario.name
+
+
+def _read(kept: Path) -> Iterator[OneRun]:
+    for line in kept.read_bytes().splitlines() if kept.exists() else ():
+        yield msgspec.json.decode(line, type=OneRun)

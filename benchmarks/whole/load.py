@@ -1,0 +1,119 @@
+"""Single requests at a steady rate, whatever becomes of them, and how long each of them took."""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from benchmarks.whole.lab import PARTITIONS, Lab, Producing
+from benchmarks.whole.people import user_id
+from sandbox.ledger import read_ledger
+from schemas import ids, topics
+from schemas.kafka import Record
+
+_PATIENCE_SECONDS = 120.0
+_LOOK_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A request that was answered: when it was meant to be sent, and how long it took to a provider."""
+
+    intended_ms: float
+    waited_ms: float
+    partition: int
+
+    @property
+    def accepted_ms(self) -> float:
+        return self.intended_ms + self.waited_ms
+
+
+def request(number: int, key: str) -> Record:
+    """A mail to one person, named by an idempotency key."""
+    user = user_id(number)
+    what = {
+        "user_id": user,
+        "type": "order_confirmed",
+        "data": {"order_id": key, "total": "12 EUR"},
+        "idempotency_key": key,
+    }
+    partition = ids.partition_of(user, PARTITIONS)
+    return Record(topics.REQUESTED["normal"], partition, json.dumps(what).encode(), user.encode())
+
+
+class OpenLoop:
+    """Open: the next request is not later because the last one waits.
+
+    Latency counts from the instant at which a request was to be sent, so a moment in which nothing
+    moves counts for every request that it held up.
+    """
+
+    def __init__(self, *, people: int, rate: float) -> None:
+        self._rate = rate
+        self._people = _in_random_order(people)
+        self._intended: dict[str, tuple[float, int]] = {}
+
+    @property
+    def asked(self) -> int:
+        """Requests so far."""
+        return len(self._intended)
+
+    async def run(self, producing: Producing, seconds: float) -> None:
+        began, began_ms = time.monotonic(), time.time() * 1000
+        for place in range(round(seconds * self._rate)):
+            due = place / self._rate
+            await asyncio.sleep(max(0.0, began + due - time.monotonic()))
+            number, key = next(self._people), f"order-{self.asked}"
+            record = request(number, key)
+            notification = ids.to_text(ids.notification_id("", user_id(number), key))
+            self._intended[notification] = (began_ms + due * 1000, record.partition)
+            await producing.send(record)
+
+    async def until_told(self, lab: Lab) -> Sequence[Told]:
+        """All requests once each was accepted, in the order in which they were meant.
+
+        Raises:
+            TimeoutError: some were not, in two minutes.
+        """
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while len(told := self.told(lab)) < self.asked:
+            if time.monotonic() > until:
+                raise TimeoutError(f"{len(told)} of {self.asked} requests were answered")
+            await asyncio.sleep(_LOOK_SECONDS)
+        return told
+
+    def told(self, lab: Lab) -> Sequence[Told]:
+        """Those accepted so far. The sandbox's clock is this machine's, in whole milliseconds."""
+        found = {}
+        for entry in read_ledger(lab.sandbox.ledger_dir):
+            meant = self._intended.get(entry.notification_id)
+            if meant is not None:
+                intended_ms, partition = meant
+                waited_ms = entry.at_ms + 0.5 - intended_ms
+                found[entry.notification_id] = Told(intended_ms, waited_ms, partition)
+        return sorted(found.values(), key=lambda each: each.intended_ms)
+
+
+def quantile(told: Sequence[Told], share: float) -> float:
+    """Of the waits, in milliseconds."""
+    waits = sorted(each.waited_ms for each in told)
+    return waits[min(len(waits) - 1, int(share * len(waits)))]
+
+
+def longest_over_time(told: Sequence[Told]) -> list[tuple[float, float]]:
+    """Seconds since the first of them, and the longest wait, in milliseconds, of each tenth of one."""
+    began = told[0].intended_ms
+    longest: dict[int, float] = {}
+    for each in told:
+        tenth = int((each.intended_ms - began) / 100)
+        longest[tenth] = max(each.waited_ms, longest.get(tenth, 0.0))
+    return [(tenth / 10, waited_ms) for tenth, waited_ms in longest.items()]
+
+
+def _in_random_order(people: int) -> Iterator[int]:
+    """Everybody once, and again."""
+    order = random.Random(people)
+    while True:
+        yield from order.sample(range(people), min(people, 1_000_000))

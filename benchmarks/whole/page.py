@@ -1,0 +1,75 @@
+"""The table of results in the README, between its markers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.whole.results import Cost, Result, Summary
+from benchmarks.whole.scenarios import SCENARIOS
+
+_BEGIN, _END = "<!-- results -->", "<!-- end of results -->"
+_SIGNS = {"goal": "goal", "floor": "floor", "below": "**below**", "": ""}
+
+
+def update(file: Path, results: Sequence[Result]) -> None:
+    before, _, rest = file.read_text().partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    order = list(SCENARIOS)
+    known = [each for each in results if each.scenario in SCENARIOS]
+    known.sort(key=lambda each: order.index(each.scenario))
+    file.write_text(f"{before}{_BEGIN}\n\n{table(known)}\n{_END}{after}")
+
+
+def table(results: Sequence[Result]) -> str:
+    """Figures, then what they cost, as Markdown."""
+    lines = [
+        "| Scenario | Figure | Median (range) | Floor | Goal | Reaches |",
+        "|---|---|---|---|---|---|",
+    ]
+    for result in results:
+        mark = " ‡" if result.is_harness_bound else ""
+        title = f"[{result.scenario}](plots/{result.scenario}.svg){mark}"
+        for each in result.figures.values():
+            bounds = [_number(bound) for bound in (each.floor, each.goal)]
+            cells = [title, each.measures, told(each), *bounds, _SIGNS[each.verdict]]
+            lines.append(f"| {' | '.join(cells)} |")
+            title = ""  # once is enough
+    lines += [
+        "",
+        "| Stretch | Worker | Broker | Harness | Harness core busy |",
+        "|---|---|---|---|---|",
+    ]
+    for result in results:
+        for name, cost in result.costs.items():
+            lines.append(f"| {result.scenario}: {name} | {' | '.join(_costs(cost))} |")
+    return "\n".join([*lines, "", *_measured(results), ""])
+
+
+def told(figure: Summary) -> str:
+    """`123 (120-130) /s`."""
+    numbers = f"{_number(figure.median)} ({_number(figure.low)}–{_number(figure.high)})"
+    return f"{numbers} {figure.unit}"
+
+
+def _costs(cost: Cost) -> list[str]:
+    busy = "" if cost.harness_busy is None else f"{cost.harness_busy:.0%}"
+    return [*(f"{cost.cpu_per_million[who]:.1f}" for who in ("worker", "broker", "harness")), busy]
+
+
+def _measured(results: Sequence[Result]) -> list[str]:
+    """On what, once for all results that have it in common."""
+    facts: dict[str, list[str]] = {}
+    for each in results:
+        on = ", ".join(f"{key} {value}" for key, value in each.machine.items())
+        fact = f"{each.people:,} people, commit `{each.commit}`, {each.date[:10]}: {on}."
+        facts.setdefault(fact, []).append(each.scenario)
+    if len(facts) == 1:
+        return [f"Measured with {fact}" for fact in facts]
+    return [f"{', '.join(names)}: measured with {fact}  " for fact, names in facts.items()]
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    if abs(value) >= 100:
+        return f"{float(f'{value:.3g}'):,.0f}"
+    return f"{value:.3g}"

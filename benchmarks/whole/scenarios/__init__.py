@@ -1,0 +1,26 @@
+"""What is measured, one scenario a module; a new one is a line below."""
+
+from benchmarks.whole.scenario import Scenario
+from benchmarks.whole.scenarios import (
+    broadcast,
+    growth,
+    importing,
+    kill,
+    latency,
+    members,
+    mixed,
+    noise,
+    push,
+    second_worker,
+    singles,
+    stores,
+    two_cores,
+)
+
+SCENARIOS: dict[str, Scenario] = {
+    each.SCENARIO.name: each.SCENARIO
+    for each in (
+        importing, broadcast, push, singles, latency, mixed, two_cores, kill, stores, members,
+        second_worker, growth, noise,
+    )
+}  # fmt: skip

@@ -1,0 +1,47 @@
+"""An import is applied: profiles, memberships and addresses, by one worker."""
+
+from benchmarks.whole.run import Run
+from benchmarks.whole.scenario import Figure, Scenario
+from benchmarks.whole.worker import until_idle
+
+
+async def _run(run: Run) -> None:
+    async with run.lab("unread") as lab:
+        before = lab.bytes_in_kafka()
+        decide = lab.start("decide")
+        await decide.ready()
+        with run.stretch("import", lab, decide) as stretch:
+            stretch.end(await until_idle(decide), count=run.people)
+        run.figure("rate", stretch.rate)
+        run.figure("cpu", stretch.per_million())
+        run.figure("memory", decide.peak_resident_mb())
+        decide.stop()
+        run.figure("changelog", (lab.bytes_in_kafka() - before) / run.people)
+        on_disk = sum(each.stat().st_size for each in decide.files())
+        run.figure("disk", on_disk / run.people)
+
+
+SCENARIO = Scenario(
+    name="import",
+    measures="an import of recipients that waits in Kafka is applied by one worker on one core",
+    figures=(
+        Figure(
+            name="rate", measures="recipients applied", unit="/s", better="higher",
+            floor=30_000, goal=150_000,
+        ),
+        Figure(name="cpu", measures="worker", unit="CPU s per million", better="lower"),
+        Figure(
+            name="memory", measures="most that the worker held", unit="MB", better="lower",
+            floor=600, goal=300,
+        ),
+        Figure(
+            name="changelog", measures="written to Kafka for a recipient, one copy", unit="bytes",
+            better="lower",
+        ),
+        Figure(
+            name="disk", measures="of a recipient in the local stores", unit="bytes",
+            better="lower",
+        ),
+    ),
+    run=_run,
+)  # fmt: skip

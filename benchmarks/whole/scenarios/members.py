@@ -1,0 +1,70 @@
+"""A worker joins, takes some of the partitions, and dies; the other one takes them over."""
+
+import asyncio
+import time
+from collections.abc import Collection
+
+from benchmarks.whole.load import OpenLoop, Told, longest_over_time
+from benchmarks.whole.run import Run
+from benchmarks.whole.scenario import Figure, Scenario
+
+_A_SECOND = 200
+_BEFORE_SECONDS, _JOINING_SECONDS, _TAKE_OVER_SECONDS = 3.0, 10.0, 14.0
+_SESSION = {"BENCH_SESSION": "6s"}
+"""The shortest that a broker accepts by default; the product's own default is 20 s."""
+
+
+async def _run(run: Run) -> None:
+    load = OpenLoop(people=run.people, rate=_A_SECOND)
+    async with run.lab(env=_SESSION) as lab:
+        decide, email = lab.start("decide"), lab.start("email")
+        await decide.ready()
+        await email.ready()
+        async with lab.producing(linger_ms=0) as producing:
+            await load.run(producing, _BEFORE_SECONDS)
+            joined_ms = time.time() * 1000
+            newcomer = lab.start("decide", 1)
+            await load.run(producing, _JOINING_SECONDS)
+            await newcomer.ready()  # long since, on a quiet machine
+            moved = {int(path.name.rpartition("-")[2]) for path in newcomer.stores()}
+            killed_ms = time.time() * 1000
+            await asyncio.to_thread(newcomer.kill)
+            await load.run(producing, _TAKE_OVER_SECONDS)
+        told = await load.until_told(lab)
+    before = [each for each in told if each.intended_ms < joined_ms]
+    joining = [each for each in told if joined_ms <= each.intended_ms < killed_ms]
+    dying = [each for each in told if each.intended_ms >= killed_ms]
+    others = set(range(lab.config.partitions)) - moved
+    run.figure("moved", _longest(joining, moved))
+    run.figure("unmoved", _longest(joining, others))
+    run.figure("take_over", _longest(dying, moved))
+    run.figure("calm", _longest(before, moved | others))
+    run.curve("s · longest wait, ms", longest_over_time(told))
+
+
+def _longest(told: Collection[Told], partitions: Collection[int]) -> float:
+    """The longest wait of them, in seconds."""
+    return max(each.waited_ms for each in told if each.partition in partitions) / 1000
+
+
+SCENARIO = Scenario(
+    name="members",
+    measures="a second decide joins and is killed for good: the longest wait of a request at "
+    "200/s, session timeout 6 s (the broker's least by default); all workers share one core",
+    figures=(
+        Figure(
+            name="moved", measures="it joins, partitions that move", unit="s", better="lower",
+            floor=5, goal=1,
+        ),
+        Figure(
+            name="unmoved", measures="it joins, the others", unit="s", better="lower",
+            floor=1, goal=0.2,
+        ),
+        Figure(
+            name="take_over", measures="it dies, its partitions are taken over", unit="s",
+            better="lower", floor=10, goal=7,
+        ),
+        Figure(name="calm", measures="before", unit="s", better="lower"),
+    ),
+    run=_run,
+)  # fmt: skip

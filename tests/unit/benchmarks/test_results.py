@@ -1,0 +1,122 @@
+"""What is said of runs together: medians, verdicts, marks, and the table of them."""
+
+from pathlib import Path
+
+from benchmarks.whole import page
+from benchmarks.whole.load import Told, quantile
+from benchmarks.whole.profiler import top
+from benchmarks.whole.results import Cost, OneRun, Result, is_harness_bound, median_costs, summary
+from benchmarks.whole.run import Stretch
+from benchmarks.whole.scenario import Figure
+
+RATE = Figure(name="rate", measures="sent", unit="/s", better="higher", floor=100, goal=200)
+WAIT = Figure(name="wait", measures="waited", unit="ms", better="lower", floor=40, goal=12)
+
+
+def test_a_figure_is_its_median_with_the_range_of_all_runs() -> None:
+    told = summary(RATE, [150, 90, 110])
+
+    assert (told.median, told.low, told.high) == (110, 90, 150)
+
+
+def test_a_verdict_is_that_of_the_median_and_knows_which_way_is_better() -> None:
+    assert [summary(RATE, [value]).verdict for value in (99, 100, 200)] == [
+        "below",
+        "floor",
+        "goal",
+    ]
+    assert [summary(WAIT, [value]).verdict for value in (41, 40, 12)] == ["below", "floor", "goal"]
+
+
+def test_a_figure_without_bounds_has_no_verdict() -> None:
+    plain = Figure(name="cpu", measures="worker", unit="s", better="lower")
+
+    assert summary(plain, [1.0]).verdict == ""
+
+
+def test_a_stretch_tells_rate_cost_and_how_busy_the_other_core_was() -> None:
+    stretch = Stretch("send", is_pinned=True, began=10.0)
+    stretch.cpu = {"worker": 2.0, "broker": 1.0, "harness": 0.5}
+
+    stretch.end(12.0, count=1_000)
+
+    assert stretch.rate == 500
+    assert stretch.per_million() == 2000
+    assert stretch.harness_busy == 0.75
+
+
+def test_the_business_of_a_core_that_workers_share_is_not_told() -> None:
+    stretch = Stretch("whole", is_pinned=False, began=0.0)
+
+    stretch.end(1.0, count=1)
+
+    assert stretch.harness_busy is None
+
+
+def test_a_harness_core_above_85_percent_marks_the_result() -> None:
+    assert not is_harness_bound({"a": _cost(busy=0.85), "b": _cost(busy=None)})
+    assert is_harness_bound({"a": _cost(busy=0.5), "b": _cost(busy=0.86)})
+
+
+def test_costs_are_medians_stretch_by_stretch() -> None:
+    runs = [OneRun({}, {"send": _cost(busy=busy, worker=cpu)}, {}) for busy, cpu in
+            ((0.1, 9.0), (0.3, 7.0), (0.2, 8.0))]  # fmt: skip
+
+    cost = median_costs(runs)["send"]
+
+    assert cost.harness_busy == 0.2
+    assert cost.cpu_per_million["worker"] == 8.0
+
+
+def test_a_quantile_is_a_wait_that_occurred() -> None:
+    told = [Told(0.0, float(wait), 0) for wait in range(100, 0, -1)]
+
+    assert quantile(told, 0.5) == 51
+    assert quantile(told, 0.99) == 100
+
+
+def test_the_top_of_a_profile_leaves_out_lines_and_the_way_to_the_work() -> None:
+    folded = (
+        "main (a.py:1);work (b.py:7);hash (c.py:3) 60\nmain (a.py:1);work (b.py:9) 30\n"
+        "main (a.py:1) 10\n"
+    )
+
+    told = top(folded)
+
+    assert " 60.0%  hash (c.py)" in told
+    assert " 90.0%  work (b.py)" in told
+    assert "100.0%" not in told
+
+
+def test_a_profile_without_samples_says_so() -> None:
+    assert top("") == "no samples\n"
+
+
+def test_the_table_marks_what_the_harness_may_have_limited() -> None:
+    row = next(line for line in page.table([_result(is_bound=True)]).splitlines() if "sent" in line)
+
+    assert row == "| [send](plots/send.svg) ‡ | sent | 110 (90–150) /s | 100 | 200 | floor |"
+
+
+def test_the_page_is_changed_between_its_markers_only(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- results -->\nold\n<!-- end of results -->\nafter\n")
+
+    page.update(readme, [])
+
+    assert readme.read_text().startswith("before\n<!-- results -->\n")
+    assert readme.read_text().endswith("\n<!-- end of results -->\nafter\n")
+    assert "old" not in readme.read_text()
+
+
+def _cost(*, busy: float | None, worker: float = 1.0) -> Cost:
+    return Cost(1.0, 1, busy, {"worker": worker, "broker": 1.0, "harness": 1.0})
+
+
+def _result(*, is_bound: bool) -> Result:
+    return Result(
+        scenario="send", measures="sends", people=1000, date="2026-01-01 00:00 UTC",
+        commit="abc", command="", machine={"cores": 2},
+        figures={"rate": summary(RATE, [150, 90, 110])}, costs={"send": _cost(busy=0.9)},
+        is_harness_bound=is_bound, curves={}, profiles=[],
+    )  # fmt: skip
