@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +49,10 @@ class Campaign:
             people=self.people, is_quick=self.is_quick, prepared=Prepared(self.data),
             profiles=self._profiles(scenario) if is_profiled else None,
         )  # fmt: skip
+        began = time.monotonic()
         asyncio.run(scenario.run(run))
+        what = "profiled" if is_profiled else "measured"
+        print(f"{scenario.name} {what} in {time.monotonic() - began:.0f} s", flush=True)
         return results.noted(run)
 
     def _together(self, scenario: Scenario, runs: list[OneRun]) -> Result:
