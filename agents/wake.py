@@ -14,11 +14,12 @@ from agents.stage import Batch, Effects, Item
 from schemas import ids
 from schemas.delivery import Body
 from schemas.profile import Profile
-from tables import bodies, recipients, waiting
+from tables import bodies, broadcasts, recipients, waiting
 from tables.state import Row, State
 from tables.waiting import Due, ForgetBody, Waiter, Waiting
 
 WAITERS_A_YIELD = 1000
+_ASK_AGAIN_MS = 3_600_000
 
 
 class _Asked(NamedTuple):
@@ -52,12 +53,9 @@ class Wake:
                     dispatch.decide_again(notice, row.channel, crowd)
                 else:
                     dispatch.decide(notice, row.channel, crowd, is_fallback=True)
-            forgotten = [
-                bodies.delete(item.value.broadcast_id)
-                for item in items
-                if isinstance(item.value, ForgetBody)
-            ]
-            yield Effects([*dispatch.all_rows(), *forgotten], dispatch.all_records(), items)
+            forgotten = [item.value for item in items if isinstance(item.value, ForgetBody)]
+            rows = [*dispatch.all_rows(), *_forget(forgotten, batch)]
+            yield Effects(rows, dispatch.all_records(), items)
 
     def give_up(self, batch: Batch[Due], item: Item[Due], cause: str) -> Effects:
         """Of a row of many, each waits on alone; the one who raises alone is settled."""
@@ -79,6 +77,17 @@ class Wake:
                 )
             ]
         )  # fmt: skip
+
+
+def _forget(due: list[ForgetBody], batch: Batch[Due]) -> Iterator[Row]:
+    """After a long standstill a fan-out may still have members left: each must be told that it is
+    too late, and nobody can tell it without the body."""
+    under_way = broadcasts.under_way(batch.state) if due else set[bytes]()
+    for each in due:
+        if each.broadcast_id in under_way:
+            yield waiting.put(batch.now_ms + _ASK_AGAIN_MS, each.broadcast_id, each)
+        else:
+            yield bodies.delete(each.broadcast_id)
 
 
 def _asked(state: State, items: list[Item[Due]]) -> list[_Asked]:

@@ -53,6 +53,14 @@ class RoleApp(faust.App):
     pushed: dict[TP, int]
     """The last offset that Faust has handed to the runner: what lies between is in its buffers."""
 
+    async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Faust does not wait here once it is stopping, and the group would go on without a drain
+        that a stop has begun: another worker would own what we still write."""
+        if self.should_stop:
+            await self.runner.give_up()
+        else:
+            await super()._on_partitions_revoked(revoked)
+
     def _new_transport(self) -> Any:
         return _Transport(self.conf.broker_consumer, self)
 

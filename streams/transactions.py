@@ -137,12 +137,12 @@ class KafkaLog:
         """A new producer in place of the old one.
 
         Initialising fences whoever owns the partition now. If that were another worker, ours
-        would be stale memory writing again: so the lease must be good *after* it. After a broker
-        was away it is not yet; a heartbeat makes it good, or ends the process.
+        would be stale memory writing again: so a heartbeat that is sent *after* it must be answered,
+        or ends the process.
         """
         await self.close()
         await self.start()
-        await self._lease.wait_until_good()
+        await self._lease.wait_until_renewed()
 
     async def _attempt(self, transaction: Transaction) -> Committed:
         """Raises `Fenced` when it is certain that nothing of it was or will be committed."""

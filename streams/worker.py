@@ -223,8 +223,10 @@ class _Process:
         kafka_patches.wait_for_rebalances(self._settings.group.rebalance_seconds + 5.0)
 
     def _membership_lost(self) -> None:
-        """From the consumer's thread. Without partitions there is nothing to lose."""
-        if self._runner.partitions:
+        """From the consumer's thread. Without partitions there is nothing to lose; who is only taking
+        them over has fenced their owner, or is about to."""
+        is_taking_over = self._runner.is_taking_over and not self._app.should_stop
+        if self._runner.partitions or is_taking_over:
             die(MembershipLost("the group coordinator no longer knows this worker"))
 
     def _is_ready(self) -> bool:

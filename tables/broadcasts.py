@@ -4,9 +4,11 @@ import msgspec
 
 from schemas.delivery import Channel, Lane
 from tables.schedule import DueTable
-from tables.state import Row
+from tables.state import Row, State
 
 PROGRESS = DueTable(b"b")
+_PART_BYTES = 2
+_MOST_UNDER_WAY = 10_000
 
 
 class Progress(msgspec.Struct, array_like=True, frozen=True):
@@ -33,5 +35,10 @@ decode_progress = msgspec.msgpack.Decoder(Progress).decode
 
 
 def put(due_ms: int, progress: Progress) -> Row:
-    row_id = progress.broadcast_id + progress.part.to_bytes(2, "big")
+    row_id = progress.broadcast_id + progress.part.to_bytes(_PART_BYTES, "big")
     return PROGRESS.put(due_ms, row_id, _encode(progress))
+
+
+def under_way(state: State) -> set[bytes]:
+    """Ids of broadcasts that have members left here."""
+    return {row_id[:-_PART_BYTES] for row_id in PROGRESS.row_ids(state, _MOST_UNDER_WAY)}

@@ -32,9 +32,16 @@ class DueTable:
 
     def next_due_ms(self, state: State) -> int | None:
         """The earliest instant, past or future; None when the table is empty."""
-        end = self.prefix[:-1] + bytes([self.prefix[-1] + 1])
-        rows = state.scan(Kind.DURABLE, self.prefix, end, 1)
+        rows = self._all(state, 1)
         return _DUE.unpack_from(rows[0][0], len(self.prefix))[0] if rows else None
+
+    def row_ids(self, state: State, limit: int) -> list[bytes]:
+        """Of all rows, due or not, by when they come due."""
+        return [key[len(self.prefix) + _DUE.size :] for key, _ in self._all(state, limit)]
+
+    def _all(self, state: State, limit: int) -> list[tuple[bytes, bytes]]:
+        end = self.prefix[:-1] + bytes([self.prefix[-1] + 1])
+        return state.scan(Kind.DURABLE, self.prefix, end, limit)
 
     def due_ms_of(self, key: bytes) -> int:
         due_ms: int = _DUE.unpack_from(key, len(self.prefix))[0]

@@ -82,6 +82,9 @@ class Runner:
         }
         self._partitions: dict[int, Partition] = {}
         self._ticking: asyncio.Task[None] | None = None
+        self._giving_up: asyncio.Task[None] | None = None
+        self.is_taking_over = False
+        """Earlier owners may be fenced already, and nothing is held yet."""
 
     @property
     def partitions(self) -> Collection[Partition]:
@@ -95,6 +98,13 @@ class Runner:
         tail is at its end.
         """
         assert not self._partitions, "the partitions of the last assignment were not given up"
+        self.is_taking_over = True
+        try:
+            return await self._take_over(numbers)
+        finally:
+            self.is_taking_over = False
+
+    async def _take_over(self, numbers: Collection[int]) -> dict[TopicPartition, int]:
         sources = len(numbers) * len(self._topology.sources)
         queue_bytes = max(_LEAST_QUEUE_BYTES, self._settings.intake_bytes // max(sources, 1))
         taken = {number: self._new_partition(number, queue_bytes) for number in sorted(numbers)}
@@ -125,8 +135,14 @@ class Runner:
         """R4. Drain, bounded, and close every partition: on revocation and on SIGTERM.
 
         Calls open at the bound are cut off and recorded as `Unknown`; nothing else is in
-        doubt. Afterwards a later yield raises.
+        doubt. Afterwards a later yield raises. Both may happen at once: the second waits for what
+        the first has begun.
         """
+        if self._giving_up is None:
+            self._giving_up = asyncio.create_task(self._give_up())
+        await asyncio.shield(self._giving_up)
+
+    async def _give_up(self) -> None:
         if self._ticking is not None:
             self._ticking.cancel()
             self._ticking = None
@@ -141,6 +157,7 @@ class Runner:
         for task in draining:
             task.cancel()
         self._partitions = {}
+        self._giving_up = None
 
     def positions(self) -> dict[TopicPartition, int]:
         """Offsets up to which everything is done, for the group's lag."""
@@ -197,5 +214,8 @@ class Runner:
             await asyncio.sleep(self._settings.tick_seconds)
             for number, partition in self._partitions.items():
                 partition.pump()
-                if (turn + number) % _TIDY_TICKS == 0:
+                # A store that is tidied says that it is up to date. Who was suspended or cut off for
+                # days cannot know that before a heartbeat: a copy older than its changelog's
+                # tombstones would bring back what was deleted.
+                if (turn + number) % _TIDY_TICKS == 0 and self.gate.may_call:
                     partition.tidy()

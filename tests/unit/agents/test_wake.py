@@ -10,9 +10,9 @@ from agents.wake import Wake
 from schemas.delivery import Body, Channel
 from schemas.ids import delivery_id, member_notification_id, partition_of
 from schemas.profile import Profile
-from tables import bodies, recipients, waiting
+from tables import bodies, broadcasts, recipients, waiting
 from tables.state import Kind
-from tables.waiting import SCHEDULE, Waiter, Waiting, decode_due
+from tables.waiting import SCHEDULE, ForgetBody, Waiter, Waiting, decode_due
 from tests.doubles import BatchOf, Driven, MemoryState, apply, drive
 from tests.unit.agents.decide_side import (
     DAY,
@@ -182,3 +182,24 @@ async def test_the_one_of_a_slice_who_raises_is_settled_alone() -> None:
     assert [(each.status, each.reason) for each in receipts(list(effects.records))] == [
         ("failed", "stage_error")
     ]
+
+
+async def test_a_body_is_kept_while_its_fan_out_has_members_left_and_then_forgotten() -> None:
+    about = body(broadcast_id=b"b" * 16)
+    progress = broadcasts.Progress(about.broadcast_id, 0, "bulk", ("email",), "everyone")
+    left = broadcasts.put(NOW_MS, progress)
+    state = MemoryState(
+        rows=[
+            bodies.put(about),
+            left,
+            waiting.put(NOW_MS, about.broadcast_id, ForgetBody(about.broadcast_id)),
+        ]
+    )
+
+    await wake(state)
+    assert about.broadcast_id in bodies.get_many(state, [about.broadcast_id])
+
+    state.apply([broadcasts.PROGRESS.delete(left.key)])
+    await wake(state, NOW_MS + HOUR)
+    assert bodies.get_many(state, [about.broadcast_id]) == {}
+    assert SCHEDULE.next_due_ms(state) is None

@@ -45,11 +45,22 @@ class AnsweringProvider:
         return [Accepted()]
 
 
-class GoodLease:
+class GivenLease:
+    good = True
+
     def is_good(self) -> bool:
-        return True
+        return self.good
 
     async def wait_until_good(self) -> None: ...
+
+
+class TidiedStore(MemoryStore):
+    """Counts how often it is tidied."""
+
+    tidied = 0
+
+    def tidy(self, now_ms: int, horizon_ms: int) -> None:
+        self.tidied += 1
 
 
 class Bench:
@@ -62,6 +73,8 @@ class Bench:
         self.provider = AnsweringProvider()
         self.notes = Notes()
         self.deaths: list[BaseException] = []
+        self.lease = GivenLease()
+        self.stores: list[TidiedStore] = []
         self.runner = self._life()
 
     async def take_over(self) -> None:
@@ -96,18 +109,21 @@ class Bench:
         return Runner(
             topology=send_topology(self.provider),
             log_for=lambda number: MemoryLog(role="send", partition=number, broker=self.broker),
-            store_for=lambda number: MemoryStore(
-                role="send", partition=number, files=self.files, broker=self.broker
-            ),
+            store_for=self._store_for,
             bounds_of=bounds_of,
             before_open=before_open,
-            lease=GoodLease(),
+            lease=self.lease,
             clock=_Clock(self),
             control=self,
             observer=self.notes,
             settings=SETTINGS,
             die=self.deaths.append,
         )
+
+    def _store_for(self, number: int) -> TidiedStore:
+        store = TidiedStore(role="send", partition=number, files=self.files, broker=self.broker)
+        self.stores.append(store)
+        return store
 
     def pause(self, source: TopicPartition) -> None: ...
 
@@ -143,6 +159,33 @@ async def test_a_drain_waits_for_calls_and_records_their_outcomes(bench: Bench) 
     await giving_up
 
     assert bench.statuses() == {b"slow": [b"sent"], b"quick": [b"sent"]}
+
+
+async def test_who_gives_up_while_another_does_waits_for_the_same_drain(bench: Bench) -> None:
+    bench.provider.silent_about = {b"slow"}
+    bench.request(b"slow")
+    await bench.take_over()
+    await bench.until(lambda: bench.provider.asked.total() == 1)
+
+    both = [asyncio.create_task(bench.runner.give_up()) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert not any(each.done() for each in both)
+    bench.provider.let_go.set()
+    await asyncio.gather(*both)
+
+    assert bench.statuses() == {b"slow": [b"sent"]}
+
+
+async def test_a_store_is_not_said_to_be_up_to_date_before_the_lease_is_good(bench: Bench) -> None:
+    bench.lease.good = False
+    await bench.take_over()
+    (store,) = bench.stores
+    await asyncio.sleep(10 * SETTINGS.tick_seconds)  # nothing is to happen
+    assert store.tidied == 0
+
+    bench.lease.good = True
+
+    await bench.until(lambda: store.tidied > 0)
 
 
 async def test_a_call_that_outlives_the_bound_is_recorded_unknown_and_nothing_else_is_in_doubt(

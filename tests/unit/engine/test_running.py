@@ -14,7 +14,7 @@ from streams.engine.running import StageRun
 from tests.doubles import MemoryState
 from tests.simulation.process import Notes
 from tests.simulation.small import SmallEnvelopes
-from tests.unit.engine.test_drain import GoodLease
+from tests.unit.engine.test_drain import GivenLease
 
 CULPRIT = "culprit"
 Many = list[str]
@@ -44,7 +44,7 @@ class Host:
         self.staged: list[Effects] = []
 
     def batch(self, items: list[Taken[Any]]) -> EngineBatch:
-        calls = BatchCalls(CallGate(limit=1, lease=GoodLease()))
+        calls = BatchCalls(CallGate(limit=1, lease=GivenLease()))
         return EngineBatch(items=items, state=MemoryState(), now_ms=0, known_ms=0, calls=calls)
 
     def stage(self, effects: Effects) -> asyncio.Future[None]:

@@ -90,6 +90,15 @@ async def test_a_revocation_gives_them_up_and_no_position_is_left(bench: Bench) 
     assert bench.app.seeks == {}
 
 
+async def test_a_rebalance_while_it_stops_waits_for_the_drain(bench: Bench) -> None:
+    await bench.assign(0)
+    bench.stop()
+
+    await bench.app._on_partitions_revoked(set())
+
+    assert bench.runner.given_up == 1
+
+
 async def test_sources_that_are_not_co_partitioned_end_the_process(bench: Bench) -> None:
     tables: Any = bench.app.tables
     with pytest.raises(RuntimeError, match="not co-partitioned"):
