@@ -9,6 +9,7 @@ _A_SECOND = 200
 _WARM_UP_SECONDS = 3.0
 _ROUND_SECONDS = 1.0
 """Between looks at how far it is: a look costs the worker a little."""
+_MOST_ROUNDS = 900
 
 
 async def _run(run: Run) -> None:
@@ -25,6 +26,8 @@ async def _run(run: Run) -> None:
                 await broadcasting.ask(producing)
                 rounds, sent, asked = 0, 0, load.asked
                 while sent < run.people + asked:
+                    if rounds == _MOST_ROUNDS:
+                        raise TimeoutError("the broadcast, or what is asked meanwhile, piles up")
                     asked = load.asked  # those of this round may be under way when it ends
                     await load.run(producing, _ROUND_SECONDS)
                     rounds, sent = rounds + 1, await workers[1].told()
