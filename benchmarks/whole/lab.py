@@ -11,10 +11,11 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from benchmarks.whole.meter import Meter
-from benchmarks.whole.worker import Worker
+from benchmarks.whole.worker import Worker, until_silent
 from sandbox.process import SandboxProcess
 from schemas.kafka import Record
 from streams.config import Config, load
+from streams.demo.lag import Lag
 from streams.demo.run import create_topics
 from streams.embedded_kafka import EmbeddedKafka
 from streams.faust_app import GroupSettings
@@ -62,6 +63,21 @@ class Lab:
         return Meter(
             {"worker": [each.pid for each in workers], "broker": broker, "harness": harness}
         )
+
+    async def until_idle(self, worker: Worker) -> float:
+        """Wait until nothing waits for any role that runs; when `worker` committed for the last time.
+
+        Being silent for a while is not enough: on a busy machine a worker may be held up that long.
+        """
+        lag = Lag(connection=self.config.kafka.connection(), names=self.config.kafka.names)
+        await lag.start()
+        try:
+            while True:
+                at = await until_silent(worker)
+                if not await lag.waiting():
+                    return at
+        finally:
+            await lag.close()
 
     def bytes_in_kafka(self) -> int:
         """In all topics, as they lie on the broker's disk: compressed, without indexes."""

@@ -8,7 +8,6 @@ from typing import Literal
 
 from benchmarks.whole.lab import PARTITIONS, opened
 from benchmarks.whole.people import import_records
-from benchmarks.whole.worker import until_idle
 
 State = Literal["unread", "known"]
 
@@ -53,7 +52,7 @@ async def _apply_import(folder: Path) -> None:
     async with opened(folder) as lab:
         decide = lab.start("decide")
         await decide.ready()
-        await until_idle(decide)
+        await lab.until_idle(decide)
         decide.stop()
     print(f"prepared, in {time.monotonic() - began:.0f} s", flush=True)
 

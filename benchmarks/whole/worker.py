@@ -16,7 +16,7 @@ from streams.worker import PROBES_FILE
 
 _LOOK_SECONDS = 0.05
 _READY_SECONDS = 180.0
-_IDLE_SECONDS = 1.5
+_SILENT_SECONDS = 1.5
 _PATIENCE_SECONDS = 900.0
 
 
@@ -102,11 +102,11 @@ async def until_told(workers: Sequence[Worker], count: int) -> float:
     return time.monotonic()
 
 
-async def until_idle(worker: Worker) -> float:
+async def until_silent(worker: Worker) -> float:
     """Wait until it has committed nothing for a while; the instant of the last commit seen."""
     last, since = [-1.0], time.monotonic()
     until = since + _PATIENCE_SECONDS
-    while time.monotonic() - since < _IDLE_SECONDS:
+    while time.monotonic() - since < _SILENT_SECONDS:
         now = await worker.metric("transactions_total")
         if now != last:
             last, since = now, time.monotonic()

@@ -2,7 +2,6 @@
 
 from benchmarks.whole.run import Run
 from benchmarks.whole.scenario import Figure, Scenario
-from benchmarks.whole.worker import until_idle
 
 
 async def _run(run: Run) -> None:
@@ -11,7 +10,7 @@ async def _run(run: Run) -> None:
         decide = lab.start("decide")
         await decide.ready()
         with run.stretch("import", lab, decide) as stretch:
-            stretch.end(await until_idle(decide), count=run.people)
+            stretch.end(await lab.until_idle(decide), count=run.people)
         run.figure("rate", stretch.rate)
         run.figure("cpu", stretch.per_million())
         run.figure("memory", decide.peak_resident_mb())

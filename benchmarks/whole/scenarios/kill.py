@@ -9,12 +9,11 @@ from benchmarks.whole.run import Run
 from benchmarks.whole.scenario import Figure, Scenario
 from benchmarks.whole.worker import Worker
 
-_A_SECOND = 200
 _BEFORE_SECONDS, _AFTER_SECONDS = 3.0, 6.0
 
 
 async def _run(run: Run) -> None:
-    load = OpenLoop(people=run.people, rate=_A_SECOND)
+    load = OpenLoop(people=run.people, rate=run.request_rate)
     async with run.lab() as lab:
         workers = {role: lab.start(role) for role in ("decide", "email")}
         for each in workers.values():

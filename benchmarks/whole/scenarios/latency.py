@@ -4,14 +4,13 @@ from benchmarks.whole.load import OpenLoop, quantile
 from benchmarks.whole.run import Run
 from benchmarks.whole.scenario import Figure, Scenario
 
-_A_SECOND = 200
 _WARM_UP_SECONDS = 3.0
 _SHARES = [each / 1000 for each in (*range(0, 1000, 20), 990, 995, 999)]
 
 
 async def _run(run: Run) -> None:
     seconds = 5.0 if run.is_quick else 30.0
-    load = OpenLoop(people=run.people, rate=_A_SECOND)
+    load = OpenLoop(people=run.people, rate=run.request_rate)
     async with run.lab() as lab:
         workers = [lab.start("decide"), lab.start("email")]
         for each in workers:
@@ -20,8 +19,8 @@ async def _run(run: Run) -> None:
             await load.run(producing, _WARM_UP_SECONDS)
             with run.stretch("requests", lab, *workers) as stretch:
                 await load.run(producing, seconds)
-                stretch.end(stretch.began + seconds, count=round(seconds * _A_SECOND))
-        told = (await load.until_told(lab))[round(_WARM_UP_SECONDS * _A_SECOND) :]
+                stretch.end(stretch.began + seconds, count=round(seconds * run.request_rate))
+        told = (await load.until_told(lab))[round(_WARM_UP_SECONDS * run.request_rate) :]
     run.figure("p50", quantile(told, 0.5))
     run.figure("p99", quantile(told, 0.99))
     run.figure("p999", quantile(told, 0.999))

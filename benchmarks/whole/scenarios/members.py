@@ -8,14 +8,13 @@ from benchmarks.whole.load import OpenLoop, Told, longest_over_time
 from benchmarks.whole.run import Run
 from benchmarks.whole.scenario import Figure, Scenario
 
-_A_SECOND = 200
 _BEFORE_SECONDS, _JOINING_SECONDS, _TAKE_OVER_SECONDS = 3.0, 10.0, 14.0
 _SESSION = {"BENCH_SESSION": "6s"}
 """The shortest that a broker accepts by default; the product's own default is 20 s."""
 
 
 async def _run(run: Run) -> None:
-    load = OpenLoop(people=run.people, rate=_A_SECOND)
+    load = OpenLoop(people=run.people, rate=run.request_rate)
     async with run.lab(env=_SESSION) as lab:
         decide, email = lab.start("decide"), lab.start("email")
         await decide.ready()

@@ -5,7 +5,6 @@ from benchmarks.whole.load import OpenLoop, longest_over_time, quantile
 from benchmarks.whole.run import Run
 from benchmarks.whole.scenario import Figure, Scenario
 
-_A_SECOND = 200
 _WARM_UP_SECONDS = 3.0
 _ROUND_SECONDS = 1.0
 """Between looks at how far it is: a look costs the worker a little."""
@@ -14,14 +13,14 @@ _MOST_ROUNDS = 900
 
 async def _run(run: Run) -> None:
     seconds = 5.0 if run.is_quick else 20.0
-    load = OpenLoop(people=run.people, rate=_A_SECOND)
+    load = OpenLoop(people=run.people, rate=run.request_rate)
     async with run.lab() as lab:
         workers = [lab.start("decide"), lab.start("email")]
         for each in workers:
             await each.ready()
         async with lab.producing(linger_ms=0) as producing:
             await load.run(producing, _WARM_UP_SECONDS + seconds)
-            idle = (await load.until_told(lab))[round(_WARM_UP_SECONDS * _A_SECOND) :]
+            idle = (await load.until_told(lab))[round(_WARM_UP_SECONDS * run.request_rate) :]
             with run.stretch("broadcast", lab, *workers) as stretch:
                 await broadcasting.ask(producing)
                 rounds, sent, asked = 0, 0, load.asked
