@@ -75,7 +75,7 @@ def check_zombies(world: SmallWorld) -> None:
     assert world.provider.zombie_calls == 0, "a call by a process that had lost its partitions"
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("seed", range(80))
 def test_faults_lose_nothing_and_send_nothing_twice(seed: int) -> None:
     world = play(seed, FAULTS)
     check(world)
@@ -90,7 +90,7 @@ def play_cleanly(seed: int, process_class: type[Process] = Process) -> SmallWorl
     return world
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(20))
 def test_clean_restarts_and_rebalances_leave_nothing_in_doubt(seed: int) -> None:
     check(play_cleanly(seed), may_doubt=False)
 
@@ -103,7 +103,7 @@ def play_crowded(seed: int, process_class: type[Process] = Process) -> SmallWorl
     return world
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(15))
 def test_a_process_that_slept_through_its_session_calls_nobody(seed: int) -> None:
     world = play_crowded(seed)
     check(world)

@@ -46,7 +46,7 @@ class Stage:
                 await self.traffic.introduce()
                 await self.world.rest()
             await story()
-            await self.world.rest(4000.0)
+            await self.world.rest(4000.0, hurries=True)
 
         self.world.play(told())
         assert self.world.notes.errors == []
@@ -245,7 +245,7 @@ def test_a_dead_letter_put_back_twice_is_sent_once_as_the_next_round() -> None:
     async def story() -> None:
         world.carrier.moods.refuses = 1.0
         await stage.ask("u2", "offer", "email")
-        await world.rest(1000.0)
+        await world.rest(1000.0, hurries=True)
         (letter,) = _letters(world)
         assert letter.cause == "attempts_exhausted"
         world.carrier.moods.refuses = 0.0
