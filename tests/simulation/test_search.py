@@ -14,18 +14,23 @@ from tests.simulation.telling import tell
 from tests.simulation.writing import all_points, write
 
 BUG = "decide:done_before_the_rest"
-SEED = 0
 
 
-def test_a_failing_story_is_cut_down_to_what_it_takes_and_can_be_told() -> None:
-    story = write(SEED)
+@pytest.fixture(scope="module")
+def seed() -> int:
+    """One that finds the bug."""
+    return next(seed for seed in range(100) if tell(write(seed), BUGS[BUG]).complaints)
+
+
+def test_a_failing_story_is_cut_down_to_what_it_takes_and_can_be_told(seed: int) -> None:
+    story = write(seed)
     ending = tell(story, BUGS[BUG])
 
     shrunk = shrink(story, ending, BUGS[BUG])
     text = "\n".join(retell(shrunk.story, shrunk.ending))
 
-    assert len(shrunk.story.steps) == 1
-    assert len(shrunk.story.blows) == 1
+    assert len(shrunk.story.steps) <= 2 < len(story.steps)
+    assert len(shrunk.story.blows) == 1 < len(story.blows)
     assert kind_of(shrunk.ending.complaints[0]) == kind_of(ending.complaints[0])
     assert "said      notifications.requested" in text
     assert "STRUCK    decide-" in text
@@ -33,13 +38,13 @@ def test_a_failing_story_is_cut_down_to_what_it_takes_and_can_be_told() -> None:
 
 
 def test_the_command_of_a_search_that_fails_says_how_to_see_it_again(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], seed: int
 ) -> None:
-    assert main(["--first", str(SEED), "--seeds", "1", "--processes", "1", "--bug", BUG]) == 1
+    assert main(["--first", str(seed), "--seeds", "1", "--processes", "1", "--bug", BUG]) == 1
 
     said = capsys.readouterr().out
-    assert f"python -m tests.simulation {SEED} --bug {BUG}" in said
-    assert main([str(SEED)]) == 0, "without the bug"
+    assert f"python -m tests.simulation {seed} --bug {BUG}" in said
+    assert main([str(seed)]) == 0, "without the bug"
 
 
 def test_every_point_of_every_stage_is_counted_and_one_that_nothing_struck_is_told() -> None:

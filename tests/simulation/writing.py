@@ -18,15 +18,15 @@ BEGIN_SECONDS = 0.5
 """By then everybody is known, so that who is meant is certain."""
 
 _CALM = Moods(throttles=0, refuses=0, rejects=0, loses_request=0, loses_reply=0)
-_REJECTING = Moods(rejects=0.4)
 _MOODS: Sequence[Moods] = (
     _CALM,
     Moods(),
     Moods(throttles=0.3, seconds=(0.01, 0.3)),
     Moods(refuses=0.25),
-    _REJECTING,
+    Moods(rejects=0.4),
     Moods(loses_request=0.2, loses_reply=0.2),
 )
+_REJECTING = Moods(rejects=0.7)
 _SILENT = Moods(loses_reply=1.0)
 _DOWN = Moods(refuses=1.0)
 _STRIKES: Mapping[BlowKind, int] = {
@@ -66,7 +66,8 @@ class _Writer:
             if owners and not {*owners} & {*channels}:
                 channels.append(chance.choice(owners))
             if self._focus == "Reconsider.1":
-                channels = sorted({*channels, "email", "sms"}, key=CHANNELS.index)
+                goes_on = chance.choice((("email", "sms"), ("push", "email"), CHANNELS))
+                channels = sorted({*channels, *goes_on}, key=CHANNELS.index)
         self._channels: Sequence[Channel] = channels
         self._roles = (DECIDE, *channels)
         self._users = chance.sample(USERS, 5)
@@ -92,7 +93,7 @@ class _Writer:
             ),
             users=self._users,
             steps=steps,
-            blows=[self._blow(end_seconds) for _ in range(chance.randint(4, 10))],
+            blows=[self._blow(end_seconds) for _ in range(chance.randint(3, 8))],
             spells=self._spells(end_seconds),
             moods=_REJECTING if self._focus == "Reconsider.1" else chance.choice(_MOODS),
             tail_delay_seconds=chance.choice((0.0, 0.0, 0.0, 0.4)),
@@ -118,7 +119,7 @@ class _Writer:
         leading = _BRING_ABOUT.get(self._focus) or _BRING_ABOUT.get(stage)
         if leading is not None and leading is not Speaker.hold_much_back:
             weights[leading] = 1 + sum(weights.values()) // 3
-        sayings = chance.choices(list(weights), list(weights.values()), k=chance.randint(6, 14))
+        sayings = chance.choices(list(weights), list(weights.values()), k=chance.randint(5, 11))
         if leading is not None:
             sayings[chance.randrange(len(sayings))] = leading
         steps = []
