@@ -42,12 +42,18 @@ _MUTANTS = """\
 without them. Who must complain is said beforehand.
 """
 _NOT_COVERED = """\
-- One machine, one broker, replication 1: no partitioned network, no second broker that lags.
-- Injected clocks (jumps, nights in which clocks change, workers down for 30 hours): in
-  `tests/simulation`, whose worlds are judged by the same checker.
+- One machine, one broker, one copy of each record: no network that is cut in two, no second broker
+  that lags behind.
+- Clocks are the machine's own. Jumps, the nights in which clocks change, workers that were down for
+  30 hours: in `tests/simulation` and `tests/unit/policies`; a simulated world is judged by the same
+  checker.
+- Each moment of each named yield, one after the other: `EVERY_POINT=1` with
+  `tests/acceptance/test_named_yields.py`; here moments come by chance.
+- Retention that overtakes a slow consumer, and changelogs that were cut: what is lost is lost, and
+  `tests/acceptance/test_bad_disks.py` and `tests/integration/command_line/test_reconcile.py` see to
+  it that it is said.
 - Callbacks of providers: nothing reads them yet.
 - Memory pressure, too few file descriptors, name servers that fail.
-- Libraries that misbehave in other ways than those that Kafka, RocksDB and HTTP showed.
 """
 
 

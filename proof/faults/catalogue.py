@@ -3,14 +3,32 @@
 from collections.abc import Mapping
 
 from proof.faults.base import Calm, Fault
-from proof.faults.kills import Kill, KillTwo
-from proof.faults.processes import RollingRestart
-from proof.faults.storms import Throttled
+from proof.faults.brokers import BrokerKilled
+from proof.faults.disks import DiskDamaged, DiskLost, DiskStale
+from proof.faults.inputs import OffsetsReset, RepeatingProducers, WrongPartitions
+from proof.faults.kills import Kill, KillAtYields, KillTwo
+from proof.faults.processes import JoinAndLeave, OptOutBesideABacklog, RollingRestart, Suspended
+from proof.faults.storms import Failing, LostReplies, Refused, Throttled
 
 _ALL: tuple[Fault, ...] = (
     Calm(),
-    *(Kill(), KillTwo()),
+    Kill(),
+    KillTwo(),
+    KillAtYields(),
     RollingRestart(),
+    JoinAndLeave(),
+    Suspended(),
     Throttled(),
+    Failing(),
+    LostReplies(),
+    Refused(),
+    OptOutBesideABacklog(),
+    WrongPartitions(),
+    RepeatingProducers(),
+    OffsetsReset(),
+    DiskLost(),
+    DiskStale(),
+    DiskDamaged(),
+    BrokerKilled(),
 )
 FAULTS: Mapping[str, Fault] = {each.name: each for each in _ALL}

@@ -15,7 +15,6 @@ class RollingRestart(Fault):
     name = "rolling-restart"
     does = "SIGTERM to one worker after the other, each started again"
     expects = "nothing in doubt"
-    stop_ms = 4_000
 
     def plan(self, seed: int, first: int) -> LoadPlan:
         return LoadPlan(seed=seed, first=first, seconds=25.0)
@@ -27,6 +26,7 @@ class RollingRestart(Fault):
             if not await field.wait(0.5, 2.0):
                 return
             for slot in field.stage.of(role):
+                await field.until_busy(slot)
                 await field.stage.note_blow(role, "stop", slot)
                 await field.workers.stop(slot)
                 field.workers.start(slot)

@@ -16,7 +16,6 @@ class ProviderStorm(Fault):
     rules: ClassVar[Sequence[FaultRule]]
     effects: ClassVar[Sequence[str]]
     """How the checker is told of it; see `proof.checker.troubles`."""
-    rest_seconds = 150.0
 
     def plan(self, seed: int, first: int) -> LoadPlan:
         # No ladder may last for longer than a round: its third step takes ten minutes.

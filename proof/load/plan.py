@@ -31,7 +31,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     hot_share: float = 0.1
     """Of requests that go to the same three people."""
     ttl_seconds: int | None = None
-    """Of each request, instead of the type's."""
+    """Of each request and broadcast, instead of the type's."""
 
 
 def doing(**weights: float) -> dict[str, float]:

@@ -128,6 +128,8 @@ class Traffic:
             "data": {"number": number},
             "idempotency_key": f"broadcast-{number}",
         }
+        if self._plan.ttl_seconds is not None:
+            said["ttl_seconds"] = self._plan.ttl_seconds
         if chance() < 0.7:
             said["audience"] = self._crowd.audience
         else:

@@ -176,7 +176,8 @@ _ALL = (
     Mutant(
         name="give-up-without-a-drain",
         does="a clean stop throws away calls that are open",
-        scene=RESTART, roles=SENDERS, caught_by={"L1"}, plant=running.give_up_without_a_drain,
+        scene=RESTART, roles=SENDERS, caught_by={"L3"},
+        plant=running.give_up_without_a_drain,
     ),
 )  # fmt: skip
 MUTANTS: Mapping[str, Mutant] = {each.name: each for each in _ALL}

@@ -1,0 +1,69 @@
+"""The only broker: killed, restarted, hung, away. What was acknowledged is kept all the same."""
+
+from typing import ClassVar
+
+from proof.faults.base import Fault, Field
+from proof.load.plan import LoadPlan
+
+AWAY_SECONDS = 600.0
+
+
+class _BrokerFault(Fault):
+    stop_ms = 15_000
+
+    def plan(self, seed: int, first: int) -> LoadPlan:
+        return LoadPlan(seed=seed, first=first, seconds=35.0)
+
+
+class BrokerKilled(_BrokerFault):
+    name = "broker-killed"
+    does = "kill -9 of the broker, started again within seconds"
+    expects = "nothing lost that was acknowledged, nothing in doubt"
+
+    async def strike(self, field: Field) -> None:
+        while await field.wait(3.0, 7.0):
+            await field.stage.note_blow("broker", "crash")
+            field.stage.kafka.kill()
+            await field.wait(0.5, 4.0)
+            field.stage.kafka.start()
+
+
+class BrokerRestarted(_BrokerFault):
+    name = "broker-restarted"
+    does = "a clean stop of the broker, and a start"
+    expects = "as broker-killed"
+
+    async def strike(self, field: Field) -> None:
+        while await field.wait(3.0, 7.0):
+            await field.stage.note_blow("broker", "restart")
+            field.stage.kafka.stop()
+            field.stage.kafka.start()
+
+
+class BrokerHung(_BrokerFault):
+    name = "broker-hung"
+    does = "SIGSTOP of the broker for longer than a session, then SIGCONT"
+    expects = "in doubt only calls that were open when it fell silent, told"
+
+    async def strike(self, field: Field) -> None:
+        while await field.wait(3.0, 6.0):
+            await field.stage.note_blow("broker", "suspend")
+            field.stage.kafka.pause()
+            await field.wait(8.0, 12.0)
+            field.stage.kafka.resume()
+
+
+class BrokerAway(_BrokerFault):
+    name = "broker-away"
+    does = "kill -9 of the broker, which is away for ten minutes while producers go on asking"
+    expects = "as broker-killed; everything goes on by itself"
+    rounds = 1
+    lag_ms = 700_000
+    away_seconds: ClassVar[float] = AWAY_SECONDS
+
+    async def strike(self, field: Field) -> None:
+        await field.wait(5.0, 8.0)
+        await field.stage.note_blow("broker", "crash")
+        field.stage.kafka.kill()
+        await field.wait(self.away_seconds, self.away_seconds)
+        field.stage.kafka.start()

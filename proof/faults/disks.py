@@ -1,0 +1,143 @@
+"""A worker's disk: lost, days old, damaged, full. Nobody goes on with a part of what was known."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from proof.faults.base import Fault, Field
+from proof.load.plan import LoadPlan
+from proof.workers import Slot
+from tables.store import LocalStore, StoreBudget
+
+DAY_SECONDS = 86_400
+_DISK_BYTES = 64 << 20
+
+
+class _DiskFault(Fault):
+    """One worker after the other loses its life and something of its disk."""
+
+    expects = "restored to the committed end before anything is read or sent; no opt-out forgotten"
+
+    def plan(self, seed: int, first: int) -> LoadPlan:
+        return LoadPlan(seed=seed, first=first, seconds=35.0)
+
+    async def strike(self, field: Field) -> None:
+        while await field.wait(1.0, 3.0):
+            slot = await field.victim()
+            if slot is not None:
+                await replaced(field, slot, lambda stores: self.spoil(field, stores))
+
+    def spoil(self, field: Field, stores: Path) -> None:
+        raise NotImplementedError
+
+
+class DiskLost(_DiskFault):
+    name = "disk-lost"
+    does = "kill -9, and the directory of the stores is gone"
+
+    def spoil(self, field: Field, stores: Path) -> None:
+        shutil.rmtree(stores)
+
+
+class DiskStale(_DiskFault):
+    name = "disk-stale"
+    does = "kill -9, and the stores are those of earlier in the round; half of them three days old"
+
+    async def strike(self, field: Field) -> None:
+        kept = field.stage.folder / "kept"
+        for slot in field.workers.slots:
+            await field.workers.stop(slot)
+            shutil.copytree(_stores(field, slot), kept / str(slot), dirs_exist_ok=True)
+            field.workers.start(slot)
+        while await field.wait(2.0, 4.0):
+            slot = await field.victim()  # type: ignore[assignment]
+            if slot is not None:
+                await replaced(field, slot, lambda stores: self._bring_back(field, stores, kept))
+        shutil.rmtree(kept)
+
+    def _bring_back(self, field: Field, stores: Path, kept: Path) -> None:
+        shutil.rmtree(stores)
+        shutil.copytree(kept / stores.parent.name, stores)
+        for store in stores.iterdir():
+            if field.random.random() < 0.5:
+                opened = LocalStore(
+                    store, StoreBudget(cache_bytes=1 << 20, write_buffer_bytes=4 << 20)
+                )
+                opened.touch(round((time.time() - 3 * DAY_SECONDS) * 1000))
+                opened.close()
+
+
+class DiskDamaged(_DiskFault):
+    name = "disk-damaged"
+    does = "kill -9, and bytes of the stores' files are others"
+
+    def spoil(self, field: Field, stores: Path) -> None:
+        for store in stores.iterdir():
+            files = sorted(each for each in store.iterdir() if each.stat().st_size)
+            path = field.random.choice(files)
+            content = bytearray(path.read_bytes())
+            for _ in range(8):
+                content[field.random.randrange(len(content))] ^= 0xFF
+            path.write_bytes(content)
+
+
+class DiskFull(Fault):
+    name = "disk-full"
+    does = "the disk of `decide` is full for seconds"
+    expects = "the worker stops with the cause, and goes on once there is room; nothing in doubt"
+
+    def plan(self, seed: int, first: int) -> LoadPlan:
+        return LoadPlan(seed=seed, first=first, seconds=30.0, rate=40.0)
+
+    def why_not(self) -> str:
+        return "" if os.geteuid() == 0 else "only root may mount a small file system"
+
+    async def strike(self, field: Field) -> None:
+        (slot,) = field.stage.of("decide")
+        folder = field.workers.folder_of(slot)
+        await field.workers.stop(slot)
+        with _small_disk(folder):
+            field.workers.start(slot)
+            await field.workers.until_ready([slot])
+            while await field.wait(1.0, 3.0):
+                await field.stage.note_blow("decide", "full disk", slot)
+                ballast = _filled(folder)
+                await field.wait(3.0, 6.0)
+                ballast.unlink(missing_ok=True)
+            await field.workers.stop(slot)
+        field.workers.start(slot)
+
+
+async def replaced(field: Field, slot: Slot, spoil: Callable[[Path], None]) -> None:
+    """The worker is killed, its stores are spoilt, and it is started again."""
+    await field.stage.note_blow(slot.role, "kill", slot)
+    await field.workers.kill(slot)
+    await asyncio.to_thread(spoil, _stores(field, slot))
+    field.workers.start(slot)
+
+
+def _stores(field: Field, slot: Slot) -> Path:
+    return field.workers.folder_of(slot) / "stores"
+
+
+@contextlib.contextmanager
+def _small_disk(folder: Path) -> Iterator[None]:
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(folder)]
+    subprocess.run(mount, check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _filled(folder: Path) -> Path:
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 65_536)
+    return ballast

@@ -1,0 +1,93 @@
+"""What comes in is not what it should be, or comes at the worst moment."""
+
+from proof.faults.base import Fault, Field
+from proof.load.plan import LoadPlan, doing
+from proof.offsets import reset_offsets
+from streams.assembly import plan_for
+from streams.cli.clients import patience_of
+from streams.metrics import Metrics
+
+
+class _Input(Fault):
+    """The load itself is the fault."""
+
+    async def strike(self, field: Field) -> None:
+        await field.is_over.wait()
+
+
+class Poison(_Input):
+    name = "poison"
+    does = "an eighth of the records cannot be read: no JSON, wrong types, a megabyte, deep nesting"
+    expects = "each a dead letter with its cause, no partition stands still"
+
+    def plan(self, seed: int, first: int) -> LoadPlan:
+        return LoadPlan(seed=seed, first=first, steps=doing(blunder=18))
+
+
+class WrongPartitions(_Input):
+    name = "wrong-partitions"
+    does = "half of the records are in another partition than their user's, as other clients hash"
+    expects = "forwarded once, decided with the right state"
+
+    def plan(self, seed: int, first: int) -> LoadPlan:
+        return LoadPlan(seed=seed, first=first, misplaced_share=0.5)
+
+
+class NewerProducers(_Input):
+    name = "newer-producers"
+    does = "a third of the requests is of a later schema version, with a field that we do not know"
+    expects = "read like the others"
+
+    def plan(self, seed: int, first: int) -> LoadPlan:
+        return LoadPlan(seed=seed, first=first, newer_share=0.3)
+
+
+class RepeatingProducers(_Input):
+    name = "repeating-producers"
+    does = "every third request is one of before, by any lane, or another under the same key"
+    expects = "decided once; repeats and contradictions answered as such"
+
+    def plan(self, seed: int, first: int) -> LoadPlan:
+        return LoadPlan(seed=seed, first=first, steps=doing(ask_again=40, contradict=20))
+
+
+class OptOutInAFanOut(_Input):
+    name = "opt-out-in-a-fan-out"
+    does = "people opt out while broadcasts to them are expanded and sent"
+    expects = "who opted out in time is not reached"
+    stop_ms = 1_500
+
+    def plan(self, seed: int, first: int) -> LoadPlan:
+        steps = doing(ask=20, announce=12, refuse=60, consent=30)
+        return LoadPlan(seed=seed, first=first, steps=steps)
+
+
+class OffsetsReset(Fault):
+    name = "offsets-reset"
+    does = "a role stops, its group's offsets are set back to the beginning, and it starts"
+    expects = "nothing is decided or sent again, nothing in doubt"
+
+    def plan(self, seed: int, first: int) -> LoadPlan:
+        return LoadPlan(seed=seed, first=first, seconds=30.0)
+
+    async def strike(self, field: Field) -> None:
+        config = field.stage.config
+        while await field.wait(2.0, 4.0):
+            slot = await field.victim()
+            if slot is None:
+                continue
+            await field.stage.note_blow(slot.role, "stop", slot)
+            await field.workers.stop(slot)
+            make = plan_for(config, role=slot.role, patience=patience_of(config))
+            sources = make(Metrics(role=slot.role, slot=slot.number)).topology.sources
+            names = config.kafka.names
+            await reset_offsets(
+                bootstrap=field.stage.kafka.bootstrap,
+                group=names.group(slot.role),
+                instance=str(slot),
+                topics=[names.physical(source.topic) for source in sources],
+                partitions=config.partitions,
+                to=0,
+            )
+            field.workers.start(slot)
+            await field.workers.until_ready([slot])
