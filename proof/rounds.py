@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
+from aiokafka.errors import KafkaError
 
 from proof.checker.evidence import Blow
 from proof.checker.folder import judge_folder
@@ -27,6 +28,7 @@ from streams.demo.lag import Lag
 _QUIET_SECONDS = 2.5
 """Nothing open, nothing waiting and no receipt for so long: everything is at rest."""
 _LOOK_SECONDS = 0.5
+_ANSWER_SECONDS = 20.0
 NO_CHANGES: Mapping[str, Any] = {}
 
 
@@ -91,8 +93,10 @@ async def until_rest(stage: Stage, within_seconds: float) -> bool:
             quiet_seconds = time.monotonic() - stage.collector.heard_at
             if quiet_seconds < _QUIET_SECONDS or stage.collector.open_deliveries:
                 continue
-            if await lag.waiting() == 0 and not stage.collector.open_deliveries:
-                return True
+            with contextlib.suppress(KafkaError, TimeoutError):  # whose client was shaken, too
+                waiting = await asyncio.wait_for(lag.waiting(), _ANSWER_SECONDS)
+                if waiting == 0 and not stage.collector.open_deliveries:
+                    return True
     return False
 
 

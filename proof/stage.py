@@ -32,9 +32,9 @@ KAFKA_PROPERTIES = {
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
     "group.min.session.timeout.ms": "1000",
 }
-LAG_MS = 60_000
+LAG_MS = 120_000
 """A sold phone is known of after three steps, each of which may be struck: whoever is then is away
-for a session, and has to catch up."""
+until it has started, on a machine that has much else to do, and has to catch up."""
 STOP_MS = 7_000
 """What stops a delivery: a tail that a sender trusts may be five seconds old, and a call that waited
 for its permit is made at once."""
