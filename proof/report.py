@@ -41,6 +41,17 @@ _MUTANTS = """\
 `postrider prove --mutants`: workers that break one promise each, in a short scene that is clean
 without them. Who must complain is said beforehand.
 """
+_FOUND = """\
+What rounds found in the product, each mended at its root and kept as a test:
+
+- A decision made behind a backlog told senders that it knew everything up to then, so that an
+  opt-out which still waited to be read was taken for weighed
+  (`tests/simulation/test_real_cases.py`).
+- A fallback that was begun was remembered until the notification expired only: another channel's
+  failure, read after that, gave the fallback a second end (`tests/unit/agents/test_reconsider.py`).
+- An address that only the request had named was not known to the fallback: a code that failed by SMS
+  went on to nobody (`tests/unit/agents/test_reconsider.py`).
+"""
 _NOT_COVERED = """\
 - One machine, one broker, one copy of each record: no network that is cut in two, no second broker
   that lags behind.
@@ -83,7 +94,7 @@ def trials_of(trials: Iterable[Trial]) -> list[dict[str, Any]]:
 def report(results: Sequence[Result], trials: Sequence[Trial]) -> str:
     lines = [_INTRODUCTION, _circumstances(results), ""]
     lines += _table(figures_of(results), FIGURES)
-    lines += ["", _READING, _kills(results), "", "## What is done", ""]
+    lines += ["", _READING, _kills(results), *_unplayed(results), "", "## What is done", ""]
     lines += _table(
         [
             {"fault": name, "does": each.does, "expects": each.expects}
@@ -93,7 +104,8 @@ def report(results: Sequence[Result], trials: Sequence[Trial]) -> str:
     )
     lines += ["", "## The checker can fail", "", _MUTANTS]
     lines += _table(trials_of(trials), TRIALS)
-    lines += ["", "## What must hold after each round", ""]
+    lines += ["", "## What was found", "", _FOUND]
+    lines += ["## What must hold after each round", ""]
     lines += [f"- **{name}** {words}" for name, words in INVARIANTS.items()]
     lines += ["", "## Not covered", "", _NOT_COVERED]
     return "\n".join(lines)
@@ -143,6 +155,11 @@ def _kills(results: Sequence[Result]) -> str:
     clean = sum(each.kills() for each in results if each.is_clean)
     rate = f"; at 95 %, fewer than {100 * 3 / kills:.2g} % of kills break one" if clean else ""
     return f"Processes killed with -9: {kills}, of these in clean rounds: {clean}{rate}."
+
+
+def _unplayed(results: Sequence[Result]) -> list[str]:
+    left = [name for name in FAULTS if all(each.fault != name for each in results)]
+    return ["", f"Not played in this run: {', '.join(left)}."] if left else []
 
 
 def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> list[str]:

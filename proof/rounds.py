@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -113,29 +114,31 @@ def commit() -> str:
 class _Load:
     """The process of `proof.load`."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process = process
+        self._log = log
 
     async def until(self, word: str) -> None:
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
             if line.decode().strip() == word:
                 return
-        assert self._process.stderr is not None
-        raise LoadFailed((await self._process.stderr.read()).decode()[-3000:])
+        raise LoadFailed(self._log.read_text()[-3000:])
 
 
 @contextlib.asynccontextmanager
 async def _load(stage: Stage, plan: LoadPlan) -> AsyncIterator[_Load]:
     arguments = [str(stage.evidence), str(stage.config_file), msgspec.json.encode(plan).decode()]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "proof.load", *arguments,
-        env={**os.environ, **stage.environment},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        preexec_fn=die_with_parent,
-    )  # fmt: skip
+    path = stage.folder / "load.log"
+    with path.open("wb") as log:  # no pipe: nobody would read it, and it is full one day
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "proof.load", *arguments,
+            env={**os.environ, **stage.environment},
+            stdout=asyncio.subprocess.PIPE, stderr=log,
+            preexec_fn=die_with_parent,
+        )  # fmt: skip
     try:
-        yield _Load(process)
+        yield _Load(process, path)
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
