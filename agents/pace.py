@@ -1,4 +1,7 @@
-"""How fast a sender may call: tokens before the intent, and a place in line for who gets none."""
+"""How fast a sender may call: tokens before the intent, and a place in line for who gets none.
+
+Time here is elapsed time: had somebody set the clock, tokens would be back too early, or never.
+"""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -22,8 +25,8 @@ class Line:
     comes back a window after its call has *ended*: every second window would be lost.
     """
 
-    def __init__(self, limit: RateLimit, now_ms: int) -> None:
-        self._bucket = Bucket(limit, now_ms=now_ms)
+    def __init__(self, limit: RateLimit, elapsed_ms: int) -> None:
+        self._bucket = Bucket(limit, now_ms=elapsed_ms)
         self._window_ms = max(1, round(limit.window_seconds * 1000))
         self._places = max(1, limit.count // _TURNS)
         self._turn_ms = self._window_ms * self._places / max(1, limit.count)
@@ -32,32 +35,34 @@ class Line:
         self._soon = (0, 0)
         """The same of those who came a moment too early."""
 
-    def take(self, batch: DeliveryBatch, calls: int, now_ms: int) -> int:
+    def take(self, batch: DeliveryBatch, calls: int, elapsed_ms: int) -> int:
         """How many of `calls` requests may be made now; each goes back by `spent` or `unused`."""
         if calls == 0:
             return 0
-        answer = self._bucket.take(calls, now_ms, is_critical=batch.lane == "critical")
+        answer = self._bucket.take(calls, elapsed_ms, is_critical=batch.lane == "critical")
         return answer.tokens if isinstance(answer, Granted) else 0
 
-    def due_ms(self, batch: DeliveryBatch, now_ms: int) -> int:
-        """When one request that got no token is to be tried again."""
-        back_ms = now_ms + self._bucket.wait_ms(now_ms, is_critical=batch.lane == "critical")
-        if back_ms <= now_ms + self._turn_ms:
+    def wait_ms(self, batch: DeliveryBatch, elapsed_ms: int) -> int:
+        """After what time one request that got no token is to be tried again."""
+        back_ms = elapsed_ms + self._bucket.wait_ms(
+            elapsed_ms, is_critical=batch.lane == "critical"
+        )
+        if back_ms <= elapsed_ms + self._turn_ms:
             at_ms, waiting = self._soon
             self._soon = (back_ms, waiting + 1) if at_ms == back_ms else (back_ms, 1)
             if self._soon[1] <= self._places:
-                return back_ms
-        soonest_ms = now_ms + self._window_ms
+                return back_ms - elapsed_ms
+        soonest_ms = elapsed_ms + self._window_ms
         end_ms, waiting = self._ends.get(batch.lane, (0, 0))
         if end_ms < soonest_ms:
             end_ms, waiting = soonest_ms, 0
         elif waiting >= self._places:
             end_ms, waiting = end_ms + self._turn_ms, 0
         self._ends[batch.lane] = end_ms, waiting + 1
-        return int(end_ms)
+        return int(end_ms) - elapsed_ms
 
-    def spent(self, calls: int, now_ms: int) -> None:
-        self._bucket.spent(calls, now_ms)
+    def spent(self, calls: int, elapsed_ms: int) -> None:
+        self._bucket.spent(calls, elapsed_ms)
 
     def unused(self, calls: int) -> None:
         self._bucket.unused(calls)
@@ -66,7 +71,7 @@ class Line:
 class Pace(Protocol):
     """The rate limits of a role."""
 
-    def line(self, partition: int, batch: DeliveryBatch, now_ms: int) -> Line | None:
+    def line(self, partition: int, batch: DeliveryBatch, elapsed_ms: int) -> Line | None:
         """Where these deliveries take their tokens; None where nothing limits them."""
         ...
 
@@ -79,16 +84,16 @@ class WorkerPace:
         self._partitions = partitions
         self._line: Line | None = None
 
-    def assign(self, assigned: int, now_ms: int) -> None:
+    def assign(self, assigned: int, elapsed_ms: int) -> None:
         """To be called at every take-over: the share changes, and its bucket starts empty."""
         part = (
             share(self._limit, assigned=assigned, partitions=self._partitions)
             if self._limit
             else None
         )
-        self._line = Line(part, now_ms) if part else None
+        self._line = Line(part, elapsed_ms) if part else None
 
-    def line(self, partition: int, batch: DeliveryBatch, now_ms: int) -> Line | None:
+    def line(self, partition: int, batch: DeliveryBatch, elapsed_ms: int) -> Line | None:
         return self._line
 
 
@@ -104,11 +109,11 @@ class SenderPace:
         for key in [key for key in self._lines if key[0] == partition]:
             del self._lines[key]
 
-    def line(self, partition: int, batch: DeliveryBatch, now_ms: int) -> Line | None:
+    def line(self, partition: int, batch: DeliveryBatch, elapsed_ms: int) -> Line | None:
         limit = self._limits.get(batch.sender)
         if limit is None:
             return None
         line = self._lines.get((partition, batch.sender))
         if line is None:
-            line = self._lines[partition, batch.sender] = Line(limit, now_ms)
+            line = self._lines[partition, batch.sender] = Line(limit, elapsed_ms)
         return line

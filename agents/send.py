@@ -14,7 +14,7 @@ from agents.stage import Batch, Effects, Item
 from agents.work import Claim, Work, in_groups, take_up
 from channels.base import Sender
 from channels.rendering import Rendering
-from policies.clock import Clock
+from policies.clock import Clock, elapsed_ms
 from policies.stops import Go
 from schemas.delivery import DeliveryBatch
 from schemas.outcome import NotProcessed, Outcome
@@ -104,16 +104,16 @@ class Send:
     def _admit(self, partition: int, lots: deque[Lot], settlement: Settlement) -> list[SendCall]:
         """The next window of calls that have tokens, as intents; what has none waits in line."""
         window: list[SendCall] = []
-        now_ms = self._clock.now_ms()
+        at_ms = elapsed_ms(self._clock)
         at_once = max(self._sender.max_batch, WINDOW_CALLS)
         while lots and len(window) < WINDOW_CALLS:
             work, members = lots.popleft()
             if members[at_once:]:
                 lots.appendleft((work, members[at_once:]))
-            line = self._pace.line(partition, work.batch, now_ms)
-            calls, late = self._covered(work, members[:at_once], line, settlement, now_ms)
+            line = self._pace.line(partition, work.batch, at_ms)
+            calls, late = self._covered(work, members[:at_once], line, settlement, at_ms)
             if line is not None:
-                self._queue(work, late, line, settlement, now_ms)
+                self._queue(work, late, line, settlement, at_ms)
             for call in calls:
                 for member in call.members:
                     settlement.intend(work, member)
@@ -126,27 +126,27 @@ class Send:
         members: list[int],
         line: Line | None,
         settlement: Settlement,
-        now_ms: int,
+        at_ms: int,
     ) -> tuple[list[SendCall], list[int]]:
         """Rendered calls that have tokens, and members for whom there is none."""
         if line is None:
             return self._composer.compose(work, members, line, settlement), []
         size = self._sender.max_batch
-        tokens = line.take(work.batch, -(-len(members) // size), now_ms)
+        tokens = line.take(work.batch, -(-len(members) // size), at_ms)
         late = members[tokens * size :]
         calls = self._composer.compose(work, members[: tokens * size], line, settlement)
         # Contents that differ by person or locale need a request each.
-        tokens += line.take(work.batch, max(0, len(calls) - tokens), now_ms)
+        tokens += line.take(work.batch, max(0, len(calls) - tokens), at_ms)
         line.unused(max(0, tokens - len(calls)))
         late += [member for call in calls[tokens:] for member in call.members]
         return calls[:tokens], late
 
     def _queue(
-        self, work: Work, members: list[int], line: Line, settlement: Settlement, now_ms: int
+        self, work: Work, members: list[int], line: Line, settlement: Settlement, at_ms: int
     ) -> None:
-        size = self._sender.max_batch
+        size, now_ms = self._sender.max_batch, self._clock.now_ms()
         for start in range(0, len(members), size):
-            due_ms = line.due_ms(work.batch, now_ms)
+            due_ms = now_ms + line.wait_ms(work.batch, at_ms)
             for member in members[start : start + size]:
                 settlement.wait_for_token(work, member, due_ms)
 
@@ -183,8 +183,8 @@ class Send:
 
     def _return_tokens(self, calls: Sequence[SendCall]) -> None:
         """Of calls that have ended, and of those whose batch did not wait for their end."""
-        now_ms = self._clock.now_ms()
+        at_ms = elapsed_ms(self._clock)
         for call in calls:
             if call.line is not None:
-                call.line.spent(1, now_ms)
+                call.line.spent(1, at_ms)
                 call.line = None

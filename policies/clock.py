@@ -19,6 +19,11 @@ class Clock(Protocol):
         ...
 
 
+def elapsed_ms(clock: Clock) -> int:
+    """Milliseconds since some fixed instant: for spans, which must not change with the clock."""
+    return round(clock.elapsed_seconds() * 1000)
+
+
 class SystemClock:
     """The machine's clocks."""
 

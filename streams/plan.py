@@ -14,7 +14,7 @@ from channels.rendering import Rendering
 from channels.settings import ProviderSettings
 from channels.templates import Templates
 from policies.breaker import BreakerSettings
-from policies.clock import Clock
+from policies.clock import Clock, elapsed_ms
 from policies.rules import RateLimit
 from policies.stops import HORIZON_MS, StopList
 from schemas.delivery import CHANNELS, Channel
@@ -95,9 +95,8 @@ class PlannedRole:
 
     async def before_open(self, numbers: Collection[int]) -> None:
         """Buckets start empty, since an earlier owner may have spent them; tails reach their end."""
-        now_ms = self._clock.now_ms()
         if isinstance(self._pace, WorkerPace):
-            self._pace.assign(len(numbers), now_ms)
+            self._pace.assign(len(numbers), elapsed_ms(self._clock))
         elif isinstance(self._pace, SenderPace):
             for number in numbers:
                 self._pace.take_over(number)

@@ -71,6 +71,10 @@ _PARTS = {
 }  # fmt: skip
 
 
+_SOON_MS = 1_500
+"""What comes due sooner is waited for: it may wait for a rate's tokens, and for these time must pass."""
+
+
 class RealWorld(World):
     """A world whose providers are one carrier."""
 
@@ -124,7 +128,7 @@ class RealWorld(World):
             if next_ms != BUSY and next_ms == before:  # twice: something may have been staged
                 if next_ms == NEVER:
                     break
-                if hurries:
+                if hurries and next_ms > now_ms + _SOON_MS:
                     self.loop.set_clocks(by_ms=(next_ms - now_ms) * self.random.uniform(1.0, 1.2))
             appended, before = self.broker.appended, next_ms
             await pause(0.2 if next_ms == BUSY else 0.02)

@@ -372,6 +372,25 @@ def test_what_waits_behind_a_long_backlog_counts_for_a_request_that_is_decided_b
     assert told(found)[-1][0] == "suppressed"
 
 
+def test_a_clock_that_is_set_forward_lets_nobody_exceed_a_carriers_rate() -> None:
+    stage = Stage()
+    world = stage.world
+
+    async def story() -> None:
+        await asyncio.sleep(2.0)  # all tokens are there
+        for user in USERS[:8]:
+            await stage.ask(user, "code")
+        await stage.until(lambda: len(world.carrier.accepted) == 8)
+        for number in range(2):
+            world.clock_of(f"sms-{number}").ahead_ms = 8_000
+        for user in USERS[:8]:
+            await stage.ask(user, "code")
+
+    found = stage.play(story)
+
+    assert len(found.acceptances) == 16
+
+
 @pytest.mark.parametrize("channel", ["email", "in_app"])
 def test_an_opt_out_behind_an_open_transaction_holds_deliveries_back_until_it_is_read(
     channel: str,

@@ -10,7 +10,7 @@ from agents.settlement import Terms
 from agents.stage import Effects, Item
 from channels.rendering import Rendering
 from channels.templates import Templates
-from policies.clock import ManualClock
+from policies.clock import ManualClock, elapsed_ms
 from policies.rules import Category, InDoubt, NotificationType, RateLimit, Rules
 from policies.stops import StopList
 from schemas.delivery import (
@@ -157,7 +157,7 @@ class Desk:
     def limit(self, limit: RateLimit) -> None:
         """As if the worker had just been given its only partition."""
         pace = WorkerPace(limit=limit, partitions=1)
-        pace.assign(1, self.clock.now_ms())
+        pace.assign(1, elapsed_ms(self.clock))
         self.pace = pace
         self.start()
 

@@ -36,7 +36,7 @@ def serve(crowd: int, limit: RateLimit, *, call_ms: int) -> Served:
         if taken:
             heapq.heappush(ends, (now_ms + call_ms, taken))
         for number in here[taken:]:
-            heapq.heappush(due, (line.due_ms(CRITICAL, now_ms), number))
+            heapq.heappush(due, (now_ms + line.wait_ms(CRITICAL, now_ms), number))
     return Served(crowd / (now_ms - NOW_MS) * 1000, asked / crowd)
 
 
@@ -54,6 +54,6 @@ def test_a_crowd_that_waits_goes_out_at_nearly_the_rate(rate: int, call_ms: int)
 def test_those_behind_come_later_than_those_before() -> None:
     line = Line(RateLimit(2, 1.0), NOW_MS)
 
-    due_ms = [line.due_ms(CRITICAL, NOW_MS) for _ in range(4)]
+    waits_ms = [line.wait_ms(CRITICAL, NOW_MS) for _ in range(4)]
 
-    assert [at_ms - NOW_MS for at_ms in due_ms] == [1000, 1500, 2000, 2500]
+    assert waits_ms == [1000, 1500, 2000, 2500]

@@ -6,6 +6,7 @@ import pytest
 from agents.pace import SenderPace
 from agents.send import WINDOW_CALLS
 from channels.rendering import Rendering
+from policies.clock import elapsed_ms
 from policies.quiet_hours import DaySpan, written
 from policies.rules import RateLimit
 from policies.stops import HORIZON_MS
@@ -540,7 +541,8 @@ async def test_one_senders_full_line_does_not_hold_up_another_sender(desk: Desk)
     desk.pace = SenderPace(limits={"us": RateLimit(1, 1.0), "de": RateLimit(50, 1.0)})
     desk.start()
     for sender in ("us", "de"):
-        desk.pace.line(0, msgspec.structs.replace(batch_of("x"), sender=sender), NOW_MS)
+        batch = msgspec.structs.replace(batch_of("x"), sender=sender)
+        desk.pace.line(0, batch, elapsed_ms(desk.clock))
     desk.clock.advance(seconds=2)
     crowd = batch_of(*(f"us{number}" for number in range(20)), slice_id=SLICE, channel="sms")
     desk.put(
@@ -551,6 +553,27 @@ async def test_one_senders_full_line_does_not_hold_up_another_sender(desk: Desk)
     await desk.turn()
 
     assert desk.sender.addresses() == ["us0", "ann"]
+
+
+async def test_a_clock_that_is_set_brings_no_token_back_and_keeps_none(desk: Desk) -> None:
+    desk.pace = SenderPace(limits={"us": RateLimit(5, 1.0)})
+    desk.start()
+    crowd = batch_of(*(f"us{number}" for number in range(6)), slice_id=SLICE, channel="sms")
+    crowd = msgspec.structs.replace(crowd, sender="us")
+    desk.pace.line(0, crowd, elapsed_ms(desk.clock))
+    desk.clock.advance(seconds=2)
+    desk.put(crowd)
+    await desk.turn()
+    sent = len(desk.sender.addresses())
+
+    desk.clock.set_wall_ms(desk.clock.now_ms() + 60_000)
+    await desk.turn()
+    assert len(desk.sender.addresses()) == sent < 6
+
+    desk.clock.set_wall_ms(desk.clock.now_ms() + 1_000)
+    desk.clock.advance(seconds=3)
+    await desk.turn()
+    assert len(desk.sender.addresses()) == 6
 
 
 async def test_a_partition_taken_over_again_starts_with_empty_buckets() -> None:
