@@ -3,10 +3,14 @@
 `make simulate SEEDS=100000` plays more stories than the suite does.
 """
 
+import random
+from collections import defaultdict
 from dataclasses import replace
 
 import pytest
 
+from policies.receipt_merge import fold
+from schemas.receipt import Receipt
 from tests.simulation.carrier import Moods
 from tests.simulation.searching import play
 from tests.simulation.story import Story
@@ -48,6 +52,22 @@ def test_without_faults_whatever_stops_a_delivery_does_so_within_a_second() -> N
         story = replace(write(seed), blows=(), spells=(), tail_delay_seconds=0.0, moods=Moods())
 
         assert tell(story, stop_ms=1000).complaints == [], f"seed {seed}"
+
+
+def test_receipts_of_a_story_lead_to_one_state_in_whatever_order_they_come() -> None:
+    """What a provider reports later is not read yet; when it is, it comes in any order too."""
+    for seed in range(100):
+        found, chance = tell(write(seed)).found, random.Random(seed)
+        assert found is not None
+        told: defaultdict[str, list[Receipt]] = defaultdict(list)
+        for receipt in found.receipts:
+            told[receipt.delivery_id].append(receipt)
+
+        for receipts in told.values():
+            state = fold(None, receipts)
+            again = chance.sample(receipts, len(receipts)) + chance.sample(receipts, 1)
+
+            assert fold(None, again) == state, f"seed {seed}"
 
 
 def test_a_story_is_the_same_however_often_it_is_told() -> None:
