@@ -22,6 +22,7 @@ from streams.names import Names
 
 _HELD = frozenset({"quiet_hours", "legal_window", "daily_limit"})
 """What a policy holds back may stay so for hours."""
+_RETRY_SECONDS = 0.5
 _decode = msgspec.json.Decoder(Receipt).decode
 
 
@@ -29,16 +30,13 @@ class Collector:
     """One for an installation; never struck. Values are written as they were read."""
 
     def __init__(self, connection: Mapping[str, Any], *, names: Names, folder: Path) -> None:
+        self._receipts = names.physical(topics.RECEIPTS)
         self._letters = names.physical(topics.DEAD_LETTERS)
+        self._connection = connection
         self._folder = folder
-        self._consumer = AIOKafkaConsumer(
-            names.physical(topics.RECEIPTS),
-            self._letters,
-            **connection,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            metadata_max_age_ms=5_000,
-        )
+        self._consumer = self._new_consumer()
+        self._next: dict[Any, int] = {}
+        """Where each partition is read on."""
         self._files: dict[str, int] = {}
         self._reading: asyncio.Task[None] | None = None
         self._answered: set[int] = set()
@@ -57,7 +55,8 @@ class Collector:
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
-        await self._consumer.stop()
+        with contextlib.suppress(KafkaError):
+            await self._consumer.stop()
         for each in self._files.values():
             os.close(each)
 
@@ -79,11 +78,38 @@ class Collector:
         while True:
             with contextlib.suppress(KafkaError):  # a broker that is away comes back
                 for place, records in (await self._consumer.getmany(timeout_ms=200)).items():
+                    self._next[place] = records[-1].offset + 1
                     values = [each.value for each in records if each.value is not None]
                     if place.topic == self._letters:
                         self._append({ledgers.LETTERS: values})
                     else:
                         self._take(values)
+            if self._consumer._fetcher.error_future.done():
+                await self._begin_anew()
+
+    async def _begin_anew(self) -> None:
+        """aiokafka's task that fetches may end with a broker that restarts, and says so at the end
+        only: until then there is nothing to read."""
+        while True:
+            with contextlib.suppress(KafkaError):
+                await self._consumer.stop()
+            self._consumer = self._new_consumer()
+            with contextlib.suppress(KafkaError):  # a broker that is away comes back
+                await self._consumer.start()
+                for place, offset in self._next.items():
+                    self._consumer.seek(place, offset)
+                return
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    def _new_consumer(self) -> Any:
+        return AIOKafkaConsumer(
+            self._receipts,
+            self._letters,
+            **self._connection,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            metadata_max_age_ms=5_000,
+        )
 
     def _take(self, values: list[bytes]) -> None:
         shards: defaultdict[str, list[bytes]] = defaultdict(list)

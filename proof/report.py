@@ -51,6 +51,9 @@ What rounds found in the product, each mended at its root and kept as a test:
   failure, read after that, gave the fallback a second end (`tests/unit/agents/test_reconsider.py`).
 - An address that only the request had named was not known to the fallback: a code that failed by SMS
   went on to nobody (`tests/unit/agents/test_reconsider.py`).
+
+Rounds that showed these, or that the checker or the harness was wrong itself, were played again once
+that was mended: the table holds those.
 """
 _NOT_COVERED = """\
 - One machine, one broker, one copy of each record: no network that is cut in two, no second broker
@@ -94,7 +97,16 @@ def trials_of(trials: Iterable[Trial]) -> list[dict[str, Any]]:
 def report(results: Sequence[Result], trials: Sequence[Trial]) -> str:
     lines = [_INTRODUCTION, _circumstances(results), ""]
     lines += _table(figures_of(results), FIGURES)
-    lines += ["", _READING, _kills(results), *_unplayed(results), "", "## What is done", ""]
+    lines += [
+        "",
+        _READING,
+        _kills(results),
+        *_unplayed(results),
+        *_notes(results),
+        "",
+        "## What is done",
+        "",
+    ]
     lines += _table(
         [
             {"fault": name, "does": each.does, "expects": each.expects}
@@ -155,6 +167,11 @@ def _kills(results: Sequence[Result]) -> str:
     clean = sum(each.kills() for each in results if each.is_clean)
     rate = f"; at 95 %, fewer than {100 * 3 / kills:.2g} % of kills break one" if clean else ""
     return f"Processes killed with -9: {kills}, of these in clean rounds: {clean}{rate}."
+
+
+def _notes(results: Sequence[Result]) -> list[str]:
+    told = [f"- {each.fault}, seed {each.seed}: {each.note}" for each in results if each.note]
+    return ["", "Noted:", "", *told] if told else []
 
 
 def _unplayed(results: Sequence[Result]) -> list[str]:

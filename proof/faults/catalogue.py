@@ -3,9 +3,16 @@
 from collections.abc import Mapping
 
 from proof.faults.base import Calm, Fault
-from proof.faults.brokers import BrokerKilled
+from proof.faults.brokers import BrokerHung, BrokerKilled
 from proof.faults.disks import DiskDamaged, DiskLost, DiskStale
-from proof.faults.inputs import OffsetsReset, RepeatingProducers, WrongPartitions
+from proof.faults.inputs import (
+    NewerProducers,
+    OffsetsReset,
+    OptOutInAFanOut,
+    Poison,
+    RepeatingProducers,
+    WrongPartitions,
+)
 from proof.faults.kills import Kill, KillAtYields, KillTwo
 from proof.faults.processes import JoinAndLeave, OptOutBesideABacklog, RollingRestart, Suspended
 from proof.faults.storms import Failing, LostReplies, Refused, Throttled
@@ -22,13 +29,17 @@ _ALL: tuple[Fault, ...] = (
     Failing(),
     LostReplies(),
     Refused(),
+    OptOutInAFanOut(),
     OptOutBesideABacklog(),
+    Poison(),
     WrongPartitions(),
+    NewerProducers(),
     RepeatingProducers(),
     OffsetsReset(),
     DiskLost(),
     DiskStale(),
     DiskDamaged(),
     BrokerKilled(),
+    BrokerHung(),
 )
 FAULTS: Mapping[str, Fault] = {each.name: each for each in _ALL}
