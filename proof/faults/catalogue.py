@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from proof.faults.base import Calm, Fault
-from proof.faults.brokers import BrokerHung, BrokerKilled
-from proof.faults.disks import DiskDamaged, DiskLost, DiskStale
+from proof.faults.brokers import BrokerAway, BrokerHung, BrokerKilled, BrokerRestarted
+from proof.faults.disks import DiskDamaged, DiskFull, DiskLost, DiskStale
 from proof.faults.inputs import (
     NewerProducers,
     OffsetsReset,
@@ -15,7 +15,7 @@ from proof.faults.inputs import (
 )
 from proof.faults.kills import Kill, KillAtYields, KillTwo
 from proof.faults.processes import JoinAndLeave, OptOutBesideABacklog, RollingRestart, Suspended
-from proof.faults.storms import Failing, LostReplies, Refused, Throttled
+from proof.faults.storms import Failing, Hanging, LostReplies, Refused, Throttled
 
 _ALL: tuple[Fault, ...] = (
     Calm(),
@@ -29,6 +29,7 @@ _ALL: tuple[Fault, ...] = (
     Failing(),
     LostReplies(),
     Refused(),
+    Hanging(),
     OptOutInAFanOut(),
     OptOutBesideABacklog(),
     Poison(),
@@ -39,7 +40,10 @@ _ALL: tuple[Fault, ...] = (
     DiskLost(),
     DiskStale(),
     DiskDamaged(),
+    DiskFull(),
     BrokerKilled(),
+    BrokerRestarted(),
     BrokerHung(),
+    BrokerAway(),
 )
 FAULTS: Mapping[str, Fault] = {each.name: each for each in _ALL}
