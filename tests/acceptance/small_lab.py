@@ -15,8 +15,9 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import CommitFailedError, UnknownMemberIdError
+from aiokafka.structs import TopicPartition as KafkaPartition
 
-from proof.offsets import reset_offsets
 from streams.names import Names
 from tests.simulation.small import DELIVERIES, RECEIPTS, REQUESTS
 
@@ -160,14 +161,18 @@ class Lab:
     async def reset_group_offsets(self, role: str, *, to: int) -> None:
         """What an operator may do while the workers are down."""
         source = {"decide": REQUESTS, "send": DELIVERIES}[role]
-        await reset_offsets(
-            bootstrap=self.bootstrap,
-            group=Names(self.prefix).group(role),
-            instance=f"{role}-0",
-            topics=[self.prefix + source],
-            partitions=PARTITIONS,
-            to=to,
-        )
+        places = [KafkaPartition(self.prefix + source, number) for number in range(PARTITIONS)]
+        group = Names(self.prefix).group(role)
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, group_id=group)
+        await consumer.start()
+        consumer.assign(places)
+        while True:
+            try:
+                await consumer.commit(dict.fromkeys(places, to))
+                break
+            except (CommitFailedError, UnknownMemberIdError):  # until their sessions are over
+                await asyncio.sleep(0.2)
+        await consumer.stop()
 
     async def until_led(self) -> None:
         """Return when every partition of ours has a leader again."""
