@@ -124,6 +124,10 @@ class _Consumer(driver.Consumer):
             if state is not None and state.has_valid_position
         }
 
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Faust remembers each offset that is no record until it is committed, and nothing is here:
+        with a marker after each transaction that took more time and memory from one to the next."""
+
     async def _wait_next_records(self, timeout: float) -> Any:
         """What was fetched, whatever is paused by now.
 

@@ -276,6 +276,20 @@ async def test_what_was_fetched_already_comes_though_its_partition_is_paused_mea
     assert await _fetched_while_pausing(ours, place) == [1, 2, 3, 4, 5]
 
 
+async def test_offsets_that_are_no_records_are_not_remembered(desk: Desk, tmp_path: Path) -> None:
+    consumer: Any = _app(tmp_path, desk).consumer
+    markers = range(10, 100, 2)
+
+    for offset in markers:
+        await consumer._add_gap(TP(OUT, 0), offset, offset)
+    assert not consumer._gap
+
+    consumer._committed_offset[TP(OUT, 0)] = None
+    for offset in markers:
+        await driver.Consumer._add_gap(consumer, TP(OUT, 0), offset, offset)
+    assert len(consumer._gap[TP(OUT, 0)]) == len(markers), "upstream"
+
+
 def _app(tmp_path: Path, desk: Desk) -> faust_app.RoleApp:
     return faust_app.build_app(
         settings=faust_app.GroupSettings(role=ROLE, slot=0, data_dir=tmp_path),
