@@ -285,9 +285,10 @@ def install(role: str, point: Point, *, report: Path, ledger: Path) -> None:
         make = plan_for(config, role=role, patience=patience)
 
         def make_doomed(metrics: Metrics) -> RolePlan:
-            plan: Any = make(metrics)
+            plan = make(metrics)
+            assert isinstance(plan, RolePlan)
             plan.topology = doomed(plan.topology, doom)
-            return plan  # type: ignore[no-any-return]
+            return plan
 
         return make_doomed
 

@@ -7,7 +7,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 
-class _Assignor(RoundRobinPartitionAssignor):  # type: ignore[misc]
+class _Assignor(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka tells no types
     name = "faust"  # as the workers' is called: a group takes nobody who does not know it
 
 

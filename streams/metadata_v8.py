@@ -40,7 +40,7 @@ class _MetadataResponse(Response):  # type: ignore[misc]  # aiokafka tells no ty
     )
 
 
-class _MetadataRequest(RequestStruct):  # type: ignore[misc]
+class _MetadataRequest(RequestStruct):  # type: ignore[misc]  # likewise
     API_KEY = 3
     API_VERSION = 8
     RESPONSE_TYPE = _MetadataResponse
@@ -52,7 +52,7 @@ class _MetadataRequest(RequestStruct):  # type: ignore[misc]
     )
 
 
-class AuthorizedOperations(Request[_MetadataRequest]):  # type: ignore[misc]
+class AuthorizedOperations(Request[_MetadataRequest]):  # type: ignore[misc]  # likewise
     """Asks about some topics; creates none."""
 
     API_KEY = 3

@@ -6,8 +6,10 @@ import os
 import shutil
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from proof.faults.base import Fault, Field
 from proof.load.plan import LoadPlan
@@ -18,22 +20,24 @@ DAY_SECONDS = 86_400
 _DISK_BYTES = 64 << 20
 
 
-class _DiskFault(Fault):
+class _DiskFault(Fault, ABC):
     """One worker after the other loses its life and something of its disk."""
 
     expects = "restored to the committed end before anything is read or sent; no opt-out forgotten"
+    pause_seconds: ClassVar[tuple[float, float]] = 1.0, 3.0
 
     def plan(self, seed: int, first: int) -> LoadPlan:
         return LoadPlan(seed=seed, first=first, seconds=35.0)
 
     async def strike(self, field: Field) -> None:
-        while await field.wait(1.0, 3.0):
+        while await field.wait(*self.pause_seconds):
             slot = await field.victim()
             if slot is not None:
                 await replaced(field, slot, lambda stores: self.spoil(field, stores))
 
+    @abstractmethod
     def spoil(self, field: Field, stores: Path) -> None:
-        raise NotImplementedError
+        """What becomes of the stores of a worker that was just killed."""
 
 
 class DiskLost(_DiskFault):
@@ -47,22 +51,20 @@ class DiskLost(_DiskFault):
 class DiskStale(_DiskFault):
     name = "disk-stale"
     does = "kill -9, and the stores are those of earlier in the round; half of them three days old"
+    pause_seconds = 2.0, 4.0
 
     async def strike(self, field: Field) -> None:
-        kept = field.stage.folder / "kept"
+        kept = _kept(field)
         for slot in field.workers.slots:
             await field.workers.stop(slot)
             shutil.copytree(_stores(field, slot), kept / str(slot), dirs_exist_ok=True)
             field.workers.start(slot)
-        while await field.wait(2.0, 4.0):
-            slot = await field.victim()  # type: ignore[assignment]
-            if slot is not None:
-                await replaced(field, slot, lambda stores: self._bring_back(field, stores, kept))
+        await super().strike(field)
         shutil.rmtree(kept)
 
-    def _bring_back(self, field: Field, stores: Path, kept: Path) -> None:
+    def spoil(self, field: Field, stores: Path) -> None:
         shutil.rmtree(stores)
-        shutil.copytree(kept / stores.parent.name, stores)
+        shutil.copytree(_kept(field) / stores.parent.name, stores)
         for store in stores.iterdir():
             if field.random.random() < 0.5:
                 opened = LocalStore(
@@ -119,6 +121,10 @@ async def replaced(field: Field, slot: Slot, spoil: Callable[[Path], None]) -> N
     await field.workers.kill(slot)
     await asyncio.to_thread(spoil, _stores(field, slot))
     field.workers.start(slot)
+
+
+def _kept(field: Field) -> Path:
+    return field.stage.folder / "kept"
 
 
 def _stores(field: Field, slot: Slot) -> Path:

@@ -43,7 +43,7 @@ def apply_rows_before_the_commit() -> None:
     async def apply_and_commit(self: Committer, group: Sequence[Any]) -> None:
         transaction = self._transaction_of(list(group))
         for kind in Kind:
-            store = self._store._stores[kind]  # type: ignore[attr-defined]
+            store = self._store._stores[kind]  # type: ignore[attr-defined]  # of the files, not of the port
             offset = -1 if store.offset is None else store.offset + 1
             if transaction.rows[kind] and offset >= 0:
                 store.apply(transaction.rows[kind], offset)
