@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.conn import AIOKafkaConnection, collect_hosts
 from aiokafka.errors import (
     IllegalSaslStateError,
     KafkaError,
@@ -198,12 +198,25 @@ async def _spoken(address: Address) -> str | None:
 
 
 async def _ask(address: Address, request: Any, options: Mapping[str, Any]) -> Any:
-    """One question on a connection of its own."""
-    connection = await create_conn(*address, **options)
+    """One question on a connection of its own, which is gone when this ends."""
+    connection = AIOKafkaConnection(*address, **options)
     try:
+        await connection.connect()
         return await connection.send(request)
     finally:
-        await asyncio.wait([connection.close()], timeout=_CLOSE_SECONDS)
+        await _close(connection)
+
+
+async def _close(connection: AIOKafkaConnection) -> None:
+    """aiokafka waits for nothing, and a peer that does not say goodbye keeps TLS open for long."""
+    protocol = connection._protocol
+    if protocol is None:  # never connected
+        return
+    gone = connection.close()
+    await asyncio.wait([gone], timeout=_CLOSE_SECONDS)
+    if not gone.done():
+        protocol._transport.abort()
+        await asyncio.wait([gone])
 
 
 def _why(error: BaseException) -> str:

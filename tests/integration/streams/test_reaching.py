@@ -1,6 +1,7 @@
 """Every way to miss Kafka is told in one line that says where in `faust.yaml` to look."""
 
 import asyncio
+import gc
 import re
 from functools import partial
 
@@ -10,10 +11,11 @@ from streams.assembly import layout_of
 from streams.config import Config
 from streams.config_errors import ConfigurationRefused
 from streams.patience import Patience, Tell
-from streams.reaching import reach
+from streams.reaching import Unreachable, reach
 from streams.topic_admin import require
 from tests.brokers import ANN, SecuredKafka
 from tests.doubles.said import Said
+from tests.integration.streams.mute_server import MuteServer
 from tests.integration.streams.secured import Postrider, Site, Way, sasl
 
 
@@ -173,3 +175,17 @@ async def test_a_worker_waits_for_a_kafka_that_is_away_and_says_so(
         waiting.cancel()
         await asyncio.wait([waiting])
         assert waiting.cancelled(), name
+
+
+def test_nothing_stays_open_to_a_server_that_never_says_goodbye(
+    secured: SecuredKafka, site: Site
+) -> None:
+    with MuteServer(secured.trusted.issue("mute")) as server:
+        way = Way(server.address, protocol="SSL", ca_bundle=str(secured.trusted.bundle))
+        config = site.config(site.file("mute", way))
+
+        with pytest.raises(Unreachable, match="kafka.bootstrap: no Kafka answers at .* closed"):
+            asyncio.run(reach(config.kafka))
+
+        gc.collect()  # a connection that is left open fails the test here
+    assert server.has_been_asked
