@@ -184,7 +184,7 @@ def test_nothing_stays_open_to_a_server_that_never_says_goodbye(
         way = Way(server.address, protocol="SSL", ca_bundle=str(secured.trusted.bundle))
         config = site.config(site.file("mute", way))
 
-        with pytest.raises(Unreachable, match="kafka.bootstrap: no Kafka answers at .* closed"):
+        with pytest.raises(Unreachable, match=r"kafka.bootstrap: no Kafka answers at .* closed"):
             asyncio.run(reach(config.kafka))
 
         gc.collect()  # a connection that is left open fails the test here
