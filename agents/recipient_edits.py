@@ -2,14 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, starmap
 from typing import TypeVar, assert_never
 
+from policies import imported_lines
 from policies.profile_changes import ProfileEdit, outranks
 from schemas.ids import partition_of_hash
 from schemas.instants import to_ms
 from schemas.kafka import Record
-from schemas.profile import Choice, Source
+from schemas.profile import Choice, Profile, Source
 from schemas.recipient import (
     AddressReleased,
     AddressSuppressed,
@@ -48,12 +49,17 @@ EVENTS_A_RECORD = 2000
 """Keeps a record below what a broker takes, with the longest ids that there may be."""
 
 
+_Consequence = DeviceLost | HolderBarred | HolderUnbarred
+
+
 class RecipientEdits:
     """All edits of one yield in one partition."""
 
     def __init__(self, state: State, *, hash_of: Callable[[str, str], bytes]) -> None:
         self._state = state
         self._hash_of = hash_of
+        self._profiles: dict[str, Profile | None] = {}
+        self._introduced: dict[str, Profile] = {}
         self._edits: dict[str, ProfileEdit] = {}
         self._members: dict[bytes, Choice | None] = {}
         self._member_rows: dict[bytes, Row] = {}
@@ -71,16 +77,13 @@ class RecipientEdits:
                     for audience in line.audiences:
                         member_keys[memberships.key_of(audience, line.user_id)] = None
             elif isinstance(each, list):
-                user_ids.update((fact.user_id, None) for fact in each)
+                user_ids.update((fact.user_id, None) for fact in _meant_for_us(each))
             else:
                 user_ids[each.user_id] = None
                 if isinstance(each, AudienceJoined | AudienceLeft):
                     member_keys[memberships.key_of(each.audience, each.user_id)] = None
         profiles = recipients.get_many(self._state, list(user_ids))
-        self._edits = {
-            user_id: ProfileEdit(profile, self._hash_of)
-            for user_id, profile in zip(user_ids, profiles, strict=True)
-        }
+        self._profiles = dict(zip(user_ids, profiles, strict=True))
         members = memberships.get_many(self._state, list(member_keys))
         self._members = dict(zip(member_keys, members, strict=True))
 
@@ -88,29 +91,25 @@ class RecipientEdits:
         """`offset` is that of the record: it orders claims of one instant."""
         if isinstance(news, ImportBatch):
             for line in news.items:
-                edit = self._edits[line.user_id]
-                if edit.by("import", line.occurred_ms):
-                    self._import(edit, line)
-                    self._follow_up(line.user_id, edit, offset)
+                self._import(line, offset)
         elif isinstance(news, list):
-            for fact in news:
-                edit = self._edits[fact.user_id]
+            for fact in _meant_for_us(news):
+                edit = self._edit_of(fact.user_id)
                 if edit.by("provider", fact.occurred_ms):
                     self._derive(edit, fact)
                     self._follow_up(fact.user_id, edit, offset)
         else:
-            edit = self._edits[news.user_id]
+            edit = self._edit_of(news.user_id)
             if edit.by(news.source, news.occurred_ms):
                 self._change(edit, news, offset)
                 self._follow_up(news.user_id, edit, offset)
 
     def rows(self) -> list[Row]:
-        profiles = (
-            recipients.put(user_id, edit.profile())
-            for user_id, edit in self._edits.items()
-            if edit.is_changed
+        profiles = self._introduced  # some of whom were edited since
+        profiles.update(
+            (user_id, edit.profile()) for user_id, edit in self._edits.items() if edit.is_changed
         )
-        return [*profiles, *self._member_rows.values()]
+        return [*starmap(recipients.put, profiles.items()), *self._member_rows.values()]
 
     def records(self, partitions: int) -> list[Record]:
         """Events go to the partition of their address's hash, derived changes stay in this one."""
@@ -166,17 +165,42 @@ class RecipientEdits:
             case _:
                 assert_never(change)
 
-    def _import(self, edit: ProfileEdit, line: ImportedRecipient) -> None:
-        if edit.is_known:
-            _weigh(edit, line)
-        else:
-            edit.introduce(line)
-        for device in line.devices:
-            edit.register_device(device.device_id, device.token, device.platform)
-        for audience in line.audiences:
-            self._join(audience, line.user_id, True, "import", line.occurred_ms)
+    def _edit_of(self, user_id: str) -> ProfileEdit:
+        edit = self._edits.get(user_id)
+        if edit is None:
+            edit = self._edits[user_id] = ProfileEdit(self._profiles[user_id], self._hash_of)
+        return edit
 
-    def _derive(self, edit: ProfileEdit, fact: DerivedChange) -> None:
+    def _import(self, line: ImportedRecipient, offset: int) -> None:
+        user_id = line.user_id
+        is_known = self._profiles[user_id] is not None or user_id in self._edits
+        if not is_known and len(line.devices) <= imported_lines.MAX_DEVICES:
+            self._introduce(line, offset)
+        else:
+            edit = self._edit_of(user_id)
+            if not edit.by("import", line.occurred_ms):
+                return
+            imported_lines.weigh(edit, line)
+            self._follow_up(user_id, edit, offset)
+        for audience in line.audiences:
+            self._join(audience, user_id, True, "import", line.occurred_ms)
+
+    def _introduce(self, line: ImportedRecipient, offset: int) -> None:
+        user_id, occurred_ms, events = line.user_id, line.occurred_ms, self._address_events
+        profile, opted_out = imported_lines.introduce(line, self._hash_of)
+        self._profiles[user_id] = self._introduced[user_id] = profile
+        if (email := profile.email) is not None:
+            events.append(AddressClaimed(email.hash, "email", occurred_ms, offset, user_id))
+        if (phone := profile.phone) is not None:
+            events.append(AddressClaimed(phone.hash, "sms", occurred_ms, offset, user_id))
+        for each in profile.devices:
+            events.append(
+                AddressClaimed(each.hash, "push", occurred_ms, offset, user_id, each.device_id)
+            )
+        for channel, type_name in opted_out:
+            self._derived.append(ImportedOptOut(user_id, occurred_ms, channel, type_name))
+
+    def _derive(self, edit: ProfileEdit, fact: _Consequence) -> None:
         match fact:
             case DeviceLost():
                 edit.lose_device(fact.device_id, fact.address_hash)
@@ -186,8 +210,6 @@ class RecipientEdits:
             case HolderUnbarred():
                 if _present(edit, fact.channel) == fact.address_hash:
                     edit.release(fact.channel)
-            case ImportedOptOut():
-                pass  # written here, for the senders
             case _:
                 assert_never(fact)
 
@@ -196,14 +218,15 @@ class RecipientEdits:
     ) -> None:
         key = memberships.key_of(audience, user_id)
         old = self._members[key]
-        if not outranks(old, source, occurred_ms):
-            return
-        if old is not None and old.enabled == is_member and source == "import":
-            return  # known already
+        if old is not None:
+            if not outranks(old, source, occurred_ms):
+                return
+            if old.enabled == is_member and source == "import":
+                return  # known already
         new = Choice(is_member, source, occurred_ms)
         if new != old:
             self._members[key] = new
-            self._member_rows[key] = memberships.put(audience, user_id, new)
+            self._member_rows[key] = memberships.put(key, new)
 
     def _follow_up(self, user_id: str, edit: ProfileEdit, offset: int) -> None:
         for held in edit.given_up:
@@ -225,6 +248,11 @@ class RecipientEdits:
         edit.forget_consequences()
 
 
+def _meant_for_us(facts: Sequence[DerivedChange]) -> Iterator[_Consequence]:
+    """Opt-outs of imports are of our own profiles: they are written for the senders."""
+    return (fact for fact in facts if not isinstance(fact, ImportedOptOut))
+
+
 def _present(edit: ProfileEdit, channel: str) -> bytes:
     """The hash of the recipient's mailbox or number; b"" where a channel has no such thing."""
     address = {"email": edit.email, "sms": edit.phone}.get(channel)
@@ -243,29 +271,6 @@ _UPDATES = {
     "locale": ProfileEdit.say_locale,
     "timezone": ProfileEdit.say_timezone,
 }
-
-
-def _weigh(edit: ProfileEdit, line: ImportedRecipient) -> None:
-    """What an import says of somebody who is known already."""
-    if line.email:
-        edit.say_email(line.email)
-    if line.phone:
-        edit.say_phone(line.phone)
-    if line.name:
-        edit.say_name(line.name)
-    if line.locale:
-        edit.say_locale(line.locale)
-    if line.timezone:
-        edit.say_timezone(line.timezone)
-    for wish in line.wishes:
-        if wish.enabled is not None:
-            edit.channel_enabled(wish.channel, wish.enabled)
-        if wish.quiet_hours:
-            edit.quiet_hours(wish.channel, wish.quiet_hours)
-        if wish.daily_limit is not None:
-            edit.daily_limit(wish.channel, wish.daily_limit)
-    for name, enabled in line.types.items():
-        edit.type_enabled(name, enabled)
 
 
 def _prefer(edit: ProfileEdit, change: PreferencesUpdated) -> None:

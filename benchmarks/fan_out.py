@@ -44,7 +44,10 @@ def member(number: int) -> list[Row]:
         packed_wishes=pack_wishes(Wishes(zone, wishes, {"newsletter": False})),
     )
     joined = Choice(True, "import", 1)
-    return [recipients.put(user_id, profile), memberships.put("all", user_id, joined)]
+    return [
+        recipients.put(user_id, profile),
+        memberships.put(memberships.key_of("all", user_id), joined),
+    ]
 
 
 async def fan_out(state: MemoryState, channel: Channel) -> tuple[float, int]:

@@ -1,95 +1,152 @@
-"""How many imported recipients a second one core applies: `python -m benchmarks.keep_recipients`.
+"""CPU time of an applied import, without Kafka: `python -m benchmarks.keep_recipients [PEOPLE]`.
 
-Both stages that an import passes: profiles and memberships first, then who holds the addresses.
-The state is in memory, so add what your store costs for five reads and writes a recipient.
+The role's own flow and engine, with real stores on the disk; record batches are built and
+compressed as for a broker, and dropped. What is left out is Faust, aiokafka's client and the
+sockets. Prints microseconds a recipient of each run, twice: new people, and the same ones again.
 """
 
 import asyncio
+import gc
+import sys
+import tempfile
 import time
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any, cast
 
-from agents.keep_addresses import KeepAddresses
-from agents.keep_recipients import KeepRecipients, RecipientNews
-from agents.stage import Effects, Item, Stage
-from schemas.recipient_events import (
-    AddressEvent,
-    ImportBatch,
-    ImportedDevice,
-    ImportedRecipient,
-    ImportedWish,
-    decode_address_events,
-    decode_import,
-    encode_import,
-)
-from schemas.topics import ADDRESSES_CHANGED
-from tests.doubles import BatchOf, MemoryState, apply
+import uvloop
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import ConsumerRecord
 
-RECIPIENTS = 40_000
-A_RECORD = 1000
-NOW_MS = 1_772_366_400_000
+from benchmarks.whole.people import import_records
+from policies.clock import SystemClock
+from policies.rules import Rules
+from policies.stops import StopList
+from schemas import topics
+from schemas.kafka import InboundRecord, Record, TopicPartition
+from streams import topology
+from streams.engine.ports import Committed, Transaction
+from streams.engine.runner import Runner, RunnerSettings
+from streams.memory import parts_of
+from streams.names import Names
+from streams.partition_files import PartitionFiles
+from streams.topology import FlowSettings
+from streams.transactions import MAX_BATCH_BYTES, KafkaLog
+from tables.store import StoreBudget
+from tests.simulation.process import Notes
+
+PARTITIONS = 8
+MEMORY = parts_of(256 * 1024 * 1024)
+_ZSTD = 4
 
 
-def line(number: int) -> ImportedRecipient:
-    return ImportedRecipient(
-        f"user-{number:08d}",
-        NOW_MS,
-        email=f"recipient.{number}@example.com",
-        phone=f"+1555{number:07d}",
-        name=f"Recipient {number}",
-        locale="de",
-        timezone="Europe/Berlin",
-        wishes=(ImportedWish("sms", False), ImportedWish("email", True, "23:00-07:00", 3)),
-        types={"newsletter": False},
-        audiences=("all",),
-        devices=(ImportedDevice("phone", f"{number:064d}", "ios"),),
+class DeafLog(KafkaLog):
+    """Commits at once, to nobody; what the role itself reads comes back to it."""
+
+    push: Callable[[InboundRecord], None]
+    end = 0
+
+    async def start(self) -> None: ...
+
+    async def commit(self, transaction: Transaction) -> Committed:
+        for contents in self._by_place(transaction).values():
+            builder = BatchBuilder(MAX_BATCH_BYTES, _ZSTD, is_transactional=1)
+            for key, value, headers in contents:
+                builder.append(timestamp=None, key=key, value=value, headers=headers)
+            builder._build()
+            await asyncio.sleep(0)
+        for record in transaction.records:
+            DeafLog.end += 1
+            place = record.topic, record.partition, DeafLog.end, 0, None, record.value
+            asyncio.get_running_loop().call_soon(DeafLog.push, InboundRecord(*place))
+        DeafLog.end += 1
+        return Committed((DeafLog.end, DeafLog.end))
+
+
+class Nothing:
+    """What was there before: empty changelogs, no tails, a lease that is always good."""
+
+    async def bounds(
+        self, places: Collection[TopicPartition]
+    ) -> dict[TopicPartition, tuple[int, int]]:
+        return dict.fromkeys(places, (0, 0))
+
+    async def read(
+        self,
+        place: TopicPartition,
+        start: int,
+        end: int,
+        sink: Callable[[Sequence[ConsumerRecord[bytes, bytes]]], None],
+    ) -> None: ...
+
+    async def before_open(self, numbers: Collection[int]) -> None: ...
+
+    def is_good(self) -> bool:
+        return True
+
+    async def wait_until_good(self) -> None: ...
+
+    def pause(self, source: TopicPartition) -> None: ...
+
+    def resume(self, source: TopicPartition) -> None: ...
+
+
+async def _measure(people: int, folder: Path) -> None:
+    lanes = {name: lane for lane, name in topics.REQUESTED.items()}
+    settings = FlowSettings(Rules({}), PARTITIONS, b"k" * 32, lanes)
+    nothing, clock = Nothing(), SystemClock()
+    budget = StoreBudget(cache_bytes=MEMORY.cache, write_buffer_bytes=MEMORY.write_buffers)
+
+    def store(partition: int) -> PartitionFiles:
+        return PartitionFiles(
+            role=topology.DECIDE, partition=partition, folder=folder, budget=budget,
+            reader=cast(Any, nothing), now_ms=clock.now_ms, max_age_ms=86_400_000,
+            kept_by_append_time=(),
+        )  # fmt: skip
+
+    def log(partition: int) -> DeafLog:
+        return DeafLog(
+            role=topology.DECIDE, partition=partition, names=Names(), connection={},
+            lease=cast(Any, nothing), patience=cast(Any, nothing),
+        )  # fmt: skip
+
+    runner = Runner(
+        topology=topology.decide(settings, StopList(settings.rules)),
+        log_for=log,
+        store_for=store,
+        bounds_of=nothing.bounds,
+        before_open=nothing.before_open,
+        lease=nothing,
+        clock=clock,
+        control=nothing,
+        observer=Notes(),
+        settings=RunnerSettings(intake_bytes=MEMORY.intake, room_bytes=MEMORY.room),
+        die=lambda error: sys.exit(f"died: {error!r}"),
     )
+    DeafLog.push = runner.push
+    await runner.partitions_assigned(range(PARTITIONS))
+    records = list(import_records(people, partitions=PARTITIONS))
+    for name in ("new", "known"):
+        spent = await _apply(runner, records)
+        print(f"{name:6} {spent / people * 1e6:5.1f} us a recipient, {people / spent:,.0f}/s")
 
 
-async def run(
-    stage: Stage[Any], item: Item[Any], state: MemoryState
-) -> tuple[float, list[Effects]]:
-    """CPU seconds of the stage alone, and what it yielded."""
-    spent, yielded = 0.0, []
+async def _apply(runner: Runner, records: Sequence[Record]) -> float:
     begun = time.process_time()
-    async for effects in stage.handle(BatchOf([item], NOW_MS, state)):
-        spent += time.process_time() - begun
-        apply(state, effects)
-        yielded.append(effects)
-        begun = time.process_time()
-    return spent + time.process_time() - begun, yielded
-
-
-async def import_all(recipients: MemoryState, addresses: MemoryState) -> tuple[float, float]:
-    """CPU seconds of both stages."""
-    keep_recipients = KeepRecipients(partitions=8, address_key=b"k" * 32)
-    keep_addresses = KeepAddresses(partitions=8)
-    of_recipients = of_addresses = 0.0
-    for start in range(0, RECIPIENTS, A_RECORD):
-        value = encode_import(ImportBatch([line(n) for n in range(start, start + A_RECORD)]))
-        begun = time.process_time()
-        news: Item[RecipientNews] = Item(decode_import(value), offset=start)
-        of_recipients += time.process_time() - begun
-        spent, yielded = await run(keep_recipients, news, recipients)
-        of_recipients += spent
-        for record in (each for effects in yielded for each in effects.records):
-            if record.topic == ADDRESSES_CHANGED and record.value is not None:
-                begun = time.process_time()
-                events: Item[list[AddressEvent]] = Item(decode_address_events(record.value))
-                of_addresses += time.process_time() - begun
-                of_addresses += (await run(keep_addresses, events, addresses))[0]
-    return of_recipients, of_addresses
-
-
-async def main() -> None:
-    recipients, addresses = MemoryState(), MemoryState()
-    for name in ("first import", "second import"):
-        one, two = await import_all(recipients, addresses)
-        print(
-            f"{name:14} {RECIPIENTS / (one + two):8,.0f} recipients/s: "
-            f"{one / RECIPIENTS * 1e6:.1f} us keeping profiles, "
-            f"{two / RECIPIENTS * 1e6:.1f} us keeping addresses"
-        )
+    for record in records:
+        DeafLog.end += 1
+        place = record.topic, record.partition, DeafLog.end, 0, None, record.value
+        runner.push(InboundRecord(*place))
+    while any(  # noqa: ASYNC110  # there is nothing to await
+        waiting for each in runner.partitions for _, waiting, _ in each.backlog()
+    ):
+        await asyncio.sleep(0.01)
+    return time.process_time() - begun
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with tempfile.TemporaryDirectory() as made:
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+        count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+        uvloop.run(_measure(count, Path(made)))

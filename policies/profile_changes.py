@@ -6,7 +6,6 @@ that says what is known already says nothing.
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -26,7 +25,6 @@ from schemas.profile import (
     pack_words,
     unpack_words,
 )
-from schemas.recipient_events import ImportedRecipient
 
 MAX_DEVICES = 32
 """The newest stay; an app that invents a device id at each start must not grow a profile for ever."""
@@ -77,7 +75,6 @@ class ProfileEdit:
 
     def __init__(self, profile: Profile | None, hash_of: AddressHash) -> None:
         self._hash_of = hash_of
-        self._is_known = profile is not None
         self.is_changed = False
         self.claimed: list[Held] = []
         self.given_up: list[Held] = []
@@ -93,11 +90,6 @@ class ProfileEdit:
         self.occurred_ms = occurred_ms
         return occurred_ms > self._deleted_ms
 
-    @property
-    def is_known(self) -> bool:
-        """Something was said of the recipient, in this edit or before."""
-        return self._is_known or self.is_changed
-
     def profile(self) -> Profile:
         """What holds after all changes so far."""
         words = self._packed_words if self._unpacked is None else pack_words(self._unpacked)
@@ -106,24 +98,6 @@ class ProfileEdit:
             self._suppressions, self._removed, self._deleted_ms,
             pack_wishes(Wishes(self._zone, self._channels, self._types)), words,
         )  # fmt: skip
-
-    def introduce(self, line: ImportedRecipient) -> None:
-        """An import's word of somebody of whom nothing was said: there is nothing to weigh."""
-        self._name, self._locale, self._zone = line.name, line.locale, line.timezone
-        self.email = self._claim("email", line.email)
-        self.phone = self._claim("sms", line.phone)
-        for wish in line.wishes:
-            self._channels[wish.channel] = ChannelWish(
-                wish.enabled, wish.quiet_hours, wish.daily_limit
-            )
-            if wish.enabled is False:
-                self._note_opt_out(wish.channel, "")
-        for name, enabled in line.types.items():
-            self._types[name] = enabled
-            if not enabled:
-                self._note_opt_out("", name)
-        self._packed_words = _imported(_fields_of(line), line.occurred_ms)
-        self.is_changed = True
 
     def forget_consequences(self) -> None:
         """They were seen to."""
@@ -358,26 +332,3 @@ class ProfileEdit:
 
     def _give_up(self, channel: str, address_hash: bytes, device_id: str) -> None:
         self.given_up.append(Held(channel, address_hash, device_id, self.occurred_ms))
-
-
-def _fields_of(line: ImportedRecipient) -> tuple[str, ...]:
-    """Of what the line says something."""
-    plain = ("name", line.name), ("locale", line.locale), ("timezone", line.timezone)
-    addresses = ("email", line.email), ("phone", line.phone)
-    fields = [field for field, value in (*plain, *addresses) if value]
-    for wish in line.wishes:
-        if wish.enabled is not None:
-            fields.append(f"{wish.channel}.enabled")
-        if wish.quiet_hours:
-            fields.append(f"{wish.channel}.quiet_hours")
-        if wish.daily_limit is not None:
-            fields.append(f"{wish.channel}.daily_limit")
-    fields += [f"types.{name}" for name in line.types]
-    return tuple(fields)
-
-
-@lru_cache(maxsize=1024)
-def _imported(fields: tuple[str, ...], occurred_ms: int) -> bytes:
-    """A file says the same fields of most people, as of one instant."""
-    word = Word("import", occurred_ms)
-    return pack_words(dict.fromkeys(fields, word))

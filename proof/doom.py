@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import time
+from collections import defaultdict
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -36,7 +37,7 @@ from schemas.outcome import Outcome
 from streams.assembly import plan_for
 from streams.cli.clients import patience_of
 from streams.config import Config, load
-from streams.engine.committer import Committer
+from streams.engine.committer import Committer, Group
 from streams.engine.ports import Committed, Transaction
 from streams.engine.routes import Topology
 from streams.metrics import Metrics
@@ -248,22 +249,28 @@ class DoomedCommitter(Committer):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self._intents = Intents()
+        self._staged: defaultdict[Group, list[Effects]] = defaultdict(list)
         self._names: Collection[str] = ()
         self.doom.intents.append(self._intents)
 
-    async def _commit(self, group: list[Any]) -> None:
+    def stage(self, effects: Effects) -> asyncio.Future[None]:
+        committed = super().stage(effects)
+        self._staged[self._pending[-1]].append(effects)
+        return committed
+
+    async def _commit(self, group: Group) -> None:
         assert isinstance(self._log, DoomedLog)
-        effects = [each.effects for each in group]
+        effects = self._staged.pop(group)
         self._names = [each.name if isinstance(each, NamedEffects) else RUNNER for each in effects]
         self._log.names = self._names
         self._intents.begin(row for each in effects for row in each.rows)
         self.doom.strike("staged", self._names)
         await super()._commit(group)
 
-    def _apply(self, transaction: Transaction, committed: Committed, sequence: int) -> None:
+    def _apply(self, transaction: Transaction, committed: Committed) -> None:
         self._intents.settle()
         self.doom.strike("committed", self._names)
-        super()._apply(transaction, committed, sequence)
+        super()._apply(transaction, committed)
 
 
 def doomed(topology: Topology, doom: Doom) -> Topology:

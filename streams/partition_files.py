@@ -14,7 +14,7 @@ from streams.engine.ports import RestoreReport
 from streams.names import changelog
 from streams.restore import ChangelogReader
 from tables.expiry import expires_ms_of
-from tables.packing import RowList, unpack_rows
+from tables.packing import RowList, Rows, unpack_rows
 from tables.state import ChangelogCut, Kind, StoreDamaged
 from tables.store import LocalStore, StoreBudget, destroy
 
@@ -91,8 +91,8 @@ class PartitionFiles:
     def scan(self, kind: Kind, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         return self._stores[kind].scan(start, end, limit)
 
-    def apply(self, kind: Kind, rows: RowList, offset: int) -> None:
-        self._stores[kind].apply(rows, offset)
+    def apply(self, kind: Kind, rows: Rows, offset: int) -> None:
+        self._stores[kind].apply(rows.items(), offset)
 
     async def restore(self) -> RestoreReport:
         """Raises `ChangelogCut` when all that is left, here and there, is a part of the state."""

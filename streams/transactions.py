@@ -24,11 +24,10 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest
 from aiokafka.structs import TopicPartition as KafkaPartition
 
-from schemas.kafka import Record
 from streams.engine.ports import Committed, Lease, Transaction
 from streams.names import Names, changelog
 from streams.patience import Patience
-from tables.packing import RowList, pack_rows
+from tables.packing import pack_rows
 from tables.state import Kind
 
 MAX_BATCH_BYTES = 1_000_000
@@ -55,6 +54,10 @@ class OwnersLease(Lease, Protocol):
 
 class _Appended(Protocol):
     offset: int
+
+
+_Content = tuple[bytes | None, bytes | None, list[tuple[str, bytes]] | None]
+"""Key, value and headers of a record."""
 
 
 class KafkaLog:
@@ -157,9 +160,7 @@ class KafkaLog:
 
     async def _commit(self, producer: AIOKafkaProducer, transaction: Transaction) -> Committed:
         await producer.begin_transaction()
-        changelogs = [self._changelog_records(kind, transaction.rows[kind]) for kind in Kind]
-        records = [*changelogs[Kind.TRANSIENT], *changelogs[Kind.DURABLE], *transaction.records]
-        places = self._by_place(records)
+        places = self._by_place(transaction)
         manager = producer._txn_manager
         for place in places:  # all in one AddPartitions: the sender has had no turn in between
             manager.maybe_add_partition_to_txn(place)
@@ -169,15 +170,12 @@ class KafkaLog:
         last_offsets = dict(zip(places, appended, strict=True))
         await producer.commit_transaction()
         offsets = [
-            last_offsets[self._place(changelog(self._role, kind), self._partition)]
-            if changelogs[kind]
-            else None
-            for kind in Kind
+            last_offsets[self._changelog(kind)] if transaction.rows[kind] else None for kind in Kind
         ]
         return Committed((offsets[0], offsets[1]))
 
     async def _append(
-        self, producer: AIOKafkaProducer, place: KafkaPartition, records: Sequence[Record]
+        self, producer: AIOKafkaProducer, place: KafkaPartition, contents: Sequence[_Content]
     ) -> int:
         """Append in order, one batch after the other; returns the last record's offset.
 
@@ -185,12 +183,11 @@ class KafkaLog:
         longer than a request may take, which it does while the broker is away.
         """
         builder, count = producer.create_batch(), 0
-        for _, _, value, key, headers in records:
-            record = {"timestamp": None, "key": key, "value": value, "headers": list(headers)}
-            if builder.append(**record) is None:
+        for key, value, headers in contents:
+            while builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                # A first record always fits: the broker's limit is another.
                 await self._send(producer, builder, place)
                 builder, count = producer.create_batch(), 0
-                builder.append(**record)  # the first always fits: the broker's limit is another
             count += 1
         offset = await self._send(producer, builder, place)
         if offset < 0:  # a resent batch whose first answer was lost, and its metadata with it
@@ -204,21 +201,26 @@ class KafkaLog:
         appended: _Appended = await sent
         return appended.offset
 
-    def _changelog_records(self, kind: Kind, rows: RowList) -> list[Record]:
-        topic = changelog(self._role, kind)
-        if kind is Kind.DURABLE:
-            return [Record(topic, self._partition, value, key) for key, value in rows]
-        return [Record(topic, self._partition, packed) for packed in pack_rows(rows)]
-
-    def _by_place(self, records: Sequence[Record]) -> dict[KafkaPartition, list[Record]]:
-        places: dict[tuple[str, int], list[Record]] = {}
-        for record in records:
-            topic, partition, _, _, _ = record
+    def _by_place(self, transaction: Transaction) -> dict[KafkaPartition, Sequence[_Content]]:
+        contents: dict[KafkaPartition, Sequence[_Content]] = {}
+        transient, durable = transaction.rows
+        if transient:
+            packs = pack_rows(transient.items())
+            contents[self._changelog(Kind.TRANSIENT)] = [(None, pack, None) for pack in packs]
+        if durable:
+            rows = [(key, value, None) for key, value in durable.items()]
+            contents[self._changelog(Kind.DURABLE)] = rows
+        places: dict[tuple[str, int], list[_Content]] = {}
+        for topic, partition, value, key, headers in transaction.records:
             place = places.get((topic, partition))
             if place is None:
                 place = places[topic, partition] = []
-            place.append(record)
-        return {self._place(*place): some for place, some in places.items()}
+            place.append((key, value, list(headers) if headers else None))
+        contents.update((self._place(*place), some) for place, some in places.items())
+        return contents
+
+    def _changelog(self, kind: Kind) -> KafkaPartition:
+        return self._place(changelog(self._role, kind), self._partition)
 
     def _place(self, topic: str, partition: int) -> KafkaPartition:
         return KafkaPartition(self._names.physical(topic), partition)

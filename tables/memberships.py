@@ -5,6 +5,7 @@ Somebody who left keeps a row, so that an older or less entitled join does not b
 
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from schemas.profile import Choice, Source
@@ -12,6 +13,8 @@ from tables.state import Kind, Row, State
 
 PREFIX = b"m"
 _VALUE = struct.Struct(">BBQ")
+_HOT_CHOICES = 1024
+"""An import says the same of everybody."""
 _SOURCES: tuple[Source, ...] = ("user", "producer", "import", "provider")
 
 
@@ -30,12 +33,12 @@ class Page(NamedTuple):
 
 
 def key_of(audience: str, user_id: str) -> bytes:
-    return b"%b%b\0%b" % (PREFIX, audience.encode(), user_id.encode())
+    return PREFIX + f"{audience}\0{user_id}".encode()
 
 
-def put(audience: str, user_id: str, choice: Choice) -> Row:
-    value = _VALUE.pack(choice.enabled, _SOURCES.index(choice.source), choice.occurred_ms)
-    return Row(Kind.DURABLE, key_of(audience, user_id), value)
+def put(key: bytes, choice: Choice) -> Row:
+    """By `key_of`."""
+    return Row(Kind.DURABLE, key, _encode(choice))
 
 
 def get_many(state: State, keys: Sequence[bytes]) -> list[Choice | None]:
@@ -52,6 +55,11 @@ def page(state: State, audience: str, cursor: bytes, limit: int) -> Page:
         Member(key[skip:].decode(), _VALUE.unpack(value)[2]) for key, value in rows if value[0]
     ]
     return Page(members, rows[-1][0] + b"\0" if len(rows) == limit else None)
+
+
+@lru_cache(maxsize=_HOT_CHOICES)
+def _encode(choice: Choice) -> bytes:
+    return _VALUE.pack(choice.enabled, _SOURCES.index(choice.source), choice.occurred_ms)
 
 
 def _decode(row: bytes) -> Choice:

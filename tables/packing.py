@@ -1,8 +1,11 @@
 """Transient rows packed into changelog records: one record holds many rows."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
+
+Rows = dict[bytes, bytes | None]
+"""By key; None deletes."""
 
 RowList = list[tuple[bytes, bytes | None]]
 
@@ -13,14 +16,14 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[tuple[bytes, bytes | None]]).decode
 
 
-def pack_rows(rows: RowList) -> Iterator[bytes]:
+def pack_rows(rows: Collection[tuple[bytes, bytes | None]]) -> Iterator[bytes]:
     """Records of at most `MAX_PACKED_BYTES`, unless one row alone is larger."""
     sizes = [
         len(key) + _ROW_OVERHEAD_BYTES + (len(value) if value is not None else 0)
         for key, value in rows
     ]
     if rows and sum(sizes) <= MAX_PACKED_BYTES:
-        yield _encode(rows)
+        yield _encode(list(rows))
         return
     pack: RowList = []
     size = 0

@@ -11,7 +11,7 @@ import itertools
 import re
 import shutil
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ from rocksdict import (
     WriteBufferManager,
 )
 
-from tables.packing import RowList
 from tables.state import StaleRows, StoreDamaged, StoreFailed
 
 _OFFSET_KEY = b"\x00offset"
@@ -134,7 +133,7 @@ class LocalStore:
             raise self._failed(error) from error
         return found
 
-    def apply(self, rows: RowList, offset: int) -> None:
+    def apply(self, rows: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
         """Rows with the changelog offset of the last of them, or nothing; raises `StaleRows`."""
         if self._offset is not None and offset <= self._offset:
             raise StaleRows(f"{self.path.name}: offset {offset} is not after {self._offset}")

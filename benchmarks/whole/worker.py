@@ -15,6 +15,8 @@ from streams.children import spawn
 from streams.worker import PROBES_FILE
 
 _LOOK_SECONDS = 0.05
+_COUNT_SECONDS = 0.25
+"""Between two scrapes, each of which takes a worker a millisecond or more."""
 _READY_SECONDS = 180.0
 _SILENT_SECONDS = 1.5
 _PATIENCE_SECONDS = 900.0
@@ -98,7 +100,7 @@ async def until_told(workers: Sequence[Worker], count: int) -> float:
     while (told := sum([await each.told() for each in workers])) < count:
         if time.monotonic() > until:
             raise TimeoutError(f"{told} receipts of {count}")
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_COUNT_SECONDS)
     return time.monotonic()
 
 
@@ -112,5 +114,5 @@ async def until_silent(worker: Worker) -> float:
             last, since = now, time.monotonic()
         if time.monotonic() > until:
             raise TimeoutError("it never came to rest")
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_COUNT_SECONDS)
     return since

@@ -8,7 +8,7 @@ from agents.stage import Effects
 from proof.mutants.base import replace
 from schemas.kafka import Record
 from streams.engine import positions
-from streams.engine.committer import Committer
+from streams.engine.committer import Committer, Group
 from streams.engine.ports import Committed, Transaction
 from streams.engine.positions import SourcePosition
 from streams.engine.runner import Runner
@@ -40,15 +40,16 @@ def write_records_after_the_rows() -> None:
 def apply_rows_before_the_commit() -> None:
     commit = Committer._commit
 
-    async def apply_and_commit(self: Committer, group: Sequence[Any]) -> None:
-        transaction = self._transaction_of(list(group))
+    async def apply_and_commit(self: Committer, group: Group) -> None:
+        self._move_positions(group)
+        rows_by_kind = group.transaction.rows
         for kind in Kind:
             store = self._store._stores[kind]  # type: ignore[attr-defined]  # of the files, not of the port
             offset = -1 if store.offset is None else store.offset + 1
-            if transaction.rows[kind] and offset >= 0:
-                store.apply(transaction.rows[kind], offset)
+            if rows_by_kind[kind] and offset >= 0:
+                store.apply(rows_by_kind[kind].items(), offset)
         await asyncio.sleep(_GAP_SECONDS)
-        await commit(self, list(group))
+        await commit(self, group)
 
     replace(Committer, "_commit", apply_and_commit)
 

@@ -8,13 +8,13 @@ generators go on. Any error here ends the process: memory is ahead of Kafka and 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import Any
 
-from agents.stage import Effects
+from agents.stage import Effects, Item
 from schemas.kafka import TopicPartition
 from streams.engine.effects import MAX_GROUP_BYTES, size_of
 from streams.engine.items import Taken
-from streams.engine.overlay import Overlay
+from streams.engine.overlay import Layer, Overlay
 from streams.engine.ports import Committed, PartitionStore, Transaction, TransactionLog
 from streams.engine.positions import SourcePosition
 from tables.state import Kind, Row
@@ -24,13 +24,26 @@ class PartitionClosed(Exception):
     """Raised at a yield when the partition has been given up: its next owner may be writing."""
 
 
-@dataclass(slots=True)
-class _Staged:
-    sequence: int
-    effects: Effects
-    rows: Sequence[Row]
-    size_bytes: int
-    committed: asyncio.Future[None]
+class Group:
+    """Yields that are committed together."""
+
+    def __init__(self, layer: Layer) -> None:
+        self._layer = layer
+        self.transaction = Transaction(layer.rows)
+        self.done: list[Item[Any]] = []
+        self.committed: list[asyncio.Future[None]] = []
+        self.size_bytes = 0
+
+    def add(self, effects: Effects, size_bytes: int) -> asyncio.Future[None]:
+        # Deletions first: a turn may put its row back under the same key in the same yield.
+        self._layer.write(row for item in effects.done for row in _row_deletion(item))
+        self._layer.write(effects.rows)
+        self.transaction.records.extend(effects.records)
+        self.done.extend(effects.done)
+        self.size_bytes += size_bytes
+        committed = asyncio.get_running_loop().create_future()
+        self.committed.append(committed)
+        return committed
 
 
 class Committer:
@@ -52,9 +65,8 @@ class Committer:
         self._positions = positions
         self._on_committed = on_committed
         self._die = die
-        self._pending: deque[_Staged] = deque()
+        self._pending: deque[Group] = deque()
         self._pending_bytes = 0
-        self._sequence = 0
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -71,12 +83,9 @@ class Committer:
         if self._closed:
             raise PartitionClosed
         size = size_of(effects)
-        # Deletions first: a turn may put its row back under the same key in the same yield.
-        rows = [*(row for item in effects.done for row in _row_deletion(item)), *effects.rows]
-        self._sequence += 1
-        self._overlay.stage(self._sequence, rows)
-        committed = asyncio.get_running_loop().create_future()
-        self._pending.append(_Staged(self._sequence, effects, rows, size, committed))
+        if not self._pending or self._pending[-1].size_bytes + size > MAX_GROUP_BYTES:
+            self._pending.append(Group(self._overlay.begin_layer()))
+        committed = self._pending[-1].add(effects, size)
         self._pending_bytes += size
         self._idle.clear()
         self._wake.set()
@@ -104,7 +113,9 @@ class Committer:
                 await self._wake.wait()
                 self._wake.clear()
                 while self._pending:
-                    await self._commit(self._take_group())
+                    group = self._pending.popleft()
+                    self._pending_bytes -= group.size_bytes
+                    await self._commit(group)
                 self._idle.set()
         except asyncio.CancelledError:
             raise
@@ -112,51 +123,34 @@ class Committer:
             self._closed = True
             self._die(error)
 
-    def _take_group(self) -> list[_Staged]:
-        group = [self._pending.popleft()]
-        size = group[0].size_bytes
-        while self._pending and size + self._pending[0].size_bytes <= MAX_GROUP_BYTES:
-            size += self._pending[0].size_bytes
-            group.append(self._pending.popleft())
-        self._pending_bytes -= size
-        return group
-
-    async def _commit(self, group: list[_Staged]) -> None:
-        transaction = self._transaction_of(group)
+    async def _commit(self, group: Group) -> None:
+        transaction = group.transaction
+        self._move_positions(group)
         if transaction.records or any(transaction.rows):
             committed = await self._log.commit(transaction)
-            self._apply(transaction, committed, group[-1].sequence)
+            self._apply(transaction, committed)
+        self._overlay.drop_layer()
         self._on_committed(transaction)
-        for staged in group:
-            if not staged.committed.done():  # its generator may have been thrown away meanwhile
-                staged.committed.set_result(None)
+        for staged in group.committed:
+            if not staged.done():  # its generator may have been thrown away meanwhile
+                staged.set_result(None)
 
-    def _transaction_of(self, group: list[_Staged]) -> Transaction:
-        latest: tuple[dict[bytes, bytes | None], dict[bytes, bytes | None]] = ({}, {})
-        transaction = Transaction()
+    def _move_positions(self, group: Group) -> None:
         moved: dict[TopicPartition, SourcePosition] = {}
-        for staged in group:
-            for kind, key, value in staged.rows:
-                latest[kind][key] = value
-            transaction.records.extend(staged.effects.records)
-            for item in staged.effects.done:
-                if isinstance(item, Taken) and item.source is not None:
-                    position = self._positions[item.source]
-                    position.finish(item.source_offset)
-                    moved[item.source] = position
+        for item in group.done:
+            if isinstance(item, Taken) and item.source is not None:
+                position = self._positions[item.source]
+                position.finish(item.source_offset)
+                moved[item.source] = position
         for position in moved.values():
             kind, key, value = position.row()
-            latest[kind][key] = value
-        for kind in Kind:
-            transaction.rows[kind].extend(latest[kind].items())
-        return transaction
+            group.transaction.rows[kind][key] = value
 
-    def _apply(self, transaction: Transaction, committed: Committed, sequence: int) -> None:
+    def _apply(self, transaction: Transaction, committed: Committed) -> None:
         for kind in Kind:
             rows, offset = transaction.rows[kind], committed.offsets[kind]
             if rows and offset is not None:
                 self._store.apply(kind, rows, offset)
-                self._overlay.settle(sequence, kind, (key for key, _ in rows))
 
 
 def _row_deletion(item: object) -> Sequence[Row]:

@@ -1,65 +1,81 @@
-"""`Overlay`: the rows of a partition as a stage reads them, staged ones before committed ones.
+"""Read your own writes: rows of a partition as a stage reads them, staged ones before committed ones.
 
 Reading staged rows is safe because what is staged is committed in staging order, and a
 transaction that fails ends the process: nobody can go on with a row that never was.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 
 from streams.engine.ports import PartitionStore
+from tables.packing import Rows
 from tables.state import Kind, Row
 
 
+class Layer:
+    """The rows of one transaction, by kind: the last write of each key."""
+
+    def __init__(self) -> None:
+        self.rows: tuple[Rows, Rows] = ({}, {})
+        self.tables: tuple[set[int], set[int]] = (set(), set())
+        """First bytes of the keys: a scan for timers, made after every batch, looks at none of the
+        thousands that are of other tables."""
+
+    def write(self, rows: Iterable[Row]) -> None:
+        for kind, key, value in rows:
+            self.rows[kind][key] = value
+            self.tables[kind].add(key[0])
+
+
 class Overlay:
-    """A `State` over one partition's stores; `stage` and `settle` are the committer's."""
+    """A `State` over one partition's stores; layers are the committer's."""
 
     def __init__(self, partition: int, store: PartitionStore) -> None:
         self.partition = partition
         self._store = store
-        self._staged: tuple[dict[bytes, tuple[int, bytes | None]], ...] = ({}, {})
-        self._tables: tuple[set[int], ...] = (set(), set())
-        """First bytes of the keys that are staged, and of some that were: a scan for timers, made
-        after every batch, looks at none of the thousands that are of other tables."""
+        self._layers: deque[Layer] = deque()
+        """Oldest first: few, since each but the newest is a full transaction."""
 
-    def stage(self, sequence: int, rows: Iterable[Row]) -> None:
-        for kind, key, value in rows:
-            self._staged[kind][key] = (sequence, value)
-            self._tables[kind].add(key[0])
+    def begin_layer(self) -> Layer:
+        """What is written to it hides what lies below."""
+        layer = Layer()
+        self._layers.append(layer)
+        return layer
 
-    def settle(self, sequence: int, kind: Kind, keys: Iterable[bytes]) -> None:
-        """Forget rows that are applied now, unless a later yield has written them again."""
-        staged = self._staged[kind]
-        for key in keys:
-            entry = staged.get(key)
-            if entry is not None and entry[0] <= sequence:
-                del staged[key]
-        if not staged:
-            self._tables[kind].clear()
+    def drop_layer(self) -> None:
+        """Forget the oldest: its rows are in the store now."""
+        self._layers.popleft()
 
     def get(self, kind: Kind, key: bytes) -> bytes | None:
-        entry = self._staged[kind].get(key)
-        return entry[1] if entry is not None else self._store.get(kind, key)
+        for layer in reversed(self._layers):
+            if key in layer.rows[kind]:
+                return layer.rows[kind][key]
+        return self._store.get(kind, key)
 
     def get_many(self, kind: Kind, keys: Sequence[bytes]) -> list[bytes | None]:
-        staged = self._staged[kind]
-        if staged.keys().isdisjoint(keys):
+        staged: Rows = {}
+        for layer in self._layers:
+            rows = layer.rows[kind]
+            if not rows.keys().isdisjoint(keys):
+                staged.update((key, rows[key]) for key in keys if key in rows)
+        if not staged:
             return self._store.get_many(kind, keys)
         missing = [key for key in keys if key not in staged]
-        found = dict(zip(missing, self._store.get_many(kind, missing), strict=True))
-        return [staged[key][1] if key in staged else found[key] for key in keys]
+        found = zip(missing, self._store.get_many(kind, missing), strict=True)
+        staged.update(found)
+        return [staged[key] for key in keys]
 
     def scan(self, kind: Kind, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Of one table: every key from `start` to `end` begins with the same byte."""
-        ours: dict[bytes, bytes | None] = {}
-        if start[0] in self._tables[kind]:
-            staged = self._staged[kind].items()
-            ours = {key: value for key, (_, value) in staged if start <= key < end}
-        if not ours:
+        staged: Rows = {}
+        for layer in self._layers:
+            if start[0] in layer.tables[kind]:
+                rows = layer.rows[kind].items()
+                staged.update((key, value) for key, value in rows if start <= key < end)
+        if not staged:
             return self._store.scan(kind, start, end, limit)
         # Each staged row can hide at most one stored row, so this many are enough to fill `limit`.
-        merged: dict[bytes, bytes | None] = dict(
-            self._store.scan(kind, start, end, limit + len(ours))
-        )
-        merged.update(ours)
-        rows = sorted((key, value) for key, value in merged.items() if value is not None)
-        return rows[:limit]
+        merged: Rows = dict(self._store.scan(kind, start, end, limit + len(staged)))
+        merged.update(staged)
+        found = sorted((key, value) for key, value in merged.items() if value is not None)
+        return found[:limit]

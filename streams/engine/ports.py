@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from schemas.kafka import InboundRecord, Record, TopicPartition
-from tables.packing import RowList
+from tables.packing import Rows
 from tables.state import Kind
 
 
 @dataclass(slots=True)
 class Transaction:
-    """What becomes durable together. `rows[kind]` holds the last write of each key, once."""
+    """What becomes durable together. `rows[kind]` holds the last write of each key."""
 
-    rows: tuple[RowList, RowList] = field(default_factory=lambda: ([], []))
+    rows: tuple[Rows, Rows] = field(default_factory=lambda: ({}, {}))
     records: list[Record] = field(default_factory=list)
     """Logical topic names, in staging order."""
 
@@ -56,7 +56,7 @@ class PartitionStore(Protocol):
         self, kind: Kind, start: bytes, end: bytes, limit: int
     ) -> list[tuple[bytes, bytes]]: ...
 
-    def apply(self, kind: Kind, rows: RowList, offset: int) -> None:
+    def apply(self, kind: Kind, rows: Rows, offset: int) -> None:
         """Rows and changelog offset in one atomic write; refuses an offset not newer (`StaleRows`)."""
         ...
 

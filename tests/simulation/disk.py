@@ -1,13 +1,13 @@
 """The simulator's `TransactionLog` and `PartitionStore`: the ports of the engine in memory."""
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from schemas.kafka import Record, TopicPartition
 from streams.engine.ports import Committed, RestoreReport, Transaction
-from tables.packing import RowList
+from tables.packing import RowList, Rows
 from tables.state import Kind, StaleRows
 from tests.simulation.broker import Broker
 from tests.simulation.watching import Passage, Watch
@@ -35,7 +35,7 @@ class Files:
         """Become what the other is."""
         self.rows, self.keys, self.offsets = other.rows, other.keys, other.offsets
 
-    def write(self, kind: Kind, rows: RowList, offset: int) -> None:
+    def write(self, kind: Kind, rows: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
         for key, value in rows:
             if value is None:
                 if self.rows[kind].pop(key, None) is not None:
@@ -72,10 +72,10 @@ class MemoryStore:
         high = bisect.bisect_left(keys, end, lo=low)
         return [(key, rows[key]) for key in keys[low : min(high, low + limit)]]
 
-    def apply(self, kind: Kind, rows: RowList, offset: int) -> None:
+    def apply(self, kind: Kind, rows: Rows, offset: int) -> None:
         if offset <= self._files.offsets[kind]:
             raise StaleRows(f"{kind.name} offset {offset} after {self._files.offsets[kind]}")
-        self._files.write(kind, rows, offset)
+        self._files.write(kind, rows.items(), offset)
 
     async def restore(self) -> RestoreReport:
         read = 0
@@ -180,8 +180,8 @@ class MemoryLog:
     def _end(self) -> None:
         self.broker.commit(self.transactional_id, self.epoch)
 
-    def _changelog_records(self, kind: Kind, rows: RowList) -> list[Record]:
+    def _changelog_records(self, kind: Kind, rows: Rows) -> list[Record]:
         place = changelog(self._role, kind, self._partition)
         if kind is Kind.TRANSIENT:
-            return [Record(place.topic, place.partition, encode(rows))]
-        return [Record(place.topic, place.partition, value, key=key) for key, value in rows]
+            return [Record(place.topic, place.partition, encode(list(rows.items())))]
+        return [Record(place.topic, place.partition, value, key=key) for key, value in rows.items()]

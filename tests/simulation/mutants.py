@@ -16,7 +16,7 @@ class _EagerLog(MemoryLog):
 
     async def commit(self, transaction: Transaction) -> Committed:
         for kind in Kind:
-            self.files.write(kind, transaction.rows[kind], self.files.offsets[kind])
+            self.files.write(kind, transaction.rows[kind].items(), self.files.offsets[kind])
         return await super().commit(transaction)
 
 

@@ -144,7 +144,7 @@ def transaction(
     *, transient: RowList | None = None, durable: RowList | None = None, out: tuple[bytes, ...] = ()
 ) -> Transaction:
     records = [Record(OUT, 0, value) for value in out]
-    return Transaction(rows=(transient or [], durable or []), records=records)
+    return Transaction(rows=(dict(transient or []), dict(durable or [])), records=records)
 
 
 async def _is_reached() -> None:

@@ -205,7 +205,7 @@ async def test_a_changelog_that_ends_in_markers_is_known_to_be_read_to_its_end(
     files, _ = await shelf.restored()
 
     # A record, its commit marker, an aborted record, its marker: the next offset is 4.
-    files.apply(Kind.DURABLE, [(b"k2", b"")], 4)
+    files.apply(Kind.DURABLE, {b"k2": b""}, 4)
     files.close()
     await commit(desk, durable=[(b"k3", b"3")])
     files, _ = await shelf.restored()
@@ -274,7 +274,7 @@ async def test_a_store_ahead_of_its_changelog_is_kept_and_nothing_goes_on(
 ) -> None:
     await commit(desk, transient=[(b"k", with_expiry(0, b""))], durable=[(b"k", b"1")])
     files, _ = await shelf.restored()
-    files.apply(kind, [(b"of a topic that was deleted", b"1")], 400)
+    files.apply(kind, {b"of a topic that was deleted": b"1"}, 400)
     files.close()
 
     for _ in range(2):  # whoever is started again, too
@@ -303,7 +303,7 @@ async def test_a_store_too_old_to_know_what_was_deleted_is_rebuilt(
     await commit(desk, durable=[(b"k", b"1")])
     files, _ = await shelf.restored()
     await abort(desk)  # takes offsets that hold nothing, as those of a tombstone that is gone
-    files.apply(Kind.DURABLE, [(b"deleted since", b"")], 2)
+    files.apply(Kind.DURABLE, {b"deleted since": b""}, 2)
     files.close()
 
     shelf.now_ms += MAX_AGE_MS + 1

@@ -75,7 +75,10 @@ def members(count: int, known: Callable[[int], Profile] = lambda number: profile
         user_id = f"user-{number:05d}"
         joined = Choice(True, "user", 1)
         state.apply(
-            [memberships.put("all", user_id, joined), recipients.put(user_id, known(number))]
+            [
+                memberships.put(memberships.key_of("all", user_id), joined),
+                recipients.put(user_id, known(number)),
+            ]
         )
     return state
 

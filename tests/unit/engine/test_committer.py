@@ -105,7 +105,7 @@ async def test_a_key_written_twice_in_a_group_is_committed_once_with_its_last_va
     bench.log.gate.release()
     await asyncio.gather(blocker, *staged)
 
-    assert bench.log.transactions[1].rows[Kind.DURABLE] == [(b"a", b"3")]
+    assert bench.log.transactions[1].rows[Kind.DURABLE] == {b"a": b"3"}
 
 
 async def test_a_group_ends_before_it_grows_past_its_bound(bench: Bench) -> None:

@@ -10,7 +10,7 @@ from tables.state import Kind, Row
 from tests.simulation.broker import Broker
 from tests.simulation.disk import Files, MemoryStore
 
-KEYS = [b"a1", b"a2", b"a3", b"a4", b"b1", b"b2"]
+KEYS = [b"ta1", b"ta2", b"ta3", b"ta4", b"tb1", b"tb2"]
 writes = st.lists(st.tuples(st.sampled_from(KEYS), st.none() | st.binary(max_size=2)), max_size=8)
 
 
@@ -33,8 +33,9 @@ def test_reads_see_staged_rows_before_committed_ones(
 ) -> None:
     overlay = Overlay(0, store_of(committed))
     model: dict[bytes, bytes] = dict(committed)
-    for sequence, rows in enumerate(yields):
-        overlay.stage(sequence, [Row(Kind.DURABLE, key, value) for key, value in rows])
+    for rows in yields:
+        layer = overlay.begin_layer()
+        layer.write(Row(Kind.DURABLE, key, value) for key, value in rows)
         for key, value in rows:
             if value is None:
                 model.pop(key, None)
@@ -43,22 +44,22 @@ def test_reads_see_staged_rows_before_committed_ones(
 
     assert overlay.get_many(Kind.DURABLE, KEYS) == [model.get(key) for key in KEYS]
     assert [overlay.get(Kind.DURABLE, key) for key in KEYS] == [model.get(key) for key in KEYS]
-    expected = sorted((k, v) for k, v in model.items() if b"a2" <= k < b"b2")[:limit]
-    assert overlay.scan(Kind.DURABLE, b"a2", b"b2", limit) == expected
+    expected = sorted((k, v) for k, v in model.items() if b"ta2" <= k < b"tb2")[:limit]
+    assert overlay.scan(Kind.DURABLE, b"ta2", b"tb2", limit) == expected
 
 
 def test_a_row_written_again_by_a_later_yield_stays_staged_when_the_earlier_is_applied() -> None:
     overlay = Overlay(0, store_of({}))
-    overlay.stage(1, [Row(Kind.DURABLE, b"k", b"old")])
-    overlay.stage(2, [Row(Kind.DURABLE, b"k", b"new")])
+    overlay.begin_layer().write([Row(Kind.DURABLE, b"k", b"old")])
+    overlay.begin_layer().write([Row(Kind.DURABLE, b"k", b"new")])
 
-    overlay.settle(1, Kind.DURABLE, [b"k"])
+    overlay.drop_layer()
 
     assert overlay.get(Kind.DURABLE, b"k") == b"new"
 
 
 def test_the_two_kinds_do_not_see_each_other() -> None:
     overlay = Overlay(0, store_of({}))
-    overlay.stage(1, [Row(Kind.TRANSIENT, b"k", b"transient")])
+    overlay.begin_layer().write([Row(Kind.TRANSIENT, b"k", b"transient")])
 
     assert overlay.get(Kind.DURABLE, b"k") is None

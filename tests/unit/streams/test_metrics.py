@@ -60,7 +60,7 @@ def test_receipts_are_counted_by_channel_status_and_reason_and_never_by_user() -
         receipts.delivery(fact, body, "push", "person-17", bytes(16), bytes(16))
         for fact in (queued, queued, refused)
     ]
-    WorkerObserver(metrics).committed(0, Transaction(([], [(b"person-17", b"")]), records))
+    WorkerObserver(metrics).committed(0, Transaction(({}, {b"person-17": b""}), records))
 
     metrics.refresh()
     metrics.refresh()
