@@ -107,7 +107,7 @@ async def _measure(people: int, folder: Path) -> None:
     def log(partition: int) -> DeafLog:
         return DeafLog(
             role=topology.DECIDE, partition=partition, names=Names(), connection={},
-            lease=cast(Any, nothing), patience=cast(Any, nothing),
+            lease=cast(Any, nothing), patience=cast(Any, nothing), changelogs=cast(Any, nothing),
         )  # fmt: skip
 
     runner = Runner(

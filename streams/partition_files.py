@@ -104,7 +104,8 @@ class PartitionFiles:
             self._open(each)
         restored = await asyncio.gather(*map(self._restore, changelogs))
         self._touch(self._now_ms())
-        return RestoreReport(rows=sum(restored), seconds=time.monotonic() - began)
+        ends = changelogs[Kind.TRANSIENT].end, changelogs[Kind.DURABLE].end
+        return RestoreReport(rows=sum(restored), seconds=time.monotonic() - began, ends=ends)
 
     def tidy(self, now_ms: int, horizon_ms: int) -> None:
         def is_garbage(key: bytes, value: bytes) -> bool:

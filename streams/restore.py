@@ -56,6 +56,8 @@ class ChangelogReader:
         writer was just fenced: where the broker has lost the end of one (KAFKA-20734), what lies
         behind it counts as soon as the next one ends, and must not be left out.
         """
+        if start >= end:
+            return  # and a consumer of aiokafka that is stopped as soon as it started cannot be
         async with self._turns:
             consumer = self._consumer("read_committed")
             try:

@@ -22,11 +22,14 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest
+from aiokafka.structs import ConsumerRecord
 from aiokafka.structs import TopicPartition as KafkaPartition
 
+from schemas.kafka import TopicPartition
 from streams.engine.ports import Committed, Lease, Transaction
 from streams.names import Names, changelog
 from streams.patience import Patience
+from streams.restore import ChangelogReader
 from tables.packing import pack_rows
 from tables.state import Kind
 
@@ -42,6 +45,11 @@ _OF_A_TRANSACTION = (AddPartitionsToTxnRequest, ProduceRequest, EndTxnRequest)
 
 class Fenced(RuntimeError):
     """Raised when somebody else has initialised the partition's producer: we lost it."""
+
+
+class Overtaken(RuntimeError):
+    """Raised when somebody else has written to the partition's changelogs while we had it: what we
+    remember is stale, and whoever takes over next must read it all."""
 
 
 class OwnersLease(Lease, Protocol):
@@ -78,6 +86,7 @@ class KafkaLog:
         connection: Mapping[str, Any],
         lease: OwnersLease,
         patience: Patience,
+        changelogs: ChangelogReader,
         on_committed: Callable[[float], None] = lambda seconds: None,
         monotonic_seconds: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -87,11 +96,13 @@ class KafkaLog:
         self._connection = connection
         self._lease = lease
         self._patience = patience
+        self._changelogs = changelogs
         self._on_committed = on_committed
         self._monotonic_seconds = monotonic_seconds
         self._producer: AIOKafkaProducer | None = None
         self._may_arrive_late = False
         self._last_at = 0.0
+        self._known_ends = [0, 0]
 
     async def start(self) -> None:
         producer = AIOKafkaProducer(
@@ -114,6 +125,9 @@ class KafkaLog:
         self._may_arrive_late = False
         self._last_at = self._monotonic_seconds()
 
+    def restored(self, ends: tuple[int, int]) -> None:
+        self._known_ends = list(ends)
+
     async def commit(self, transaction: Transaction) -> Committed:
         if self._may_arrive_late or self._monotonic_seconds() - self._last_at > _RENEW_SECONDS:
             await self._renew()
@@ -125,7 +139,11 @@ class KafkaLog:
             # when it was away meanwhile: then the partition is still ours, and we do it again.
             await self._lease.wait_until_renewed()
             await self._renew()
+            await self._refuse_if_overtaken()
             committed = await self._attempt(transaction)
+        for kind in Kind:
+            if (offset := committed.offsets[kind]) is not None:
+                self._known_ends[kind] = offset + 1
         self._last_at = self._monotonic_seconds()
         self._on_committed(self._last_at - began)
         return committed
@@ -146,6 +164,16 @@ class KafkaLog:
         await self.close()
         await self.start()
         await self._lease.wait_until_renewed()
+
+    async def _refuse_if_overtaken(self) -> None:
+        """Whoever fenced us may have committed before we fenced them: a worker that took over late,
+        by an assignment that the group had given up already."""
+        places = {
+            TopicPartition(changelog(self._role, kind), self._partition): self._known_ends[kind]
+            for kind in Kind
+        }
+        for place, (begin, end) in (await self._changelogs.bounds(list(places))).items():
+            await self._changelogs.read(place, max(begin, places[place]), end, _refuse)
 
     async def _attempt(self, transaction: Transaction) -> Committed:
         """Raises `Fenced` when it is certain that nothing of it was or will be committed."""
@@ -236,6 +264,12 @@ class KafkaLog:
                 raise
 
         producer.client.send = send
+
+
+def _refuse(records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
+    """None of them is ours: what we tried was aborted."""
+    place = f"{records[0].topic}:{records[0].partition}"
+    raise Overtaken(f"{place} was written by somebody else at {records[0].offset}")
 
 
 async def _know(producer: AIOKafkaProducer, topic: str) -> None:

@@ -38,7 +38,7 @@ from streams.partition_files import PartitionFiles
 from streams.patience import Patience
 from streams.probes import Probes
 from streams.restore import ChangelogReader
-from streams.transactions import Fenced, KafkaLog
+from streams.transactions import Fenced, KafkaLog, Overtaken
 from tables.store import StoreBudget, bytes_on_disk
 
 log = logging.getLogger("postrider.worker")
@@ -266,6 +266,7 @@ class _Process:
             connection=self._settings.connection,
             lease=self._lease,
             patience=self._settings.patience,
+            changelogs=self._reader,
             on_committed=self._metrics.commit_seconds.observe,
         )
 
@@ -322,7 +323,7 @@ class _FaustWorker(faust.Worker):
 
 def die(error: BaseException) -> NoReturn:
     """End this process now: its memory may be ahead of Kafka, or its partitions somebody else's."""
-    is_loss = isinstance(error, Fenced | MembershipLost | StopTookTooLong)
+    is_loss = isinstance(error, Fenced | Overtaken | MembershipLost | StopTookTooLong)
     code = EXIT_LOST if is_loss else EXIT_FAILED
     log.critical("worker ends", extra={"cause": f"{type(error).__name__}: {error}", "code": code})
     if code == EXIT_FAILED:

@@ -85,6 +85,7 @@ class Partition:
         """R3: fence the earlier owner, then restore to the committed end, then read positions."""
         await self._log.start()
         report = await self._store.restore()
+        self._log.restored(report.ends)
         self._observer.restored(self.number, report)
         for source in self._topology.sources:
             place = TopicPartition(source.topic, self.number)

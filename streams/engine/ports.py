@@ -31,6 +31,10 @@ class TransactionLog(Protocol):
         """Fence every earlier owner and abort what it left open."""
         ...
 
+    def restored(self, ends: tuple[int, int]) -> None:
+        """The owner knows the changelogs up to these offsets, by kind."""
+        ...
+
     async def commit(self, transaction: Transaction) -> Committed:
         """Make it durable. Whatever this raises, the process must end: memory may be ahead."""
         ...
@@ -43,6 +47,8 @@ class RestoreReport(NamedTuple):
 
     rows: int
     seconds: float
+    ends: tuple[int, int]
+    """Of the changelogs, by kind: what lies before is in the store."""
 
 
 class PartitionStore(Protocol):

@@ -83,7 +83,7 @@ class MemoryStore:
             await self.broker.round_trip()
             end = self.broker.log(changelog(self._role, kind, self._partition)).stable_end()
             read += _read(self._files, kind, self._role, self._partition, self.broker, end)
-        return RestoreReport(rows=read, seconds=0.0)
+        return RestoreReport(rows=read, seconds=0.0, ends=(0, 0))
 
     def tidy(self, now_ms: int, horizon_ms: int) -> None:
         """Nothing expires within a simulated hour."""
@@ -143,6 +143,9 @@ class MemoryLog:
         await self.broker.round_trip()
         self.epoch = self.broker.init_producer(self.transactional_id)
         await self.broker.round_trip()
+
+    def restored(self, ends: tuple[int, int]) -> None:
+        """Who is fenced here dies: there is nothing to compare."""
 
     async def commit(self, transaction: Transaction) -> Committed:
         self.is_committing = True

@@ -13,6 +13,7 @@ from schemas.kafka import Record
 from streams.engine.ports import Transaction
 from streams.names import Names, changelog
 from streams.patience import Patience
+from streams.restore import ChangelogReader
 from streams.transactions import KafkaLog
 from tables.packing import RowList
 from tables.state import Kind
@@ -77,7 +78,13 @@ class Desk:
     async def log(self, log_class: type[KafkaLog] = KafkaLog, **options: Any) -> KafkaLog:
         """A started log, closed at the end of the test."""
         given: dict[str, Any] = {"connection": self.connection, "lease": self.lease, **options}
-        log = log_class(role=ROLE, partition=0, names=self.names, patience=self.patience, **given)
+        reader = ChangelogReader(
+            names=self.names, connection=self.connection, patience=self.patience
+        )
+        log = log_class(
+            role=ROLE, partition=0, names=self.names, patience=self.patience, changelogs=reader,
+            **given,
+        )  # fmt: skip
         await log.start()
         self._logs.append(log)
         return log

@@ -27,6 +27,8 @@ class GatedLog:
 
     async def start(self) -> None: ...
 
+    def restored(self, ends: tuple[int, int]) -> None: ...
+
     async def commit(self, transaction: Transaction) -> Committed:
         self.transactions.append(transaction)
         await self.gate.acquire()
