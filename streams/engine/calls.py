@@ -5,7 +5,7 @@ that nobody counts, and a drain knows what is still open (R4, R5).
 """
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -23,7 +23,8 @@ class CallGate:
     def __init__(self, *, limit: int, lease: Lease) -> None:
         self._lease = lease
         self._free = limit
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiters: defaultdict[int, deque[asyncio.Future[None]]] = defaultdict(deque)
+        """By urgency, the least number first."""
         self._draining = asyncio.Event()
         self._open: set[asyncio.Task[object]] = set()
         self.is_cut = False
@@ -36,8 +37,12 @@ class CallGate:
     def may_call(self) -> bool:
         return self._lease.is_good()
 
-    async def enter(self) -> bool:
-        """True when the caller may call now, at once; False when the role is draining."""
+    async def enter(self, urgency: int = 0) -> bool:
+        """True when the caller may call now, at once; False when the role is draining.
+
+        Of those who wait for a place the most urgent (least `urgency`) is next: a login code does
+        not wait behind thousands of a campaign that a slow provider holds up.
+        """
         while not self._draining.is_set():
             if not self._lease.is_good():
                 await self._either(self._lease.wait_until_good())
@@ -48,7 +53,7 @@ class CallGate:
                 self._open.add(task)
                 return True
             else:
-                await self._wait_for_a_place()
+                await self._wait_for_a_place(urgency)
         return False
 
     def leave(self) -> None:
@@ -61,8 +66,8 @@ class CallGate:
     def drain(self) -> None:
         """No call starts from now on; those waiting for a place come back as not processed."""
         self._draining.set()
-        while self._waiters:
-            self._wake_one()
+        while self._wake_one():
+            pass
 
     def cut(self) -> None:
         """The drain's bound has passed: end the open calls, whose answers nobody will know."""
@@ -75,9 +80,9 @@ class CallGate:
         self._draining.clear()
         self.is_cut = False
 
-    async def _wait_for_a_place(self) -> None:
+    async def _wait_for_a_place(self, urgency: int) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        self._waiters[urgency].append(waiter)
         try:
             await waiter
         except asyncio.CancelledError:
@@ -85,13 +90,16 @@ class CallGate:
                 self._wake_one()
             raise
 
-    def _wake_one(self) -> None:
-        """Tell the next one that still waits; who was cancelled meanwhile hears nothing."""
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
+    def _wake_one(self) -> bool:
+        """Tell the next one that still waits, if any; who was cancelled meanwhile hears nothing."""
+        for urgency in sorted(self._waiters):
+            waiters = self._waiters[urgency]
+            while waiters:
+                waiter = waiters.popleft()
+                if not waiter.done():
+                    waiter.set_result(None)
+                    return True
+        return False
 
     async def _either(self, condition: Awaitable[None]) -> None:
         tasks = (asyncio.ensure_future(condition), asyncio.create_task(self._draining.wait()))
@@ -105,8 +113,9 @@ class CallGate:
 class BatchCalls:
     """The calls of one batch; `end` is for a generator that stopped listening."""
 
-    def __init__(self, gate: CallGate) -> None:
+    def __init__(self, gate: CallGate, *, urgency: int = 0) -> None:
         self._gate = gate
+        self._urgency = urgency
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(
@@ -143,7 +152,7 @@ class BatchCalls:
             self._tasks.clear()
 
     async def _make(self, call: CallT, send: Send[CallT]) -> Sequence[Outcome]:
-        if not await self._gate.enter():
+        if not await self._gate.enter(self._urgency):
             return [NotProcessed(reason="draining")] * call.size
         try:
             return await send(call)

@@ -247,14 +247,14 @@ class Partition:
         if not task.cancelled():
             self.pump()
 
-    def batch(self, items: list[Taken[Any]]) -> EngineBatch:
+    def batch(self, items: list[Taken[Any]], urgency: int) -> EngineBatch:
         now_ms = self._clock.now_ms()
         return EngineBatch(
             items=items,
             state=self.state,
             now_ms=now_ms,
             known_ms=self._known_ms(now_ms),
-            calls=BatchCalls(self._gate),
+            calls=BatchCalls(self._gate, urgency=urgency),
         )
 
     def _known_ms(self, now_ms: int) -> int:

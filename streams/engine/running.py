@@ -35,7 +35,7 @@ class BulkTurns:
 class Host(Protocol):
     """What a run needs of its partition."""
 
-    def batch(self, items: list[Taken[Any]]) -> EngineBatch: ...
+    def batch(self, items: list[Taken[Any]], urgency: int) -> EngineBatch: ...
 
     def stage(self, effects: Effects) -> asyncio.Future[None]: ...
 
@@ -65,12 +65,15 @@ class StageRun:
     async def run(self, items: list[Taken[Any]], refused: Sequence[Refused]) -> None:
         """Finish every item; raises only what must end the process."""
         try:
-            batch = self._partition.batch(items)
+            batch = self._batch(items)
             mine = await self._send_home(batch, refused)
             if mine:
                 await self._run_together(mine)
         except PartitionClosed:
             self._observer.run_abandoned(self._route.stage.name, len(items))
+
+    def _batch(self, items: list[Taken[Any]]) -> EngineBatch:
+        return self._partition.batch(items, self._route.priority)
 
     async def _send_home(self, batch: EngineBatch, refused: Sequence[Refused]) -> list[Taken[Any]]:
         """Settle what the stage never sees: undecodable records, and those of another partition."""
@@ -92,14 +95,14 @@ class StageRun:
         return mine
 
     async def _run_together(self, items: list[Taken[Any]]) -> None:
-        batch = self._partition.batch(items)
+        batch = self._batch(items)
         error = await self._drive(batch)
         if error is None:
             return
         self._observer.stage_raised(self._route.stage.name, error)
         unfinished = batch.unfinished()
         for item in unfinished:
-            again = self._partition.batch([item])
+            again = self._batch([item])
             # The only item of a batch has just shown what it does: running it again would call a
             # provider again, where it got that far.
             cause = error if len(items) == 1 else await self._drive(again)

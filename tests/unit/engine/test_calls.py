@@ -84,6 +84,23 @@ async def test_no_more_calls_are_open_than_the_role_may_have() -> None:
     assert gate.open_calls == 0
 
 
+async def test_what_is_urgent_is_next_however_many_wait() -> None:
+    gate, provider = CallGate(limit=1, lease=GivenLease()), Provider()
+    campaign = asyncio.create_task(
+        collect(BatchCalls(gate, urgency=3), provider, Call("c1"), Call("c2"), Call("c3"))
+    )
+    await settle()
+    code = asyncio.create_task(collect(BatchCalls(gate, urgency=1), provider, Call("code")))
+    await settle()
+
+    provider.answer("c1")
+    await settle()
+
+    assert provider.asked == ["c1", "code"]
+    provider.answer("code", "c2", "c3")
+    await asyncio.gather(campaign, code)
+
+
 @pytest.mark.parametrize("cancelled", [0, 1])
 async def test_a_call_that_stops_waiting_takes_nobodys_place_with_it(cancelled: int) -> None:
     gate = CallGate(limit=1, lease=GivenLease())

@@ -43,7 +43,7 @@ class Host:
     def __init__(self) -> None:
         self.staged: list[Effects] = []
 
-    def batch(self, items: list[Taken[Any]]) -> EngineBatch:
+    def batch(self, items: list[Taken[Any]], urgency: int) -> EngineBatch:
         calls = BatchCalls(CallGate(limit=1, lease=GivenLease()))
         return EngineBatch(items=items, state=MemoryState(), now_ms=0, known_ms=0, calls=calls)
 
