@@ -76,6 +76,7 @@ class Send:
                         break
                     async for finished in batch.calls(window, self._make):
                         yield self._conclude(batch, finished)
+                    await batch.permit()
                     settlement = Settlement(self._terms, batch.state, self._clock.now_ms())
         finally:
             self._claimed -= ours

@@ -82,6 +82,11 @@ class Batch(Protocol[T]):
     @property
     def state(self) -> State: ...
 
+    async def permit(self) -> None:
+        """Wait until calls may begin, or the partition drains: to be awaited before a yield that
+        intends some. What is intended and not called is in doubt when the process ends."""
+        ...
+
     def calls(
         self, calls: Sequence[CallT], send: Callable[[CallT], Awaitable[Sequence[Outcome]]]
     ) -> AsyncIterator[list[tuple[CallT, Sequence[Outcome]]]]:

@@ -167,6 +167,9 @@ class DoomedBatch:
         self.known_ms = batch.known_ms
         self.state = batch.state
 
+    async def permit(self) -> None:
+        await self._batch.permit()
+
     def calls(
         self, calls: Sequence[CallT], send: Callable[[CallT], Awaitable[Sequence[Outcome]]]
     ) -> AsyncIterator[list[tuple[CallT, Sequence[Outcome]]]]:

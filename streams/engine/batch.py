@@ -30,6 +30,9 @@ class EngineBatch:
         self._calls = calls
         self._finished: set[int] = set()
 
+    async def permit(self) -> None:
+        await self._calls.permit()
+
     def calls(
         self, calls: Sequence[CallT], send: Send[CallT]
     ) -> AsyncIterator[list[tuple[CallT, Sequence[Outcome]]]]:

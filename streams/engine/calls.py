@@ -37,6 +37,11 @@ class CallGate:
     def may_call(self) -> bool:
         return self._lease.is_good()
 
+    async def permit(self) -> None:
+        """Wait until calls may start, or the role drains."""
+        while not self._draining.is_set() and not self._lease.is_good():
+            await self._either(self._lease.wait_until_good())
+
     async def enter(self, urgency: int = 0) -> bool:
         """True when the caller may call now, at once; False when the role is draining.
 
@@ -45,7 +50,7 @@ class CallGate:
         """
         while not self._draining.is_set():
             if not self._lease.is_good():
-                await self._either(self._lease.wait_until_good())
+                await self.permit()
             elif self._free:
                 self._free -= 1
                 task = asyncio.current_task()
@@ -144,6 +149,9 @@ class BatchCalls:
         self._tasks.difference_update(tasks)
         if bugs:
             raise bugs[0]
+
+    async def permit(self) -> None:
+        await self._gate.permit()
 
     async def end(self) -> None:
         """Wait for calls whose answers nobody reads any more: they must not outlive the batch."""

@@ -1,5 +1,6 @@
 """A batch without a runner, and the loop that a runner makes of a stage's yields."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -21,6 +22,10 @@ class BatchOf(Generic[T]):
     now_ms: int
     state: MemoryState
     is_draining: bool = False
+    may_call: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.may_call.set()
 
     @property
     def known_ms(self) -> int:
@@ -30,6 +35,9 @@ class BatchOf(Generic[T]):
     @property
     def partition(self) -> int:
         return self.state.partition
+
+    async def permit(self) -> None:
+        await self.may_call.wait()
 
     async def calls(
         self, calls: Sequence[CallT], send: Callable[[CallT], Awaitable[Sequence[Outcome]]]

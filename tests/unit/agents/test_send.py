@@ -1,5 +1,7 @@
 """What a sender does with each outcome, stop and limit, when nothing crashes."""
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -486,6 +488,26 @@ async def test_a_call_held_back_into_quiet_hours_is_not_made(desk: Desk) -> None
 
     assert desk.sender.calls == []
     assert desk.told() == [("ann", "deferred")]
+
+
+async def test_a_later_window_is_intended_only_when_calls_may_begin(desk: Desk) -> None:
+    desk.put(*(batch_of(f"user{number}") for number in range(WINDOW_CALLS + 1)))
+    batch = desk.batch()
+    generator = desk.send.handle(batch)
+    desk.apply(await anext(generator))
+    batch.may_call.clear()
+    while len(desk.receipts()) < WINDOW_CALLS:
+        desk.apply(await anext(generator))
+
+    going_on = asyncio.ensure_future(anext(generator))
+    await asyncio.sleep(0)
+    assert not going_on.done()
+
+    batch.may_call.set()
+    desk.apply(await going_on)
+    async for effects in generator:
+        desk.apply(effects)
+    assert len(desk.receipts()) == WINDOW_CALLS + 1
 
 
 async def test_what_would_have_to_wait_past_its_expiry_expires(desk: Desk) -> None:
