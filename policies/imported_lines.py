@@ -38,8 +38,8 @@ class Introduction(NamedTuple):
 def introduce(line: ImportedRecipient, hash_of: AddressHash) -> Introduction:
     """`line` has at most `MAX_DEVICES` devices."""
     said = _said(
-        line.timezone, line.wishes, tuple(line.types.items()),
-        _present(line), line.occurred_ms,
+        line.timezone, line.wishes, tuple(line.types.items()) if line.types else (),
+        line.name != "", line.locale != "", line.email != "", line.phone != "", line.occurred_ms,
     )  # fmt: skip
     email, phone = line.email, line.phone
     profile = Profile(
@@ -93,26 +93,26 @@ class _Said(NamedTuple):
     opted_out: tuple[tuple[str, str], ...]
 
 
-def _present(line: ImportedRecipient) -> tuple[bool, ...]:
-    """In the order of `_PLAIN`."""
-    return (
-        bool(line.name), bool(line.locale), bool(line.timezone), bool(line.email), bool(line.phone)
-    )  # fmt: skip
-
-
-_PLAIN = ("name", "locale", "timezone", "email", "phone")
-
-
 @lru_cache(maxsize=_HOT_SAYINGS)
 def _said(
     timezone: str,
     wishes: tuple[ImportedWish, ...],
     types: tuple[tuple[str, bool], ...],
-    present: tuple[bool, ...],
+    has_name: bool,
+    has_locale: bool,
+    has_email: bool,
+    has_phone: bool,
     occurred_ms: int,
 ) -> _Said:
     """A file says the same of many people, as of one instant."""
-    fields = [field for field, is_present in zip(_PLAIN, present, strict=True) if is_present]
+    plain = {
+        "name": has_name,
+        "locale": has_locale,
+        "timezone": bool(timezone),
+        "email": has_email,
+        "phone": has_phone,
+    }
+    fields = [field for field, is_said in plain.items() if is_said]
     channels: dict[str, ChannelWish] = {}
     opted_out: list[tuple[str, str]] = []
     for wish in wishes:

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import msgspec
+
 Headers = tuple[tuple[str, bytes], ...]
 
 
@@ -36,7 +38,7 @@ class InboundRecord(NamedTuple):
         return size
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A record to be written. It names its partition; only public topics carry a key."""
 
     topic: str

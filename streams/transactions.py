@@ -239,11 +239,13 @@ class KafkaLog:
             rows = [(key, value, None) for key, value in durable.items()]
             contents[self._changelog(Kind.DURABLE)] = rows
         places: dict[tuple[str, int], list[_Content]] = {}
-        for topic, partition, value, key, headers in transaction.records:
-            place = places.get((topic, partition))
+        for record in transaction.records:
+            at = record.topic, record.partition
+            place = places.get(at)
             if place is None:
-                place = places[topic, partition] = []
-            place.append((key, value, list(headers) if headers else None))
+                place = places[at] = []
+            headers = list(record.headers) if record.headers else None
+            place.append((record.key, record.value, headers))
         contents.update((self._place(*place), some) for place, some in places.items())
         return contents
 

@@ -7,7 +7,9 @@ record a row. Both kinds are written only by yielding rows: a stage never touche
 
 import enum
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 
 class Kind(enum.IntEnum):
@@ -17,7 +19,7 @@ class Kind(enum.IntEnum):
     DURABLE = 1
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One row to be written; `value` None deletes it."""
 
     kind: Kind

@@ -13,7 +13,7 @@ import shutil
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rocksdict import (
     AccessType,
@@ -117,7 +117,7 @@ class LocalStore:
             values: Any = self._db.get(list(keys))
         except Exception as error:
             raise self._failed(error) from error
-        return list(values)
+        return cast(list[bytes | None], values)
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         found: list[tuple[bytes, bytes]] = []

@@ -1,8 +1,13 @@
-"""The recipients of a benchmark: a mailbox and a device each, wishes like people's, one audience."""
+"""The recipients of a benchmark: a mailbox and perhaps a device each, wishes like people's, one audience.
 
-from collections.abc import Iterator
+Plain ones have what most lists hold: a mailbox, a name, a zone, and the wishes for one channel.
+"""
+
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from schemas.kafka import Record
 from schemas.recipient_events import ImportedDevice, ImportedRecipient, ImportedWish
@@ -29,7 +34,7 @@ def user_id(number: int) -> str:
     return f"user-{number:08d}"
 
 
-def recipient(number: int) -> ImportedRecipient:
+def plain_recipient(number: int) -> ImportedRecipient:
     zone = _ZONES[number % len(_ZONES)]
     return ImportedRecipient(
         user_id(number),
@@ -39,17 +44,25 @@ def recipient(number: int) -> ImportedRecipient:
         locale=("en", "de", "fr", "pt-BR")[number % 4],
         timezone=zone,
         wishes=(ImportedWish("email", True, _QUIET[zone], 500),),
+    )
+
+
+def recipient(number: int) -> ImportedRecipient:
+    return msgspec.structs.replace(
+        plain_recipient(number),
         types={"friend_joined": number % 3 == 0},
         audiences=(AUDIENCE,),
         devices=(ImportedDevice("phone", f"token-{number:056d}", "android"),) if number % 2 else (),
     )
 
 
-def import_records(count: int, *, partitions: int) -> Iterator[Record]:
+def import_records(
+    count: int, *, partitions: int, who: Callable[[int], ImportedRecipient] = recipient
+) -> Iterator[Record]:
     """What `postrider recipients import` would write of them."""
     batches = Batches(partitions=partitions)
     for number in range(count):
-        full = batches.add(recipient(number))
+        full = batches.add(who(number))
         if full is not None:
             yield full
     yield from batches.rest()

@@ -1,15 +1,18 @@
-"""Prepared installations, kept between runs: people whose import is waiting, and people known."""
+"""Prepared installations, kept between runs: people whose import waits (plain ones or not), and
+people known."""
 
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from benchmarks.whole.lab import PARTITIONS, opened
-from benchmarks.whole.people import import_records
+from benchmarks.whole.people import import_records, plain_recipient, recipient
+from schemas.recipient_events import ImportedRecipient
 
-State = Literal["unread", "known"]
+State = Literal["unread", "unread-plain", "known"]
 
 
 class Prepared:
@@ -30,7 +33,9 @@ class Prepared:
         if not (kept / "complete").exists():
             shutil.rmtree(kept, ignore_errors=True)
             if state == "unread":
-                await _write_import(kept, people)
+                await _write_import(kept, people, recipient)
+            elif state == "unread-plain":
+                await _write_import(kept, people, plain_recipient)
             else:
                 _copy(await self._kept("unread", people), kept)
                 (kept / "complete").unlink()
@@ -39,10 +44,10 @@ class Prepared:
         return kept
 
 
-async def _write_import(folder: Path, people: int) -> None:
+async def _write_import(folder: Path, people: int, who: Callable[[int], ImportedRecipient]) -> None:
     print(f"preparing {people:,} people", flush=True)
     async with opened(folder) as lab, lab.producing() as producing:
-        for record in import_records(people, partitions=PARTITIONS):
+        for record in import_records(people, partitions=PARTITIONS, who=who):
             await producing.send(record)
         await producing.flush()
 

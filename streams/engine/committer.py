@@ -143,8 +143,8 @@ class Committer:
                 position.finish(item.source_offset)
                 moved[item.source] = position
         for position in moved.values():
-            kind, key, value = position.row()
-            group.transaction.rows[kind][key] = value
+            row = position.row()
+            group.transaction.rows[row.kind][row.key] = row.value
 
     def _apply(self, transaction: Transaction, committed: Committed) -> None:
         for kind in Kind:

@@ -35,10 +35,10 @@ def size_of(effects: Effects) -> int:
 
 def _rows_size(rows: Sequence[Row]) -> int:
     total = 0
-    for _, key, value in rows:
-        size = len(key) + _ROW_OVERHEAD_BYTES
-        if value is not None:
-            size += len(value)
+    for row in rows:
+        size = len(row.key) + _ROW_OVERHEAD_BYTES
+        if row.value is not None:
+            size += len(row.value)
         if size > MAX_RECORD_BYTES:
             raise EffectsTooLarge(f"a row of {size} bytes, the limit is {MAX_RECORD_BYTES}")
         total += size
@@ -47,17 +47,17 @@ def _rows_size(rows: Sequence[Row]) -> int:
 
 def _records_size(records: Sequence[Record]) -> int:
     total = 0
-    for topic, _, value, key, headers in records:
+    for record in records:
         size = _RECORD_OVERHEAD_BYTES
-        if value is not None:
-            size += len(value)
-        if key is not None:
-            size += len(key)
-        for name, text in headers:
+        if record.value is not None:
+            size += len(record.value)
+        if record.key is not None:
+            size += len(record.key)
+        for name, text in record.headers:
             size += len(name) + len(text)
         if size > MAX_RECORD_BYTES:
             raise EffectsTooLarge(
-                f"a record of {size} bytes for {topic}, the limit is {MAX_RECORD_BYTES}"
+                f"a record of {size} bytes for {record.topic}, the limit is {MAX_RECORD_BYTES}"
             )
         total += size
     return total

@@ -22,8 +22,9 @@ class Layer:
         thousands that are of other tables."""
 
     def write(self, rows: Iterable[Row]) -> None:
-        for kind, key, value in rows:
-            self.rows[kind][key] = value
+        for row in rows:
+            kind, key = row.kind, row.key
+            self.rows[kind][key] = row.value
             self.tables[kind].add(key[0])
 
 

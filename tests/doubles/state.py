@@ -29,8 +29,9 @@ class MemoryState:
 
     def apply(self, rows: Iterable[Row]) -> None:
         """What the runner does after a commit: the last write of a key wins, None deletes."""
-        for kind, key, value in rows:
-            held, keys = self._rows[kind], self._keys[kind]
+        for row in rows:
+            key, value = row.key, row.value
+            held, keys = self._rows[row.kind], self._keys[row.kind]
             if value is not None:
                 if key not in held:
                     insort(keys, key)

@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from schemas import ids, topics
 from schemas.delivery import CHANNELS, Channel
 from schemas.instants import rfc3339
@@ -196,7 +198,7 @@ class Speaker:
         (first,) = self.announce()
         (second,) = self._broadcast(self._announced[-1])
         other = 1 - first.record.partition
-        return [first, Line(second.record._replace(partition=other))]
+        return [first, Line(msgspec.structs.replace(second.record, partition=other))]
 
     def hold_back(self, *, count: int = 2, padding: str = "") -> list[Line]:
         """What is asked while its type is paused."""

@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from schemas.forwarding import Origin, forward, origin_of
@@ -49,6 +50,6 @@ def test_a_record_without_a_readable_origin_speaks_for_itself(broken: str) -> No
         tuple(header for header in sent.headers if header[0] != broken),
         (*sent.headers, (broken, b"\xff")),
     ):
-        damaged = arrived(sent._replace(headers=headers))
+        damaged = arrived(msgspec.structs.replace(sent, headers=headers))
 
         assert origin_of(damaged) == Origin(forwarded(NORMAL), 6, 99, APPENDED_MS + 5_000)

@@ -186,10 +186,10 @@ class TestRows:
 
     def test_a_senders_schedule_and_what_a_pause_holds_are_found(self) -> None:
         rows = Rows(is_sender=True, wanted={b"a", b"b", b"c"}, until=100)
-        _, scheduled, value = SCHEDULES["bulk"].put(1, b"1", self.batch(b"a", b"x"))
-        _, held, _ = parked.put("channel:sms", b"2", b"")
-        rows.note(scheduled, value, 1)
-        rows.note(held, self.batch(b"b"), 2)
+        scheduled = SCHEDULES["bulk"].put(1, b"1", self.batch(b"a", b"x"))
+        held = parked.put("channel:sms", b"2", b"")
+        rows.note(scheduled.key, scheduled.value, 1)
+        rows.note(held.key, self.batch(b"b"), 2)
         rows.note(b"i" + b"inbox", b"no batch", 3)
 
         assert rows.found() == {b"a", b"b"}

@@ -14,7 +14,7 @@ from schemas.dead_letter import (
 from schemas.delivery import Body, DeliveryBatch, Target, decode_batch
 from schemas.forwarding import Origin, forward, origin_of
 from schemas.ids import partition_of
-from schemas.kafka import InboundRecord
+from schemas.kafka import InboundRecord, Record
 from streams.envelopes import RecordEnvelopes
 from streams.letters.replaying import TOO_OLD, NotReplayable, PutBack, Replay
 
@@ -121,7 +121,7 @@ def test_a_record_that_had_been_forwarded_keeps_its_first_origin() -> None:
 def test_our_own_records_go_back_where_they_were(topic: str) -> None:
     record, _ = put_back(letter(topic))
 
-    assert record == (topic, 3, b"{}", None, HEADERS)
+    assert record == Record(topic, 3, b"{}", None, HEADERS)
 
 
 @pytest.mark.parametrize(
