@@ -1,4 +1,4 @@
-"""The recipients of a benchmark: a mailbox and perhaps a device each, wishes like people's, one audience.
+"""The recipients of a benchmark: a mailbox, perhaps a device, wishes like people's, one audience.
 
 Plain ones have what most lists hold: a mailbox, a name, a zone, and the wishes for one channel.
 """
