@@ -1,14 +1,15 @@
 """What tests of deciding stages share: rules, terms, recipients, and readers of what came out."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 
+from agents.decide import Decide
 from agents.dispatch import DispatchTerms
 from agents.stage import Item
 from policies.rules import Category, Defaults, NotificationType, RateLimit, Rules
-from schemas.delivery import CHANNELS, Channel, DeliveryBatch, decode_batch
+from schemas.delivery import CHANNELS, Channel, DeliveryBatch, Lane, decode_batch
 from schemas.ids import address_hash
 from schemas.kafka import Record
 from schemas.notification import NotificationRequest
@@ -22,15 +23,17 @@ from schemas.profile import (
     pack_wishes,
 )
 from schemas.receipt import Receipt, decode_receipt
-from schemas.topics import RECEIPTS
+from schemas.topics import RECEIPTS, REQUESTED
 from tables import recipients
-from tests.doubles import MemoryState
+from tables.waiting import SCHEDULE, Waiting, decode_due
+from tests.doubles import BatchOf, Driven, MemoryState, drive
 
 NOW_MS = 1_772_366_400_000  # 2026-03-01T12:00:00Z
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
 PARTITIONS = 4
 TOPIC = "notifications.requested"
 KEY = b"key"
+LANES: dict[str, Lane] = {topic: lane for lane, topic in REQUESTED.items()}
 
 _SECURITY = Category("security", mandatory=True, in_doubt="resend", lane="critical")
 _TRANSACTIONAL = Category("transactional", quiet_hours=True)
@@ -113,6 +116,23 @@ def device(device_id: str, token: str) -> Device:
 def state_with(*, partition: int = 0, **profiles: Profile) -> MemoryState:
     rows = [recipients.put(user_id, each) for user_id, each in profiles.items()]
     return MemoryState(partition, rows)
+
+
+async def decide(
+    state: MemoryState,
+    *items: Item[NotificationRequest],
+    now_ms: int = NOW_MS,
+    cancelled: Collection[bytes] = (),
+    tenants: Mapping[str, Collection[str]] | None = None,
+) -> Driven:
+    stage = Decide(terms=terms(cancelled=cancelled), lanes=LANES, tenants=tenants or {})
+    return await drive(stage, BatchOf(items, now_ms, state))
+
+
+def waiting(state: MemoryState) -> list[tuple[int, Waiting]]:
+    rows = SCHEDULE.due(state, NOW_MS + 400 * DAY, 100)
+    due = [(SCHEDULE.due_ms_of(key), decode_due(value)) for key, value in rows]
+    return [(due_ms, each) for due_ms, each in due if isinstance(each, Waiting)]
 
 
 def batches(records: list[Record]) -> list[tuple[Record, DeliveryBatch]]:

@@ -1,29 +1,24 @@
 """Single requests: who is told now, later or not at all, and why."""
 
-from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytest
 
 from agents.decide import Decide, request_id_of
-from agents.stage import Item
 from schemas.delivery import Lane
 from schemas.ids import address_hash, from_text, partition_of, partition_of_id
-from schemas.notification import NotificationRequest
 from schemas.profile import Profile
 from schemas.topics import REQUESTED
 from tables import recipients
 from tables.state import Kind
-from tables.waiting import SCHEDULE, Waiting, decode_due
-from tests.doubles import BatchOf, Driven, MemoryState, drive
+from tests.doubles import BatchOf, MemoryState
 from tests.unit.agents.decide_side import (
-    DAY,
-    HOUR,
-    MINUTE,
+    LANES,
     NOW_MS,
     PARTITIONS,
     TOPIC,
     batches,
+    decide,
     profile,
     receipts,
     request,
@@ -31,25 +26,6 @@ from tests.unit.agents.decide_side import (
     terms,
     told,
 )
-
-LANES: dict[str, Lane] = {topic: lane for lane, topic in REQUESTED.items()}
-
-
-async def decide(
-    state: MemoryState,
-    *items: Item[NotificationRequest],
-    now_ms: int = NOW_MS,
-    cancelled: Collection[bytes] = (),
-    tenants: Mapping[str, Collection[str]] | None = None,
-) -> Driven:
-    stage = Decide(terms=terms(cancelled=cancelled), lanes=LANES, tenants=tenants or {})
-    return await drive(stage, BatchOf(items, now_ms, state))
-
-
-def waiting(state: MemoryState) -> list[tuple[int, Waiting]]:
-    rows = SCHEDULE.due(state, NOW_MS + 400 * DAY, 100)
-    due = [(SCHEDULE.due_ms_of(key), decode_due(value)) for key, value in rows]
-    return [(due_ms, each) for due_ms, each in due if isinstance(each, Waiting)]
 
 
 async def test_a_request_is_delivered_with_a_receipt_in_one_transaction() -> None:
@@ -83,93 +59,6 @@ async def test_a_receipt_goes_to_its_users_partition_under_the_user_id() -> None
 
 
 # Case 1: a producer sends the same request twice.
-
-
-@pytest.mark.parametrize(
-    ("second", "apart_ms", "expected"),
-    [
-        # Within the window the same request is one notification, ...
-        ({}, 1000, ("", "duplicate", "")),
-        ({}, 23 * HOUR, ("", "duplicate", "")),
-        # ... another content under its key is a conflict; times do not count as content.
-        ({"data": {"percent": 30}}, 1000, ("", "rejected", "idempotency_conflict")),
-        ({"send_at": "2026-03-01T15:00:00Z"}, 1000, ("", "duplicate", "")),
-        # Past the window, and for another tenant, it is a new one.
-        ({}, 24 * HOUR, ("email", "queued", "")),
-        ({"tenant": "shop"}, 1000, ("email", "queued", "")),
-        # One that was overtaken on a faster lane is still the same.
-        ({}, -1000, ("", "duplicate", "")),
-    ],
-)
-async def test_a_repeat_is_judged_by_the_append_times_of_the_two_records(
-    second: dict[str, Any], apart_ms: int, expected: tuple[str, str, str]
-) -> None:
-    state = state_with(ann=profile())
-    fields: dict[str, Any] = {"idempotency_key": "k", "data": {"percent": 20}}
-    first = request(**fields)
-    again = request(offset=1, appended_ms=NOW_MS + apart_ms, **(fields | second))
-
-    await decide(state, first)
-    done = await decide(state, again, now_ms=NOW_MS + max(apart_ms, 0))
-
-    assert told(done.records) == [expected]
-    assert [each.kind for each in receipts(done.records)] == [
-        "delivery" if expected[1] == "queued" else "request"
-    ]
-
-
-async def test_repeats_within_one_batch_are_one_notification() -> None:
-    state = state_with(ann=profile())
-
-    done = await decide(state, *(request(idempotency_key="k", offset=n) for n in range(3)))
-
-    assert [status for _, status, _ in told(done.records)].count("queued") == 1
-    assert len({each.receipt_id for each in receipts(done.records)}) == 3
-
-
-async def test_a_backlog_is_deduplicated_as_if_it_had_been_read_at_once() -> None:
-    state = state_with(ann=profile())
-    late = NOW_MS + 30 * HOUR
-
-    await decide(state, request(idempotency_key="k", ttl_seconds=40 * 3600), now_ms=late)
-    done = await decide(
-        state, request(idempotency_key="k", offset=1, appended_ms=NOW_MS + HOUR), now_ms=late + DAY
-    )
-
-    assert told(done.records) == [("", "duplicate", "")]
-
-
-async def test_a_key_used_again_after_the_window_makes_a_new_delivery() -> None:
-    state = state_with(ann=profile())
-
-    first = await decide(state, request(idempotency_key="k"))
-    later = NOW_MS + 2 * DAY
-    second = await decide(
-        state, request(idempotency_key="k", offset=1, appended_ms=later), now_ms=later
-    )
-
-    (one,), (two,) = receipts(first.records), receipts(second.records)
-    assert one.notification_id == two.notification_id
-    assert one.delivery_id != two.delivery_id
-
-
-async def test_requests_without_a_key_are_told_apart_by_where_they_stand() -> None:
-    state = state_with(ann=profile())
-
-    done = await decide(state, request(offset=1), request(offset=2))
-
-    assert len({each.notification_id for each in receipts(done.records)}) == 2
-    assert state.count(Kind.TRANSIENT, b"d") == 0
-
-
-async def test_a_crash_before_the_yield_leaves_nothing_and_the_same_comes_out_again() -> None:
-    first = await decide(state_with(ann=profile()), request())
-    again = await decide(state_with(ann=profile()), request())
-
-    assert first.records == again.records
-
-
-# Order and reasons of decisions.
 
 
 @pytest.mark.parametrize(
@@ -398,91 +287,6 @@ async def test_a_traceparent_is_passed_through_to_a_refusal_too(refused: dict[st
 
 
 # Caps.
-
-
-async def test_a_daily_limit_counts_within_one_batch_and_over_batches() -> None:
-    state = state_with(ann=profile())
-
-    first = await decide(state, request(offset=0), request(offset=1), request(offset=2))
-    second = await decide(state, request(offset=3))
-
-    assert [reason for *_, reason in told(first.records)] == ["", "", "daily_limit"]
-    assert [reason for *_, reason in told(second.records)] == ["daily_limit"]
-
-
-async def test_a_daily_limit_ends_with_the_users_own_day() -> None:
-    state = state_with(ann=profile())
-    await decide(state, request(offset=0), request(offset=1))
-
-    midnight_in_berlin = NOW_MS + 11 * HOUR
-    before = await decide(
-        state, request(offset=2, appended_ms=midnight_in_berlin - 1), now_ms=midnight_in_berlin - 1
-    )
-    after = await decide(
-        state, request(offset=3, appended_ms=midnight_in_berlin), now_ms=midnight_in_berlin
-    )
-
-    assert told(before.records) == [("email", "suppressed", "daily_limit")]
-    assert told(after.records) == [("email", "queued", "")]
-
-
-async def test_a_rate_limit_holds_for_mandatory_types_too() -> None:
-    state = state_with(ann=profile())
-
-    done = await decide(state, *(request(type_name="login_code", offset=n) for n in range(4)))
-
-    assert [reason for *_, reason in told(done.records)] == ["", "", "", "rate_limited"]
-
-
-async def test_a_category_may_put_off_what_is_over_its_limit_without_counting_it() -> None:
-    state = state_with(ann=profile())
-
-    done = await decide(
-        state, request(type_name="digest", offset=0), request(type_name="digest", offset=1)
-    )
-
-    assert told(done.records) == [("email", "queued", ""), ("email", "deferred", "daily_limit")]
-    ((due_ms, row),) = waiting(state)
-    assert (due_ms, row.is_counted) == (NOW_MS + 11 * HOUR, False)
-
-
-# Waiting.
-
-
-async def test_quiet_hours_defer_to_their_end_in_the_users_zone() -> None:
-    state = state_with(ann=profile(quiet="12:00-15:30"))  # it is 13:00 in Berlin
-
-    done = await decide(state, request())
-
-    assert told(done.records) == [("email", "deferred", "quiet_hours")]
-    ((due_ms, row),) = waiting(state)
-    assert (due_ms, row.is_counted) == (NOW_MS + 150 * MINUTE, True)
-    assert [waiter.user_id for waiter in row.waiters] == ["ann"]
-    assert batches(done.records) == []
-
-
-async def test_quiet_hours_longer_than_its_life_let_it_expire() -> None:
-    state = state_with(ann=profile(quiet="12:00-15:30"))
-
-    done = await decide(state, request(ttl_seconds=3600))
-
-    assert told(done.records) == [("email", "expired", "quiet_hours")]
-    assert waiting(state) == []
-
-
-async def test_send_at_waits_undecided_and_lives_from_then_on() -> None:
-    state = state_with(ann=profile(on={"email": False}))
-
-    done = await decide(state, request(send_at="2026-03-04T12:00:00Z"))
-
-    assert told(done.records) == [("email", "deferred", "scheduled")]
-    ((due_ms, row),) = waiting(state)
-    assert (due_ms, row.is_counted) == (NOW_MS + 3 * DAY, False)
-    assert row.body is not None
-    assert row.body.expires_ms == NOW_MS + 4 * DAY
-
-
-# Errors of ours.
 
 
 async def test_a_request_that_raises_is_told_of() -> None:
