@@ -21,7 +21,7 @@ from tables.store import LocalStore, StoreBudget, destroy
 log = logging.getLogger("postrider.stores")
 
 _SWEEP_ROWS = 500
-"""A second, for all partitions in turn: five hours for ten million rows, and half a percent of a core."""
+"""A second, for all partitions in turn: five hours for ten million rows, half a percent of a core."""
 _TIDY_TOUCH_MS = 60_000
 
 
