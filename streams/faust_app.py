@@ -20,6 +20,7 @@ from faust.types import TP
 
 from schemas.kafka import InboundRecord, TopicPartition
 from streams.engine.runner import Runner
+from streams.kafka_patches import FetchingEnded
 from streams.names import Names
 
 log = logging.getLogger("postrider.group")
@@ -47,6 +48,7 @@ class RoleApp(faust.App):
     runner: Runner
     names: Names
     connection: Mapping[str, Any]
+    die: Callable[[BaseException], None]
     seeks: dict[TP, int]
     handed: dict[TP, int]
     """The last offset that the fetcher has handed to Faust, by source."""
@@ -139,8 +141,12 @@ class _Consumer(driver.Consumer):
             self.not_waiting_next_records.set()
             await asyncio.sleep(_PARKED_SECONDS)
             return {}, None
-        records, _ = await super()._wait_next_records(timeout)
         app: Any = self.app
+        try:
+            records, _ = await super()._wait_next_records(timeout)
+        except FetchingEnded as error:
+            app.die(error)
+            raise
         for place, some in (records or {}).items():
             if some:
                 app.handed[place] = some[-1].offset
@@ -220,10 +226,10 @@ def build_app(
         web_enabled=False,
         worker_redirect_stdouts=False,
     )
-    app.runner, app.names, app.connection = runner, names, connection
+    app.runner, app.names, app.connection, app.die = runner, names, connection, die
     app.seeks, app.handed, app.pushed = {}, {}, {}
     _feed(app, topics)
-    _follow_assignments(app, die)
+    _follow_assignments(app)
     return app
 
 
@@ -255,7 +261,7 @@ def _record(names: Names, message: Any) -> InboundRecord:
     )
 
 
-def _follow_assignments(app: RoleApp, die: Callable[[BaseException], None]) -> None:
+def _follow_assignments(app: RoleApp) -> None:
     runner = app.runner
     original = app.tables.on_rebalance
 
@@ -272,7 +278,7 @@ def _follow_assignments(app: RoleApp, die: Callable[[BaseException], None]) -> N
                 return
         except BaseException as error:
             if not app.should_stop:  # which cancels us: nothing of ours is open yet
-                die(error)
+                app.die(error)
             raise
         app.seeks = {_physical(app, place): offset for place, offset in seeks.items()}
         log.info("partitions taken over", extra={"partitions": sorted(numbers)})

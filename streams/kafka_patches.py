@@ -9,6 +9,7 @@ from typing import Any
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
@@ -67,6 +68,25 @@ def keep_batches() -> None:
     that it drops one older than the request timeout whose partition has no leader, which is the
     first thing that a broker says when it comes back."""
     MessageBatch.expired = lambda self: False
+
+
+class FetchingEnded(RuntimeError):
+    """Raised when a consumer's fetcher has died: nothing would be read any more."""
+
+
+def tell_of_a_dead_fetcher() -> None:
+    """The task that fetches for a consumer dies of whatever it does not expect, and nobody hears of
+    it: reading goes on to return nothing, as if nothing were there."""
+    original = Fetcher.fetched_records
+
+    async def fetched_records(self: Any, *args: Any, **options: Any) -> Any:
+        fetching = self._fetch_task
+        if fetching.done() and not self._closed:
+            cause = None if fetching.cancelled() else fetching.exception()
+            raise FetchingEnded("a consumer reads nothing any more") from cause
+        return await original(self, *args, **options)
+
+    Fetcher.fetched_records = fetched_records
 
 
 def wait_for_rebalances(seconds: float) -> None:

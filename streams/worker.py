@@ -220,6 +220,7 @@ class _Process:
         kafka_patches.look_up_coordinators_again()
         kafka_patches.wait_between_connects()
         kafka_patches.keep_batches()
+        kafka_patches.tell_of_a_dead_fetcher()
         kafka_patches.wait_for_rebalances(self._settings.group.rebalance_seconds + 5.0)
 
     def _membership_lost(self) -> None:

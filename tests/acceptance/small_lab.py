@@ -113,14 +113,14 @@ class Lab:
             worker.wait()
         await self._producer.stop()
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, *, module: str = "tests.integration.streams.small_worker") -> None:
         role, slot = name.split("-")
         log = (self._folder / f"{name}.log").open("ab")
         arguments = [role, slot, self.bootstrap, self.prefix, str(self._folder / name)]
         arguments += [str(self.ledger.port), *map(str, astuple(self._spans))]
         with log:
             self.workers[name] = subprocess.Popen(
-                [sys.executable, "-m", "tests.integration.streams.small_worker", *arguments],
+                [sys.executable, "-m", module, *arguments],
                 stderr=log,
                 stdout=log,
             )

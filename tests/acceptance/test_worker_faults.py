@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streams.embedded_kafka import EmbeddedKafka
-from streams.worker import EXIT_LOST
+from streams.worker import EXIT_FAILED, EXIT_LOST
 from tests.acceptance.small_lab import SESSION_SECONDS, Lab, Spans, lab
 
 WORKERS = ("decide-0", "send-0")
@@ -63,6 +63,20 @@ async def test_kill_9_at_random_moments_loses_nothing(kafka: EmbeddedKafka, tmp_
 
         finals = await opened.settled(len(asked), within_seconds=40)
         check(opened, finals, len(asked))
+
+
+async def test_a_worker_that_reads_nothing_any_more_ends_and_another_life_goes_on(
+    kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    async with lab(kafka.bootstrap, tmp_path) as opened:
+        opened.start("decide-0", module="tests.acceptance.worker_that_breaks_down")
+        opened.start("send-0")
+        await opened.request(0)
+
+        assert await asyncio.to_thread(opened.workers["decide-0"].wait, 60) == EXIT_FAILED
+        opened.start("decide-0")
+
+        check(opened, await opened.settled(1, within_seconds=40), 1)
 
 
 async def test_clean_restarts_under_load_leave_nothing_in_doubt(

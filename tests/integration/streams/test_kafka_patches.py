@@ -4,6 +4,7 @@ A test that fails on "upstream" after an upgrade says that the patch is needless
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -11,10 +12,13 @@ from typing import Any
 
 import pytest
 import uvloop
+from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import (
     KafkaConnectionError,
+    KafkaError,
     NodeNotReadyError,
 )
 from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
@@ -25,7 +29,7 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 
 from streams import kafka_patches
 from streams.embedded_kafka import EmbeddedKafka
-from tests.integration.streams.desk import Desk
+from tests.integration.streams.desk import OUT, Desk
 from tests.integration.streams.kafka_proxy import (
     FIND_COORDINATOR,
     JOIN_GROUP,
@@ -37,6 +41,7 @@ PATCHED: tuple[tuple[Any, str], ...] = (
     (AIOKafkaClient, "_get_conn"),
     (AIOKafkaClient, "coordinator_lookup"),
     (MessageBatch, "expired"),
+    (Fetcher, "fetched_records"),
 )
 
 
@@ -176,3 +181,24 @@ async def test_a_join_waits_for_members_that_drain(desk: Desk) -> None:
         kafka_patches.wait_for_rebalances(10.0)
 
         assert not await _join_is_given_up(proxy)
+
+
+async def test_a_consumer_whose_fetcher_has_died_says_so(desk: Desk) -> None:
+    consumer = AIOKafkaConsumer(bootstrap_servers=desk.bootstrap)
+    await consumer.start()
+
+    def break_down(assignment: Any) -> Any:
+        raise ValueError("whatever it does not expect")
+
+    consumer._fetcher._get_actions_per_node = break_down
+    consumer.assign([desk.place(OUT)])
+    await asyncio.wait([consumer._fetcher.error_future])
+    assert await consumer.getmany(timeout_ms=50) == {}, "upstream"
+
+    kafka_patches.tell_of_a_dead_fetcher()
+
+    with pytest.raises(kafka_patches.FetchingEnded):
+        await consumer.getmany(timeout_ms=50)
+    with contextlib.suppress(KafkaError):  # it cannot be stopped either
+        await consumer.stop()
+    await consumer._client.close()
