@@ -149,7 +149,11 @@ def _tails(settings: PlanSettings, stops: StopList, clock: Clock) -> Tails:
             connection=settings.connection,
             patience=settings.patience,
         ),
-        feed=StopFeed(stops, address_key=settings.flow.address_key),
+        feed=StopFeed(
+            stops,
+            address_key=settings.flow.address_key,
+            partitions=settings.flow.partitions,
+        ),
         now_seconds=clock.elapsed_seconds,
         max_age_seconds=settings.tail_max_age_seconds,
     )

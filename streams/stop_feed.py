@@ -1,7 +1,9 @@
 """What the tails say, noted where senders look before each request.
 
 A record that does not decode is skipped here: the role `decide` reads it too and makes a dead
-letter of it. A misplaced one counts from where it was written, so its forwarded copy is not read.
+letter of it. A misplaced one counts from where it was written, so its forwarded copy is not read;
+and longer than others, since nobody can tell whether a decision knew what waited in a partition
+that is not its own.
 """
 
 from functools import partial
@@ -43,12 +45,18 @@ CALLED_OFF = (topics.NOTIFICATIONS_CANCELLED, topics.CONTROLS)
 STOPS = (*CALLED_OFF, topics.RECIPIENTS_CHANGED, topics.RECIPIENTS_DERIVED)
 """What senders tail."""
 
+MISPLACED_MS = 3_600_000
+"""A change in a wrong partition counts as unheard of by whoever decides so long after it came: what
+it stops may wait there, and be forwarded, for an hour. Longer would hold back what a later import,
+which is not tailed, allows again."""
+
 
 class StopFeed:
     """Called with each tailed record, in the order of its partition."""
 
-    def __init__(self, stops: StopList, *, address_key: bytes) -> None:
+    def __init__(self, stops: StopList, *, address_key: bytes, partitions: int) -> None:
         self._stops = stops
+        self._partitions = partitions
         self._hash_of = partial(ids.address_hash, address_key)
         self._change: Decoder[RecipientChange] = _quiet(RECIPIENT_CHANGE)
         self._derived = internal(decode_derived)
@@ -58,7 +66,8 @@ class StopFeed:
     def __call__(self, record: InboundRecord) -> None:
         try:
             if record.topic == topics.RECIPIENTS_CHANGED:
-                self._note_change(self._change(record), record.timestamp_ms)
+                change = self._change(record)
+                self._note_change(change, self._came_ms(record, change.user_id))
             elif record.topic == topics.RECIPIENTS_DERIVED:
                 for fact in self._derived(record):
                     self._note_derived(fact, record.timestamp_ms)
@@ -70,6 +79,10 @@ class StopFeed:
                 self._stops.note_control(word.scope, word.name, is_paused=word.action == "pause")
         except Undecodable:
             return
+
+    def _came_ms(self, record: InboundRecord, user_id: str) -> int:
+        is_misplaced = ids.partition_of(user_id, self._partitions) != record.partition
+        return record.timestamp_ms + (MISPLACED_MS if is_misplaced else 0)
 
     def _note_change(self, change: RecipientChange, appended_ms: int) -> None:
         stops, user_id = self._stops, change.user_id

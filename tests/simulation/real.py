@@ -194,7 +194,7 @@ def _tails(world: RealWorld, stops: StopList, followed: Sequence[str]) -> Tails:
             broker=world.broker,
             delay_seconds=world.tail_delay_seconds,
         ),
-        feed=StopFeed(stops, address_key=FLOW.address_key),
+        feed=StopFeed(stops, address_key=FLOW.address_key, partitions=PARTITIONS),
         now_seconds=world.loop.time,
         max_age_seconds=world.spans.tail_age,
         ask_seconds=world.spans.tail_ask,

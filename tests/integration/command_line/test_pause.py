@@ -61,7 +61,7 @@ def test_all_words_on_one_thing_have_one_key_in_one_partition(postrider: Install
 def test_a_pause_is_in_force_within_a_second(postrider: Installation) -> None:
     async def seconds_until_paused() -> float:
         stops, is_known = StopList(Rules(types={})), asyncio.Event()
-        feed = StopFeed(stops, address_key=b"k")
+        feed = StopFeed(stops, address_key=b"k", partitions=PARTITIONS)
 
         def note(record: InboundRecord) -> None:
             feed(record)

@@ -48,7 +48,7 @@ class Follower:
                 connection=desk.connection,
                 patience=desk.patience,
             ),
-            feed=StopFeed(self.stops, address_key=b"secret"),
+            feed=StopFeed(self.stops, address_key=b"secret", partitions=1),
             now_seconds=time.monotonic,
             max_age_seconds=MAX_AGE_SECONDS,
             ask_seconds=0.05,

@@ -52,7 +52,7 @@ def test_it_is_decoded_or_undecodable_with_a_detail(topic: str) -> None:
 
 @pytest.mark.parametrize("topic", sorted(set(STOPS) - {topics.RECIPIENTS_DERIVED}))
 def test_a_tail_skips_what_it_cannot_read(topic: str) -> None:
-    feed = StopFeed(StopList(RULES), address_key=b"key")
+    feed = StopFeed(StopList(RULES), address_key=b"key", partitions=PARTITIONS)
 
     for record in records(topic, RECORDS, seed=4, partitions=PARTITIONS):
         feed(record)

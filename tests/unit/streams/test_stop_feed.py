@@ -18,7 +18,7 @@ from schemas.recipient_events import (
     ImportedOptOut,
     encode_derived,
 )
-from streams.stop_feed import StopFeed
+from streams.stop_feed import MISPLACED_MS, StopFeed
 
 KEY = b"secret"
 RELEASED_MS = 1_772_366_400_000  # 2026-03-01T12:00:00Z
@@ -27,6 +27,8 @@ SAID_AT = "2026-03-01T12:00:05Z"
 RULES = Rules({"news": NotificationType("news", Category("news"), ("push", "email"))})
 NOTIFICATION = b"\x01" * 16
 BROADCAST = b"\x02" * 16
+PARTITIONS = 2
+HOME = ids.partition_of("ann", PARTITIONS)
 MAIL, TOKEN = "ann@example.org", "token-1"
 
 
@@ -39,24 +41,28 @@ class Ear:
 
     def __init__(self) -> None:
         self.stops = StopList(RULES)
-        self._feed = StopFeed(self.stops, address_key=KEY)
+        self._feed = StopFeed(self.stops, address_key=KEY, partitions=PARTITIONS)
 
-    def hear(self, topic: str, value: bytes | None, *, key: bytes | None = None) -> None:
-        self._feed(InboundRecord(topic, 0, 0, SAID_MS, key, value))
+    def hear(
+        self, topic: str, value: bytes | None, *, key: bytes | None = None, partition: int = HOME
+    ) -> None:
+        self._feed(InboundRecord(topic, partition, 0, SAID_MS, key, value))
 
-    def hear_change(self, change: str, **said: Any) -> None:
+    def hear_change(self, change: str, *, partition: int = HOME, **said: Any) -> None:
         told = {"change": change, "user_id": "ann", "occurred_at": SAID_AT, **said}
-        self.hear(topics.RECIPIENTS_CHANGED, json.dumps({"source": "user"} | told).encode())
+        value = json.dumps({"source": "user"} | told).encode()
+        self.hear(topics.RECIPIENTS_CHANGED, value, partition=partition)
 
-    def check(self, channel: Channel) -> StopVerdict:
-        """Of a delivery to Ann that was queued before any of it was said."""
+    def check(self, channel: Channel, *, released_ms: int = RELEASED_MS) -> StopVerdict:
+        """Of a delivery to Ann; by default it was queued before any of it was said."""
         target = Target(
             "ann", NOTIFICATION, b"\x03" * 16, TOKEN if channel == "push" else MAIL,
             hash_of(channel), device_id="d1" if channel == "push" else "",
         )  # fmt: skip
-        body = Body("news", "news", {}, RELEASED_MS + 3_600_000, broadcast_id=BROADCAST)
+        now_ms = max(released_ms, SAID_MS) + 1_000
+        body = Body("news", "news", {}, now_ms + 3_600_000, broadcast_id=BROADCAST)
         return self.stops.check(
-            target, body, channel, released_ms=RELEASED_MS, now_ms=SAID_MS + 1_000, provider="p"
+            target, body, channel, released_ms=released_ms, now_ms=now_ms, provider="p"
         )
 
 
@@ -94,6 +100,27 @@ def test_a_change_of_a_recipient_stops_what_it_speaks_of(
     ear.hear_change(change, **said)
 
     assert reason(ear.check(channel)) == expected
+
+
+@pytest.mark.parametrize(
+    ("partition", "minutes", "expected"),
+    [
+        (HOME, 1, ""),
+        (1 - HOME, 1, "address_gone"),
+        (1 - HOME, 59, "address_gone"),
+        (1 - HOME, 61, ""),
+    ],
+)
+def test_a_change_in_a_wrong_partition_counts_though_it_was_decided_later(
+    partition: int, minutes: int, expected: str
+) -> None:
+    ear = Ear()
+
+    ear.hear_change("recipient_updated", email="new@example.org", partition=partition)
+
+    decided_ms = SAID_MS + minutes * 60_000
+    assert reason(ear.check("email", released_ms=decided_ms)) == expected
+    assert reason(ear.check("email", released_ms=SAID_MS + MISPLACED_MS + 60_000)) == ""
 
 
 def test_a_release_lifts_a_suppression() -> None:
