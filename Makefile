@@ -10,10 +10,10 @@ INSTALL := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 PACKAGES := schemas policies tables channels agents streams sandbox proof scripts tests benchmarks
 ARGS ?=
 
-.PHONY: help setup demo test simulate prove bench check format lock clean
+.PHONY: help setup demo test simulate prove bench bench-peers check format lock clean
 
 help: ## Show this
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 16
 
 setup: $(READY) ## Virtual environment with the pinned packages
 
@@ -40,6 +40,9 @@ prove: setup ## Strike real workers for hours, check every promise, write docs/p
 
 bench: setup ## Measure on two quiet cores, an hour or so: benchmarks/README.md; ARGS=--quick to try
 	@$(BIN)/python -m benchmarks.whole $(ARGS)
+
+bench-peers: setup ## The same broadcast through what others would use: benchmarks/peers/README.md
+	@$(BIN)/python -m benchmarks.peers $(ARGS)
 
 check: setup ## Style, types, layers
 	@$(BIN)/ruff check
