@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.peers.ledger import Judgement
-from benchmarks.peers.measure import metered, struck
+from benchmarks.peers.measure import Struck, metered, struck
 from benchmarks.peers.peer import Peer
 from benchmarks.whole import results
 from benchmarks.whole.machine import commit, machine
@@ -35,6 +34,7 @@ STRUCK = (
     _figure("doubts", "reported in doubt", "a kill"),
     _figure("held", "of these not sent", "a kill"),
 )
+DONE = _figure("done", "until the last mail, with kills", "s")
 LOAD = _figure("load", "load of the machine before", "")
 
 
@@ -43,7 +43,7 @@ class Campaign:
     people: int
     repeats: int
     kills: int
-    """In each of two broadcasts; none when 0."""
+    """In each broadcast of `rounds`; no such broadcast when 0."""
     rounds: int
     data: Path
     results: Path
@@ -57,13 +57,13 @@ class Campaign:
         for _ in range(self.repeats):
             loads.append(os.getloadavg()[0])
             stretches.append(asyncio.run(metered(peer, self.people, folder)))
-        verdicts = [
+        blows = [
             asyncio.run(
                 struck(peer, self.people // _KILL_SHARE, folder, kills=self.kills, seed=seed)
             )
             for seed in range(self.rounds if self.kills else 0)
         ]
-        result = self._together(peer, stretches, verdicts, loads)
+        result = self._together(peer, stretches, blows, loads)
         results.write_result(self.results, result)
         return result
 
@@ -71,7 +71,7 @@ class Campaign:
         self,
         peer: Peer,
         stretches: Sequence[Stretch],
-        verdicts: Sequence[Judgement],
+        blows: Sequence[Struck],
         loads: Sequence[float],
     ) -> Result:
         values = {
@@ -81,8 +81,9 @@ class Campaign:
             "load": loads,
         }
         for each in STRUCK:
-            values[each.name] = [getattr(verdict, each.name) / self.kills for verdict in verdicts]
-        figures = (*METERED, *(STRUCK if verdicts else ()), LOAD)
+            values[each.name] = [getattr(blow.verdict, each.name) / self.kills for blow in blows]
+        values["done"] = [each.seconds for each in blows]
+        figures = (*METERED, *((*STRUCK, DONE) if blows else ()), LOAD)
         costs = results.median_costs(
             [OneRun({}, {each.name: results.cost_of(each)}, {}) for each in stretches]
         )

@@ -20,11 +20,14 @@ class Accepted:
         self._file = max(ledger_dir.glob("ledger-*.jsonl"))
         self._read = 0
         self.count = 0
+        self.last_ms = 0
+        """When the last of them was accepted."""
 
     def look(self) -> int:
         """Recipients so far."""
         for line in self._lines():
             self.count += len(line.addresses)
+            self.last_ms = line.at_ms
         return self.count
 
     def _lines(self) -> Iterator[Line]:

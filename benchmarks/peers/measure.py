@@ -7,6 +7,7 @@ import random
 import shutil
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peers.ledger import Accepted, Judgement, judge
@@ -40,12 +41,22 @@ async def metered(peer: Peer, people: int, folder: Path) -> Stretch:
     return stretch
 
 
-async def struck(peer: Peer, people: int, folder: Path, *, kills: int, seed: int) -> Judgement:
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """A broadcast whose worker was killed again and again."""
+
+    verdict: Judgement
+    seconds: float
+    """From the request to the last acceptance."""
+
+
+async def struck(peer: Peer, people: int, folder: Path, *, kills: int, seed: int) -> Struck:
     """kill -9 at random shares of the people, the same for all peers with a seed; started at once."""
     moments = random.Random(seed)
     shares = sorted(moments.random() for _ in range(kills))
     async with _running(peer, people, folder) as site:
         accepted = Accepted(site.sandbox.ledger_dir)
+        began_ms = time.time() * 1000
         await site.request("broadcast")
         for share in shares:
             await _until_accepted(accepted, share * people)
@@ -53,8 +64,8 @@ async def struck(peer: Peer, people: int, folder: Path, *, kills: int, seed: int
             site.kill()
             site.start()
         await _until_at_rest(site, accepted)
-        doubts = await site.doubts()
-        return judge(site.sandbox.ledger_dir, people, doubts=doubts)
+        verdict = judge(site.sandbox.ledger_dir, people, doubts=await site.doubts())
+        return Struck(verdict, (accepted.last_ms - began_ms) / 1000)
 
 
 @contextlib.asynccontextmanager

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.peers.campaign import LOAD, METERED, STRUCK
+from benchmarks.peers.campaign import DONE, LOAD, METERED, STRUCK
 from benchmarks.peers.catalogue import PEERS
 from benchmarks.whole.page import measured_on, number, put
 from benchmarks.whole.results import Result, Summary
 from benchmarks.whole.scenario import Figure
 
-_COLUMNS = (*METERED, *STRUCK, LOAD)
-_COMPARED = {each.name for each in (*METERED, *STRUCK[:2])}
+_COLUMNS = (*METERED, *STRUCK, DONE, LOAD)
+_COMPARED = {each.name for each in (*METERED, *STRUCK[:2], DONE)}
 
 
 def update(file: Path, results: Sequence[Result]) -> None:

@@ -84,7 +84,7 @@ class OwnWorker(Site):
         (self.folder / READY).unlink(missing_ok=True)
         with self._log.open("ab") as log:
             self._process = spawn(
-                ["taskset", "-c", WORKER_CORE, *self.command], output=log, environment=self._env
+                ["taskset", "-c", WORKER_CORE, *self.command], output=log, environment=self.env
             )
 
     async def ready(self) -> None:
@@ -103,7 +103,7 @@ class OwnWorker(Site):
         return self.folder / "worker.log"
 
     @property
-    def _env(self) -> Mapping[str, str]:
+    def env(self) -> Mapping[str, str]:
         provider = self.sandbox.announcement["sendgrid"]
         return {
             "PEER_FOLDER": str(self.folder),
