@@ -21,7 +21,9 @@ _COUNT_SECONDS = 0.1
 _WATCH_SECONDS = 0.005
 _PATIENCE_SECONDS = 1800.0
 _STILL_SECONDS = 5.0
-"""Longer than any of them lets work lie that it could do."""
+_LOST_SECONDS = 90.0
+"""A mail that was not sent by then is lost: longer than any of them lets work lie that it could do,
+be it for a session, a visibility timeout or a first retry."""
 _WITHIN_SECONDS = 0.1
 """After a share of the people was reached, the kill comes at a random moment of this long."""
 
@@ -63,8 +65,7 @@ async def struck(peer: Peer, people: int, folder: Path, *, kills: int, seed: int
             await asyncio.sleep(moments.uniform(0, _WITHIN_SECONDS))
             site.kill()
             site.start()
-        await _until_at_rest(site, accepted)
-        verdict = judge(site.sandbox.ledger_dir, people, doubts=await site.doubts())
+        verdict = await _until_at_rest(site, accepted, people)
         return Struck(verdict, (accepted.last_ms - began_ms) / 1000)
 
 
@@ -120,14 +121,19 @@ async def _until_accepted(accepted: Accepted, count: float) -> None:
         await asyncio.sleep(_WATCH_SECONDS)
 
 
-async def _until_at_rest(site: Site, accepted: Accepted) -> None:
-    """Nothing waits, and nothing was accepted for a while."""
+async def _until_at_rest(site: Site, accepted: Accepted, people: int) -> Judgement:
+    """Nothing waits, and nothing was accepted for a while; for long, where somebody is missing."""
     until = time.monotonic() + _PATIENCE_SECONDS
     count, since = accepted.look(), time.monotonic()
-    while time.monotonic() < since + _STILL_SECONDS:
-        is_moving = accepted.look() != count or not await site.is_idle()
-        if is_moving:
+    while True:
+        if accepted.look() != count or not await site.is_idle():
             count, since = accepted.count, time.monotonic()
+        still_seconds = time.monotonic() - since
+        if still_seconds > _STILL_SECONDS:
+            verdict = judge(site.sandbox.ledger_dir, people, doubts=await site.doubts())
+            if not verdict.lost or still_seconds > _LOST_SECONDS:
+                return verdict
+            await asyncio.sleep(_STILL_SECONDS)
         if time.monotonic() > until:
             raise TimeoutError(f"it never came to rest; {count} were accepted")
         await asyncio.sleep(_COUNT_SECONDS)

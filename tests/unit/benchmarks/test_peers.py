@@ -5,11 +5,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from benchmarks.peers import page
+from benchmarks.peers.campaign import METERED, STRUCK
 from benchmarks.peers.ledger import Accepted, Judgement, judge
 from benchmarks.peers.people import rows, slices
 from benchmarks.peers.workers import work
 from benchmarks.peers.workers.work import Local, Recipient
 from benchmarks.whole.people import recipient
+from benchmarks.whole.results import Result, summary
 from sandbox.ledger import Line
 
 
@@ -76,6 +79,36 @@ def test_accepted_recipients_are_counted_on_from_where_the_last_look_ended(tmp_p
         file.write(b'{"unanswered":1}\n[3,')  # a note, and a line that is still being written
 
     assert accepted.look() == 3
+
+
+def test_the_best_of_a_column_is_bold_whoever_has_it() -> None:
+    results = [
+        _result("postrider", "Postrider", worker=40, duplicated=0),
+        _result("aiokafka", "a loop", worker=17, duplicated=900),
+    ]
+
+    ours, theirs = page.table(results).splitlines()[2:4]
+
+    assert "| 40 |" in ours
+    assert "| **0** |" in ours
+    assert "| **17** |" in theirs
+    assert "| 900 |" in theirs
+
+
+def test_a_peer_that_was_measured_is_told_with_what_it_leaves_out() -> None:
+    text = page.table([_result("aiokafka", "a loop", worker=17)])
+
+    assert "- **plain aiokafka loop, rocksdict**: no changelog" in text
+    assert "Celery" not in text
+
+
+def _result(name: str, title: str, **values: float) -> Result:
+    figures = {each.name: each for each in (*METERED, *STRUCK)}
+    return Result(
+        scenario=name, measures=title, people=1000, date="2026-11-26 01:00 UTC", commit="c",
+        command="", machine={}, costs={}, is_harness_bound=False, curves={}, profiles=[],
+        figures={each: summary(figures[each], [value]) for each, value in values.items()},
+    )  # fmt: skip
 
 
 def _accept(folder: Path, numbers: list[int]) -> None:
