@@ -15,7 +15,7 @@ ARGS ?=
 .PHONY: help setup demo test simulate prove bench bench-peers check format lock clean
 
 help: ## Show this
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 20
 
 setup: $(READY) ## Virtual environment with the pinned packages
 
