@@ -81,7 +81,7 @@ class Campaign:
             "load": loads,
         }
         for each in STRUCK:
-            values[each.name] = [getattr(blow.verdict, each.name) / self.kills for blow in blows]
+            values[each.name] = [getattr(blow.verdict, each.name) / blow.kills for blow in blows]
         values["done"] = [each.seconds for each in blows]
         figures = (*METERED, *((*STRUCK, DONE) if blows else ()), LOAD)
         costs = results.median_costs(

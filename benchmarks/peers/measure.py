@@ -48,6 +48,8 @@ class Struck:
     """A broadcast whose worker was killed again and again."""
 
     verdict: Judgement
+    kills: int
+    """Fewer than asked for when it came to rest before."""
     seconds: float
     """From the request to the last acceptance."""
 
@@ -60,13 +62,16 @@ async def struck(peer: Peer, people: int, folder: Path, *, kills: int, seed: int
         accepted = Accepted(site.sandbox.ledger_dir)
         began_ms = time.time() * 1000
         await site.request("broadcast")
+        done = 0
         for share in shares:
-            await _until_accepted(accepted, share * people)
+            if not await _has_accepted(accepted, share * people):
+                break
             await asyncio.sleep(moments.uniform(0, _WITHIN_SECONDS))
             site.kill()
             site.start()
+            done += 1
         verdict = await _until_at_rest(site, accepted, people)
-        return Struck(verdict, (accepted.last_ms - began_ms) / 1000)
+        return Struck(verdict, done, (accepted.last_ms - began_ms) / 1000)
 
 
 @contextlib.asynccontextmanager
@@ -113,12 +118,16 @@ async def _until_told(site: Site, count: int) -> None:
         await asyncio.sleep(_COUNT_SECONDS)
 
 
-async def _until_accepted(accepted: Accepted, count: float) -> None:
-    until = time.monotonic() + _PATIENCE_SECONDS
-    while accepted.look() < count:
-        if time.monotonic() > until:
-            raise TimeoutError(f"{accepted.count} were accepted, of {count:.0f}")
+async def _has_accepted(accepted: Accepted, count: float) -> bool:
+    """Waits for so many; False when it has come to rest before."""
+    since = time.monotonic()
+    while (before := accepted.count) < count:
+        if accepted.look() > before:
+            since = time.monotonic()
+        if time.monotonic() - since > _LOST_SECONDS:
+            return False
         await asyncio.sleep(_WATCH_SECONDS)
+    return True
 
 
 async def _until_at_rest(site: Site, accepted: Accepted, people: int) -> Judgement:
