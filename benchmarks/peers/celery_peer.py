@@ -95,10 +95,12 @@ def _missing() -> str:
 
 
 _LACKS = (
-    "Redis may forget its last second when its machine dies, and holds all in memory; no order and no "
-    "partition: two tasks of one recipient may run at a time, past the cap; no fencing; no "
-    "transaction: what was sent and not remembered is sent again, once the visibility timeout is "
-    "over, and nobody is told which; nothing held until quiet hours end, no retry but that timeout"
+    "a message that a killed worker had taken from the list, and not yet noted as unacknowledged, is "
+    "gone (celery/celery#7950), and with a task of the fan-out everybody after it; Redis may forget "
+    "its last second when its machine dies, and holds all in memory; no order and no partition: two "
+    "tasks of one recipient may run at a time, past the cap; no fencing; no transaction: what was sent "
+    "and not remembered is sent again, once the visibility timeout is over, and nobody is told which; "
+    "nothing held until quiet hours end, no retry but that timeout"
 )
 
 SINGLES = Peer(
