@@ -6,14 +6,16 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-INSTALL := $(BIN)/python -m pip --quiet --disable-pip-version-check install
+PEERS := .venv/peers/ready
+PIP := -m pip --quiet --disable-pip-version-check install
+INSTALL := $(BIN)/python $(PIP)
 PACKAGES := schemas policies tables channels agents streams sandbox proof scripts tests benchmarks
 ARGS ?=
 
-.PHONY: help setup demo test simulate prove bench check format lock clean
+.PHONY: help setup demo test simulate prove bench bench-peers check format lock clean
 
 help: ## Show this
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 20
 
 setup: $(READY) ## Virtual environment with the pinned packages
 
@@ -25,6 +27,11 @@ $(READY): requirements/development.txt pyproject.toml
 	@$(INSTALL) --no-compile --require-hashes --requirement requirements/development.txt
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $(READY)
+
+$(PEERS): requirements/peers.txt $(READY)
+	@test -x .venv/peers/bin/python || $(BIN)/python -m venv .venv/peers
+	@.venv/peers/bin/python $(PIP) --require-hashes --requirement requirements/peers.txt
+	@touch $(PEERS)
 
 demo: setup ## Watch notifications go from Kafka to messages; ARGS=--once ends by itself
 	@$(BIN)/postrider demo $(ARGS)
@@ -41,6 +48,9 @@ prove: setup ## Strike real workers for hours, check every promise, write docs/p
 bench: setup ## Measure on two quiet cores, an hour or so: benchmarks/README.md; ARGS=--quick to try
 	@$(BIN)/python -m benchmarks.whole $(ARGS)
 
+bench-peers: setup $(PEERS) ## The same broadcast through what others would use: benchmarks/peers/README.md
+	@$(BIN)/python -m benchmarks.peers $(ARGS)
+
 check: setup ## Style, types, layers
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -52,10 +62,11 @@ format: setup ## Let ruff arrange the code
 	@$(BIN)/ruff format
 
 lock: setup ## Pin every package anew, after pyproject.toml changed
-	@lock() { $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	@lock() { $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header "$$@"; }; \
-	lock --output-file requirements/runtime.txt; \
-	lock --extra development --output-file requirements/development.txt
+	lock pyproject.toml --output-file requirements/runtime.txt; \
+	lock pyproject.toml --extra development --output-file requirements/development.txt; \
+	lock requirements/peers.in --output-file requirements/peers.txt
 
 clean: ## Forget the virtual environment and what runs left behind
 	@rm -rf .venv .postrider .postrider-proof .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

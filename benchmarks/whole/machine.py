@@ -8,7 +8,10 @@ from pathlib import Path
 
 from streams.embedded_kafka import KAFKA_VERSION
 
-_WRITTEN = ("benchmarks/results", "benchmarks/plots", "benchmarks/README.md", "streams/capacity")
+_WRITTEN = (
+    "benchmarks/results", "benchmarks/plots", "benchmarks/README.md", "streams/capacity",
+    "benchmarks/peers/results", "benchmarks/peers/README.md",
+)  # fmt: skip
 """What results change in the checkout without changing what is measured."""
 _CHANGED = "-changed"
 

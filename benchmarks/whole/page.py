@@ -11,12 +11,17 @@ _SIGNS = {"goal": "goal", "floor": "floor", "below": "**below**", "": ""}
 
 
 def update(file: Path, results: Sequence[Result]) -> None:
-    before, _, rest = file.read_text().partition(_BEGIN)
-    _, _, after = rest.partition(_END)
     order = list(SCENARIOS)
     known = [each for each in results if each.scenario in SCENARIOS]
     known.sort(key=lambda each: order.index(each.scenario))
-    file.write_text(f"{before}{_BEGIN}\n\n{table(known)}\n{_END}{after}")
+    put(file, table(known))
+
+
+def put(file: Path, text: str) -> None:
+    """Between the markers of a page, in place of what is there."""
+    before, _, rest = file.read_text().partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    file.write_text(f"{before}{_BEGIN}\n\n{text}\n{_END}{after}")
 
 
 def table(results: Sequence[Result]) -> str:
@@ -29,7 +34,7 @@ def table(results: Sequence[Result]) -> str:
         mark = " ‡" if result.is_harness_bound else ""
         title = f"[{result.scenario}](plots/{result.scenario}.svg){mark}"
         for each in result.figures.values():
-            bounds = [_number(bound) for bound in (each.floor, each.goal)]
+            bounds = [number(bound) for bound in (each.floor, each.goal)]
             cells = [title, each.measures, told(each), *bounds, _SIGNS[each.verdict]]
             lines.append(f"| {' | '.join(cells)} |")
             title = ""  # once is enough
@@ -41,12 +46,12 @@ def table(results: Sequence[Result]) -> str:
     for result in results:
         for name, cost in result.costs.items():
             lines.append(f"| {result.scenario}: {name} | {' | '.join(_costs(cost))} |")
-    return "\n".join([*lines, "", *_measured(results), ""])
+    return "\n".join([*lines, "", *measured_on(results), ""])
 
 
 def told(figure: Summary) -> str:
     """`123 (120-130) /s`."""
-    numbers = f"{_number(figure.median)} ({_number(figure.low)}–{_number(figure.high)})"
+    numbers = f"{number(figure.median)} ({number(figure.low)}–{number(figure.high)})"
     return f"{numbers} {figure.unit}"
 
 
@@ -55,7 +60,7 @@ def _costs(cost: Cost) -> list[str]:
     return [*(f"{cost.cpu_per_million[who]:.1f}" for who in ("worker", "broker", "harness")), busy]
 
 
-def _measured(results: Sequence[Result]) -> list[str]:
+def measured_on(results: Sequence[Result]) -> list[str]:
     """On what, once for all results that have it in common."""
     facts: dict[str, list[str]] = {}
     for each in results:
@@ -67,7 +72,7 @@ def _measured(results: Sequence[Result]) -> list[str]:
     return [f"{', '.join(names)}: measured with {fact}  " for fact, names in facts.items()]
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
     if value is None:
         return ""
     if abs(value) >= 100:

@@ -71,7 +71,7 @@ class Result(msgspec.Struct):
 
 
 def noted(run: Run) -> OneRun:
-    return OneRun(run.figures, {each.name: _cost(each) for each in run.stretches}, run.curves)
+    return OneRun(run.figures, {each.name: cost_of(each) for each in run.stretches}, run.curves)
 
 
 def summary(figure: Figure, values: list[float]) -> Summary:
@@ -120,7 +120,7 @@ def _rounded(value: object) -> object:
     return value
 
 
-def _cost(stretch: Stretch) -> Cost:
+def cost_of(stretch: Stretch) -> Cost:
     per_million = {who: stretch.per_million(who) for who in stretch.cpu}
     return Cost(stretch.seconds, stretch.count, stretch.harness_busy, per_million)
 

@@ -1,0 +1,119 @@
+"""Celery on Redis, with a task a recipient and with tasks of a thousand: what most teams would take."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from benchmarks.peers import redis_server
+from benchmarks.peers.peer import Peer
+from benchmarks.peers.people import SLICE, rows
+from benchmarks.peers.redis_server import Redis
+from benchmarks.peers.site import CHECKOUT, OwnWorker, Site
+from benchmarks.peers.workers import celery_requests
+from sandbox.process import SandboxProcess
+
+_PYTHON = CHECKOUT / ".venv" / "peers" / "bin" / "python"
+_APP = "benchmarks.peers.workers.celery_tasks"
+_PREFETCH = {1: 100, SLICE: 2}
+"""Tasks that are fetched ahead, by the recipients of one: many short ones, few long ones."""
+
+
+class _Celery(OwnWorker):
+    def __init__(
+        self, folder: Path, sandbox: SandboxProcess, redis: Redis, recipients_a_task: int
+    ) -> None:
+        super().__init__(folder, sandbox)
+        self.broker_pid = redis.pid
+        self._redis = redis
+        self._recipients_a_task = recipients_a_task
+
+    @property
+    def broker(self) -> str:
+        return self._redis.url
+
+    @property
+    def command(self) -> Sequence[str]:
+        return [
+            str(_PYTHON), "-m", "celery", "-A", _APP, "worker", "--pool", "solo",
+            "--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat",
+        ]  # fmt: skip
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        return {
+            **super().env,
+            "PEER_RECIPIENTS_A_TASK": str(self._recipients_a_task),
+            "PEER_PREFETCH": str(_PREFETCH[self._recipients_a_task]),
+        }
+
+    async def request(self, broadcast: str) -> float:
+        """By a client of its own, which says when it asked."""
+        process = await asyncio.create_subprocess_exec(
+            _PYTHON, "-m", celery_requests.__name__, broadcast,
+            env=self.env, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        said, _ = await process.communicate()
+        if process.returncode:
+            raise RuntimeError("the broadcast could not be asked for")
+        return float(said)
+
+    async def fill(self, people: int) -> None:
+        await self._redis.commands(
+            ("SET", f"recipient:{user_id}", row) for user_id, row in rows(people)
+        )
+        await self._redis.commands(
+            ("ZADD", "audience", "0", user_id) for user_id, _ in rows(people)
+        )
+
+    async def told(self) -> int:
+        return int(await self._redis.command("LLEN", "receipts") or 0)
+
+    async def is_idle(self) -> bool:
+        waiting = [
+            await self._redis.command(*each) for each in (("LLEN", "celery"), ("HLEN", "unacked"))
+        ]
+        return not any(waiting)
+
+
+@contextlib.asynccontextmanager
+async def _opened(recipients_a_task: int, folder: Path, people: int) -> AsyncIterator[Site]:
+    async with (
+        Redis(folder / "redis") as redis,
+        SandboxProcess(folder / "sandbox") as sandbox,
+    ):
+        site = _Celery(folder, sandbox, redis, recipients_a_task)
+        await site.fill(people)
+        yield site
+
+
+def _missing() -> str:
+    if not _PYTHON.exists():
+        return "needs the environment that `make bench-peers` makes"
+    return redis_server.missing()
+
+
+_LACKS = (
+    "a message that a killed worker had taken from the list, and not yet noted as unacknowledged, is "
+    "gone (celery/celery#7950), and with a task of the fan-out everybody after it; Redis may forget "
+    "its last second when its machine dies, and holds all in memory; no order and no partition: two "
+    "tasks of one recipient may run at a time, past the cap; no fencing; no transaction: what was sent "
+    "and not remembered is sent again, once the visibility timeout is over, and nobody is told which; "
+    "nothing held until quiet hours end, no retry but that timeout"
+)
+
+SINGLES = Peer(
+    name="celery",
+    title="Celery + Redis, a task a recipient",
+    lacks=_LACKS,
+    opened=partial(_opened, 1),
+    missing=_missing,
+)
+BATCHES = Peer(
+    name="celery-1000",
+    title="Celery + Redis, tasks of 1000",
+    lacks="the same",
+    opened=partial(_opened, SLICE),
+    missing=_missing,
+)

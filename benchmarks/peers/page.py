@@ -1,0 +1,58 @@
+"""The table of peers in README.md, and what each of them leaves out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.peers.campaign import DONE, LOAD, METERED, STRUCK
+from benchmarks.peers.catalogue import PEERS
+from benchmarks.whole.page import measured_on, number, put
+from benchmarks.whole.results import Result, Summary
+from benchmarks.whole.scenario import Figure
+
+_COLUMNS = (*METERED, *STRUCK, DONE, LOAD)
+_COMPARED = {each.name for each in (*METERED, *STRUCK[:2], DONE)}
+
+
+def update(file: Path, results: Sequence[Result]) -> None:
+    order = list(PEERS)
+    known = sorted(
+        (each for each in results if each.scenario in PEERS),
+        key=lambda each: order.index(each.scenario),
+    )
+    put(file, table(known))
+
+
+def table(results: Sequence[Result]) -> str:
+    """The best of a column is bold, whoever has it."""
+    best = {each.name: _best(each, results) for each in _COLUMNS if each.name in _COMPARED}
+    lines = [_row(["", *(f"{each.measures}, {each.unit}".rstrip(", ") for each in _COLUMNS)])]
+    lines.append("|---" * (len(_COLUMNS) + 1) + "|")
+    for result in results:
+        cells = [_cell(result.figures.get(each.name), best.get(each.name)) for each in _COLUMNS]
+        lines.append(_row([result.measures + " ‡" * result.is_harness_bound, *cells]))
+    lines += ["", "What Postrider does of this work and the others do not:", ""]
+    lines += [
+        f"- **{peer.title}**: {peer.lacks}."
+        for peer in PEERS.values()
+        if peer.lacks and any(each.scenario == peer.name for each in results)
+    ]
+    return "\n".join([*lines, "", *measured_on(results), ""])
+
+
+def _best(figure: Figure, results: Sequence[Result]) -> float | None:
+    medians = [each.figures[figure.name].median for each in results if figure.name in each.figures]
+    pick = max if figure.better == "higher" else min
+    return pick(medians, default=None)
+
+
+def _cell(summary: Summary | None, best: float | None) -> str:
+    if summary is None:
+        return ""
+    text = number(summary.median)
+    if summary.low != summary.high:
+        text += f" ({number(summary.low)}–{number(summary.high)})"
+    return f"**{text}**" if summary.median == best else text
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,23 @@
+"""What a peer is: a name, how it is installed, and what it does not do."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.peers.site import Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    name: str
+    title: str
+    """In the table."""
+    lacks: str
+    """What Postrider does of the same work and it does not; empty for Postrider itself."""
+    opened: Callable[[Path, int], AbstractAsyncContextManager[Site]]
+    """In an empty folder, filled with so many people; its worker is neither started nor ended."""
+    missing: Callable[[], str] = lambda: ""
+    """What it needs and is not there, with how to get it; empty when it can run."""
+    is_warmed_up: bool = False
+    """Whether one broadcast before the one that counts is needed: a JIT compiles while it runs."""

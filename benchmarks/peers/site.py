@@ -1,0 +1,114 @@
+"""`Site`: one peer, installed and filled with people, on the same cores beside the same provider."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.peers.workers.work import READY
+from benchmarks.whole.lab import WORKER_CORE
+from sandbox.process import SandboxProcess
+from streams.children import spawn
+
+PYTHON = sys.executable
+CHECKOUT = Path(__file__).parents[2]
+_LOOK_SECONDS = 0.05
+_READY_SECONDS = 180.0
+
+
+class Site(ABC):
+    """Broker and sandbox run already. All that follows is the worker's: `start`, `kill`, again."""
+
+    broker_pid: int
+
+    def __init__(self, folder: Path, sandbox: SandboxProcess) -> None:
+        self.folder = folder
+        self.sandbox = sandbox
+
+    @property
+    @abstractmethod
+    def pids(self) -> Sequence[int]:
+        """Of the worker processes that run."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Without waiting."""
+
+    @abstractmethod
+    async def ready(self) -> None:
+        """Wait until it takes work. Raises `RuntimeError` when it does not come up."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """kill -9 of all of it."""
+
+    @abstractmethod
+    async def request(self, broadcast: str) -> float:
+        """Ask for it, to everybody; the instant before, on the monotonic clock."""
+
+    @abstractmethod
+    async def told(self) -> int:
+        """Receipts that were written so far."""
+
+    @abstractmethod
+    async def is_idle(self) -> bool:
+        """Whether nothing waits for a worker, as its broker says."""
+
+    async def doubts(self) -> set[str]:
+        """Addresses whose deliveries it reports to be in doubt; peers know of no such thing."""
+        return set()
+
+
+class OwnWorker(Site):
+    """A peer whose worker is one process of ours."""
+
+    _process: "subprocess.Popen[bytes]"
+
+    @property
+    @abstractmethod
+    def command(self) -> Sequence[str]: ...
+
+    @property
+    @abstractmethod
+    def broker(self) -> str:
+        """Where it is, as the worker's client wants to be told."""
+
+    @property
+    def pids(self) -> Sequence[int]:
+        return [self._process.pid]
+
+    def start(self) -> None:
+        (self.folder / READY).unlink(missing_ok=True)
+        with self._log.open("ab") as log:
+            self._process = spawn(
+                ["taskset", "-c", WORKER_CORE, *self.command], output=log, environment=self.env
+            )
+
+    async def ready(self) -> None:
+        until = time.monotonic() + _READY_SECONDS
+        while not (self.folder / READY).exists():
+            if self._process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"a worker did not come up: see {self._log}")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "worker.log"
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        provider = self.sandbox.announcement["sendgrid"]
+        return {
+            "PEER_FOLDER": str(self.folder),
+            "PEER_PROVIDER": provider["base_url"],
+            "PEER_API_KEY": provider["api_key"],
+            "PEER_BROKER": self.broker,
+            "PYTHONPATH": str(CHECKOUT),
+        }
