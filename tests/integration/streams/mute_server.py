@@ -42,8 +42,11 @@ class MuteServer:
             except OSError:  # closed
                 return
             self._held.append(accepted)
-            with contextlib.suppress(OSError):
+            try:
                 self._answer(accepted)
+            except OSError:  # it does not speak TLS, and need not wait
+                with contextlib.suppress(OSError):
+                    accepted.shutdown(socket.SHUT_RDWR)
 
     def _answer(self, accepted: socket.socket) -> None:
         spoken = self._context.wrap_socket(
