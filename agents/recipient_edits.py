@@ -48,7 +48,6 @@ EventT = TypeVar("EventT")
 EVENTS_A_RECORD = 2000
 """Keeps a record below what a broker takes, with the longest ids that there may be."""
 
-
 _Consequence = DeviceLost | HolderBarred | HolderUnbarred
 
 
@@ -105,10 +104,10 @@ class RecipientEdits:
                 self._follow_up(news.user_id, edit, offset)
 
     def rows(self) -> list[Row]:
-        profiles = self._introduced  # some of whom were edited since
-        profiles.update(
-            (user_id, edit.profile()) for user_id, edit in self._edits.items() if edit.is_changed
-        )
+        edited = {
+            user_id: edit.profile() for user_id, edit in self._edits.items() if edit.is_changed
+        }
+        profiles = self._introduced | edited  # who was introduced may have been edited since
         return [*starmap(recipients.put, profiles.items()), *self._member_rows.values()]
 
     def records(self, partitions: int) -> list[Record]:

@@ -66,6 +66,7 @@ class Send:
         window: list[SendCall] = []
         try:
             for group in in_groups(works, GROUP_MEMBERS):
+                await batch.permit()
                 settlement = Settlement(self._terms, batch.state, self._clock.now_ms())
                 lots = deque(self._sort(group, settlement))
                 while True:
@@ -76,7 +77,8 @@ class Send:
                         break
                     async for finished in batch.calls(window, self._make):
                         yield self._conclude(batch, finished)
-                    await batch.permit()
+                    if lots:
+                        await batch.permit()
                     settlement = Settlement(self._terms, batch.state, self._clock.now_ms())
         finally:
             self._claimed -= ours

@@ -6,7 +6,6 @@ sockets. Prints microseconds a recipient of each run, twice: new people, and the
 """
 
 import asyncio
-import gc
 import sys
 import tempfile
 import time
@@ -27,7 +26,7 @@ from schemas.kafka import InboundRecord, Record, TopicPartition
 from streams import topology
 from streams.engine.ports import Committed, Transaction
 from streams.engine.runner import Runner, RunnerSettings
-from streams.memory import parts_of
+from streams.memory import parts_of, spare_the_collector
 from streams.names import Names
 from streams.partition_files import PartitionFiles
 from streams.topology import FlowSettings
@@ -146,7 +145,6 @@ async def _apply(runner: Runner, records: Sequence[Record]) -> float:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as made:
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
+        spare_the_collector()
         count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
         uvloop.run(_measure(count, Path(made)))

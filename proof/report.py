@@ -51,6 +51,9 @@ What rounds found in the product, each mended at its root and kept as a test:
   failure, read after that, gave the fallback a second end (`tests/unit/agents/test_reconsider.py`).
 - An address that only the request had named was not known to the fallback: a code that failed by SMS
   went on to nobody (`tests/unit/agents/test_reconsider.py`).
+- An address that was changed by a record in a wrong partition, where the record waited: the delivery
+  was decided in the right one, and senders took the change for weighed
+  (`tests/unit/streams/test_stop_feed.py`, decision 9).
 
 Rounds that showed these, or that the checker or the harness was wrong itself, were played again once
 that was mended: the table holds those.

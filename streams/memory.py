@@ -5,6 +5,7 @@ records and what batches make of them, which is several times what was read. Wha
 is what was read and what the stores cache. `docs/operations.md` has the measurements.
 """
 
+import gc
 from typing import NamedTuple
 
 
@@ -27,3 +28,10 @@ def parts_of(memory_bytes: int) -> MemoryParts:
         intake=memory_bytes // 8,
         room=memory_bytes // 128,
     )
+
+
+def spare_the_collector() -> None:
+    """What was imported lives for ever, and a batch makes many objects that die with it: the
+    collector's defaults would walk all of them every few hundred items."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)

@@ -8,7 +8,6 @@ until somebody mends it).
 import asyncio
 import contextlib
 import functools
-import gc
 import logging
 import os
 import threading
@@ -31,6 +30,7 @@ from streams.engine.runner import Bounds, Runner, RunnerSettings
 from streams.faust_app import FaustIntake, GroupSettings, build_app
 from streams.header_names import read_any_header_name
 from streams.lease import HeartbeatLease
+from streams.memory import spare_the_collector
 from streams.metrics import Metrics
 from streams.names import Names
 from streams.observer import WorkerObserver
@@ -115,10 +115,7 @@ def run(
     # Before the cluster is looked at: who waits for Kafka is alive, and can be asked.
     loop.run_until_complete(worker.listen())
     loop.run_until_complete(check())
-    # What was imported lives for ever, and a batch makes many objects that die with it: the
-    # collector's defaults would walk all of them every few hundred items.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    spare_the_collector()
     with contextlib.suppress(SystemExit):
         worker.execute()
     return worker.exit_code

@@ -4,17 +4,24 @@ A recipient has 3.5 rows on average, a plain one (a mailbox, a name, a zone, wis
 what an import costs.
 """
 
-from benchmarks.whole.run import Run
+from benchmarks.whole.lab import Lab
+from benchmarks.whole.run import Run, Stretch
 from benchmarks.whole.scenario import Figure, Scenario
+from benchmarks.whole.worker import Worker
+
+
+async def _applied(run: Run, lab: Lab, name: str) -> tuple[Worker, Stretch]:
+    decide = lab.start("decide")
+    await decide.ready()
+    with run.stretch(name, lab, decide) as stretch:
+        stretch.end(await lab.until_idle(decide), count=run.people)
+    return decide, stretch
 
 
 async def _run(run: Run) -> None:
     async with run.lab("unread") as lab:
         before = lab.bytes_in_kafka()
-        decide = lab.start("decide")
-        await decide.ready()
-        with run.stretch("import", lab, decide) as stretch:
-            stretch.end(await lab.until_idle(decide), count=run.people)
+        decide, stretch = await _applied(run, lab, "import")
         run.figure("rate", stretch.rate)
         run.figure("cpu", stretch.per_million())
         run.figure("memory", decide.peak_resident_mb())
@@ -23,10 +30,7 @@ async def _run(run: Run) -> None:
         on_disk = sum(each.stat().st_size for each in decide.files())
         run.figure("disk", on_disk / run.people)
     async with run.lab("unread-plain") as lab:
-        decide = lab.start("decide")
-        await decide.ready()
-        with run.stretch("plain", lab, decide) as stretch:
-            stretch.end(await lab.until_idle(decide), count=run.people)
+        _, stretch = await _applied(run, lab, "plain")
         run.figure("plain_rate", stretch.rate)
         run.figure("plain_cpu", stretch.per_million())
 

@@ -3,9 +3,10 @@
 import asyncio
 
 import msgspec
+import pytest
 
 from agents.pace import SenderPace
-from agents.send import WINDOW_CALLS
+from agents.send import GROUP_MEMBERS, WINDOW_CALLS
 from policies.clock import elapsed_ms
 from policies.rules import RateLimit
 from schemas.outcome import (
@@ -68,14 +69,16 @@ async def test_a_retry_that_comes_due_while_its_batch_works_on_others_is_not_tak
     assert desk.waiting() == []
 
 
-async def test_a_later_window_is_intended_only_when_calls_may_begin(desk: Desk) -> None:
-    desk.put(*(batch_of(f"user{number}") for number in range(WINDOW_CALLS + 1)))
+@pytest.mark.parametrize("before", [WINDOW_CALLS, GROUP_MEMBERS], ids=["window", "group"])
+async def test_what_comes_later_is_intended_only_when_calls_may_begin(
+    desk: Desk, before: int
+) -> None:
+    desk.put(*(batch_of(f"user{number}") for number in range(before + 1)))
     batch = desk.batch()
     generator = desk.send.handle(batch)
-    desk.apply(await anext(generator))
-    batch.may_call.clear()
-    while len(desk.receipts()) < WINDOW_CALLS:
+    while len(desk.receipts()) < before:
         desk.apply(await anext(generator))
+    batch.may_call.clear()
 
     going_on = asyncio.ensure_future(anext(generator))
     await asyncio.sleep(0)
@@ -85,7 +88,7 @@ async def test_a_later_window_is_intended_only_when_calls_may_begin(desk: Desk) 
     desk.apply(await going_on)
     async for effects in generator:
         desk.apply(effects)
-    assert len(desk.receipts()) == WINDOW_CALLS + 1
+    assert len(desk.receipts()) == before + 1
 
 
 async def test_a_template_that_does_not_render_costs_no_token(desk: Desk) -> None:
