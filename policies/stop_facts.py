@@ -16,6 +16,8 @@ FOR_EVER = 1 << 62
 _RANK_AT = 45
 _CAME_MASK = (1 << 44) - 1
 _OWN = 1 << 44
+_KEY_MASK = (1 << 60) - 1
+"""CPython keeps an integer of 60 bits in 32 bytes, and one of 64 in 48."""
 
 _KeyT = TypeVar("_KeyT", int, bytes)
 _ValueT = TypeVar("_ValueT")
@@ -28,6 +30,11 @@ def rank_of_word(source: Source, occurred_ms: int) -> int:
 
 def rank_of_device(occurred_ms: int, *, is_removal: bool) -> int:
     return occurred_ms << 1 | is_removal
+
+
+def about(*whom: str | bytes) -> int:
+    """The key of a fact about somebody, or something of theirs. Good within one process."""
+    return hash(whom) & _KEY_MASK
 
 
 def fact(rank: int, came_ms: int, is_on: bool) -> int:

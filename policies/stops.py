@@ -5,7 +5,7 @@ themselves counts whenever it was said: the decision may have been made before i
 What others said (an import, a producer's sync) counts only against deliveries decided before
 it came, since a decision made later has weighed it against the person's own word.
 
-Facts are kept under 64-bit hashes of whom they are about, in 100 to 250 bytes each.
+Facts are kept under 60-bit hashes of whom they are about, in 65 to 250 bytes each.
 """
 
 from dataclasses import dataclass
@@ -84,6 +84,8 @@ class StopList:
         """Fact and when the bar ends; by address hash, and above by user and channel."""
         self._cancelled: dict[bytes, int] = {}
         self._paused: frozenset[str] = frozenset()
+        self._latest = 0
+        """Equal facts in a row are kept as one integer."""
         self.version = 0
         """Changes with everything noted: what was asked at this version has the same answer."""
 
@@ -101,7 +103,7 @@ class StopList:
         """A channel or a type was turned on or off; None takes back what was said."""
         table, about = (self._channels, channel) if channel else (self._types, type_name)
         rank = facts.rank_of_word(source, occurred_ms)
-        self._note(table, hash((user_id, about)), rank, appended_ms, enabled is not False)
+        self._note(table, facts.about(user_id, about), rank, appended_ms, enabled is not False)
 
     def note_address(
         self,
@@ -116,7 +118,7 @@ class StopList:
         """The user's address of this channel is another one, or (b"") none, from now on."""
         self._note_alive(user_id, occurred_ms, appended_ms)
         rank = facts.rank_of_word(source, occurred_ms)
-        key = hash((user_id, channel))
+        key = facts.about(user_id, channel)
         old = self._addresses.get(key)
         if facts.yields_to(old[0] if old else None, rank):
             said = facts.fact(rank, appended_ms, bool(address_hash))
@@ -128,14 +130,14 @@ class StopList:
     ) -> None:
         self._note_alive(user_id, occurred_ms, appended_ms)
         rank = facts.rank_of_device(occurred_ms, is_removal=False)
-        self._note(self._devices, hash((user_id, device_id)), rank, appended_ms, True)
-        self._note(self._tokens, hash((user_id, token_hash)), rank, appended_ms, True)
+        self._note(self._devices, facts.about(user_id, device_id), rank, appended_ms, True)
+        self._note(self._tokens, facts.about(user_id, token_hash), rank, appended_ms, True)
 
     def note_device_removed(
         self, user_id: str, device_id: str, *, occurred_ms: int, appended_ms: int
     ) -> None:
         """Wins over a registration of the same instant, as it does where profiles are kept."""
-        key = hash((user_id, device_id))
+        key = facts.about(user_id, device_id)
         rank = facts.rank_of_device(occurred_ms, is_removal=True)
         self._note(self._devices, key, rank, appended_ms, False)
 
@@ -143,14 +145,14 @@ class StopList:
         self, user_id: str, token_hash: bytes, *, occurred_ms: int, appended_ms: int
     ) -> None:
         """The token has another holder, or died; the device may have another one by now."""
-        key = hash((user_id, token_hash))
+        key = facts.about(user_id, token_hash)
         rank = facts.rank_of_device(occurred_ms, is_removal=True)
         self._note(self._tokens, key, rank, appended_ms, False)
 
     def note_deleted(self, user_id: str, *, occurred_ms: int, appended_ms: int) -> None:
         """The user is forgotten; whatever was decided for them stops, until they are known again."""
         rank = facts.rank_of_device(occurred_ms, is_removal=True)
-        self._note(self._deleted, hash(user_id), rank, appended_ms, False)
+        self._note(self._deleted, facts.about(user_id), rank, appended_ms, False)
 
     def note_barred(
         self, address_hash: bytes, *, occurred_ms: int, appended_ms: int, until_ms: int = 0
@@ -173,14 +175,14 @@ class StopList:
         until_ms: int = 0,
     ) -> None:
         """The address that the user has at this time was suppressed."""
-        key = hash((user_id, channel))
+        key = facts.about(user_id, channel)
         facts.bar(self._barred_users, key, occurred_ms, appended_ms, until_ms or facts.FOR_EVER)
         self.version += 1
 
     def note_user_unbarred(
         self, user_id: str, channel: Channel, *, occurred_ms: int, appended_ms: int
     ) -> None:
-        facts.bar(self._barred_users, hash((user_id, channel)), occurred_ms, appended_ms, 0)
+        facts.bar(self._barred_users, facts.about(user_id, channel), occurred_ms, appended_ms, 0)
         self.version += 1
 
     def note_cancelled(self, notification_or_broadcast_id: bytes, *, appended_ms: int) -> None:
@@ -290,7 +292,7 @@ class StopList:
     ) -> Stop | None:
         """Suppressions, the person's wishes, then where it goes: the order of the decision."""
         user_id, address_hash = target.user_id, target.address_hash
-        of_channel = hash((user_id, channel))
+        of_channel = facts.about(user_id, channel)
         if address_hash in self._barred and self._barred[address_hash][1] > now_ms:
             return _SUPPRESSED
         if of_channel in self._barred_users and self._is_user_barred(of_channel, now_ms):
@@ -300,17 +302,17 @@ class StopList:
             fact = self._channels.get(of_channel)
             if fact is not None and facts.is_opt_out(fact, released_ms):
                 return _OPTED_OUT_CHANNEL
-            fact = self._types.get(hash((user_id, type_name)))
+            fact = self._types.get(facts.about(user_id, type_name))
             if fact is not None and facts.is_opt_out(fact, released_ms):
                 return _OPTED_OUT_TYPE
-        fact = self._deleted.get(hash(user_id))
+        fact = self._deleted.get(facts.about(user_id))
         if fact is not None and not fact & 1:
             return _ADDRESS_GONE
         if channel == "push":
-            fact = self._devices.get(hash((user_id, target.device_id)))
+            fact = self._devices.get(facts.about(user_id, target.device_id))
             if fact is not None and not fact & 1:
                 return _ADDRESS_GONE
-            fact = self._tokens.get(hash((user_id, address_hash)))
+            fact = self._tokens.get(facts.about(user_id, address_hash))
             if fact is not None and not fact & 1:
                 return _ADDRESS_GONE
             return None
@@ -329,7 +331,7 @@ class StopList:
 
     def _note_alive(self, user_id: str, occurred_ms: int, appended_ms: int) -> None:
         """Something was said of the user; matters only after a deletion."""
-        key = hash(user_id)
+        key = facts.about(user_id)
         if key in self._deleted:
             rank = facts.rank_of_device(occurred_ms, is_removal=False)
             self._note(self._deleted, key, rank, appended_ms, True)
@@ -339,5 +341,8 @@ class StopList:
     ) -> None:
         old = table.get(key)
         if facts.yields_to(old, rank):
-            table[key] = facts.fact(rank, appended_ms, is_on)
+            fact = facts.fact(rank, appended_ms, is_on)
+            if fact == self._latest:  # as of thousands of people in a row, after an import
+                fact = self._latest
+            table[key] = self._latest = fact
             self.version += 1

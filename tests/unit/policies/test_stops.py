@@ -1,5 +1,6 @@
 """What stops a delivery that is already queued."""
 
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -337,6 +338,21 @@ def test_old_facts_are_forgotten_but_never_a_pause(stops: StopList) -> None:
     assert len(stops) == 1
     assert check(stops, "sms") == OPTED_OUT
     assert check(stops) == Park("type:promotion")
+
+
+def test_what_an_import_says_of_many_people_takes_little_memory(stops: StopList) -> None:
+    people = [f"user-{number}" for number in range(10_000)]
+
+    tracemalloc.start()
+    try:
+        for user in people:
+            choice(stops, False, channel="", type_name="promotion", source="import", user=user)
+        taken_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(stops) == len(people)
+    assert taken_bytes < 85 * len(people)
 
 
 def test_the_version_changes_with_every_news(stops: StopList) -> None:
