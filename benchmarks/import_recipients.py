@@ -22,7 +22,7 @@ from streams.embedded_kafka import EmbeddedKafka
 from streams.importing.formats import Format, rows_of
 from streams.importing.run import Import
 from streams.names import Names
-from streams.transactions import COMPRESSION
+from streams.transactional_producer import COMPRESSION
 
 PARTITIONS = 8
 

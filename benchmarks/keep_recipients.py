@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import uvloop
-from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import ConsumerRecord
 
 from benchmarks.whole.people import import_records
@@ -30,13 +29,13 @@ from streams.memory import parts_of, spare_the_collector
 from streams.names import Names
 from streams.partition_files import PartitionFiles
 from streams.topology import FlowSettings
-from streams.transactions import MAX_BATCH_BYTES, KafkaLog
+from streams.transactional_producer import batches_of
+from streams.transactions import KafkaLog
 from tables.store import StoreBudget
 from tests.simulation.process import Notes
 
 PARTITIONS = 8
 MEMORY = parts_of(256 * 1024 * 1024)
-_ZSTD = 4
 
 
 class DeafLog(KafkaLog):
@@ -49,10 +48,8 @@ class DeafLog(KafkaLog):
 
     async def commit(self, transaction: Transaction) -> Committed:
         for contents in self._by_place(transaction).values():
-            builder = BatchBuilder(MAX_BATCH_BYTES, _ZSTD, is_transactional=1)
-            for key, value, headers in contents:
-                builder.append(timestamp=None, key=key, value=value, headers=headers)
-            builder._build()
+            for batch in batches_of(contents):
+                batch.build(producer_id=1, epoch=1, sequence=0)
             await asyncio.sleep(0)
         for record in transaction.records:
             DeafLog.end += 1

@@ -7,19 +7,10 @@ makes one wrong or needless. Everything that a subclass can do is in `faust_app.
 from collections.abc import Callable
 from typing import Any
 
-import aiokafka.producer.sender
 from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator
 from faust.tables.manager import TableManager
 
 from streams.lease import HeartbeatLease
-
-_BACKOFF_SECONDS = 0.002
-
-
-def shorten_transaction_backoff() -> None:
-    """aiokafka waits a hard-coded 20 ms when the markers of the last transaction are still being
-    written, which is the rule and not the exception for transactions back to back."""
-    aiokafka.producer.sender.BACKOFF_OVERRIDE = _BACKOFF_SECONDS
 
 
 def start_tables_at_once() -> None:

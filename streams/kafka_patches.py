@@ -10,8 +10,7 @@ from typing import Any
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.consumer.fetcher import Fetcher
-from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
-from aiokafka.producer.message_accumulator import MessageBatch
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
 _RECONNECT_SECONDS = 0.25
@@ -35,20 +34,6 @@ def take_a_reset_for_a_broken_connection() -> None:
     AIOKafkaConnection.send = send
 
 
-def look_up_coordinators_again() -> None:
-    """A connection cut while the transaction coordinator is looked up is an error that aiokafka's
-    producer does not try again after: it is useless from then on."""
-    original = AIOKafkaClient.coordinator_lookup
-
-    async def coordinator_lookup(self: Any, *args: Any) -> Any:
-        try:
-            return await original(self, *args)
-        except KafkaConnectionError as error:
-            raise NodeNotReadyError(str(error)) from error
-
-    AIOKafkaClient.coordinator_lookup = coordinator_lookup
-
-
 def wait_between_connects() -> None:
     """aiokafka has no reconnect back-off: while the broker is away, every producer of every
     partition tries to connect a hundred times a second."""
@@ -61,13 +46,6 @@ def wait_between_connects() -> None:
         return connection
 
     AIOKafkaClient._get_conn = _get_conn
-
-
-def keep_batches() -> None:
-    """aiokafka resends the batches of an idempotent producer until they succeed, as it must; except
-    that it drops one older than the request timeout whose partition has no leader, which is the
-    first thing that a broker says when it comes back."""
-    MessageBatch.expired = lambda self: False
 
 
 class FetchingEnded(RuntimeError):

@@ -209,14 +209,11 @@ class _Process:
 
     def _patch(self) -> None:
         read_any_header_name()
-        faust_patches.shorten_transaction_backoff()
         faust_patches.start_tables_at_once()
         faust_patches.beat_during_assignment()
         faust_patches.watch_membership(self._lease, self._membership_lost)
         kafka_patches.take_a_reset_for_a_broken_connection()
-        kafka_patches.look_up_coordinators_again()
         kafka_patches.wait_between_connects()
-        kafka_patches.keep_batches()
         kafka_patches.tell_of_a_dead_fetcher()
         kafka_patches.wait_for_rebalances(self._settings.group.rebalance_seconds + 5.0)
 

@@ -11,7 +11,7 @@ from streams.cli.errors import Mistake
 from streams.config import Config
 from streams.patience import Patience
 from streams.reaching import reach
-from streams.transactions import COMPRESSION
+from streams.transactional_producer import COMPRESSION
 
 _MAX_REQUEST_BYTES = 1_000_000
 

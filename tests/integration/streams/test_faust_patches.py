@@ -16,7 +16,6 @@ import aiokafka.producer.sender as sender
 import faust
 import pytest
 from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator
-from aiokafka.structs import TopicPartition as KafkaPartition
 from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -68,23 +67,6 @@ def test_what_we_override_still_exists_upstream(
     for method in methods:
         assert callable(getattr(upstream, method)), f"upstream has no {method} any more"
         assert method in vars(ours)
-
-
-def _backoff_while_markers_are_written() -> object:
-    handler = sender.AddPartitionsToTxnHandler(
-        SimpleNamespace(_txn_manager=SimpleNamespace(txn_partitions=set()), _retry_backoff=0.1),
-        [KafkaPartition("t", 0)],
-    )
-    answer = SimpleNamespace(errors=[("t", [(0, CONCURRENT_TRANSACTIONS)])])
-    return handler.handle_response(answer)
-
-
-def test_a_transaction_right_after_another_waits_two_milliseconds_and_not_twenty() -> None:
-    assert _backoff_while_markers_are_written() == 0.02, "upstream"
-
-    faust_patches.shorten_transaction_backoff()
-
-    assert _backoff_while_markers_are_written() == 0.002
 
 
 class _Tables:

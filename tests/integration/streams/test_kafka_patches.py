@@ -13,25 +13,20 @@ from typing import Any
 import pytest
 import uvloop
 from aiokafka import AIOKafkaConsumer
-from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
-    NodeNotReadyError,
 )
-from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
-from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.protocol.admin import ApiVersionRequest
 from aiokafka.protocol.group import JoinGroupRequest
-from aiokafka.structs import TopicPartition as KafkaPartition
 
 from streams import kafka_patches
 from streams.embedded_kafka import EmbeddedKafka
 from tests.integration.streams.desk import OUT, Desk
 from tests.integration.streams.kafka_proxy import (
-    FIND_COORDINATOR,
     JOIN_GROUP,
     KafkaProxy,
 )
@@ -39,8 +34,6 @@ from tests.integration.streams.kafka_proxy import (
 PATCHED: tuple[tuple[Any, str], ...] = (
     (AIOKafkaConnection, "send"),
     (AIOKafkaClient, "_get_conn"),
-    (AIOKafkaClient, "coordinator_lookup"),
-    (MessageBatch, "expired"),
     (Fetcher, "fetched_records"),
 )
 
@@ -87,26 +80,6 @@ async def _client(bootstrap: str, **options: Any) -> AsyncIterator[AIOKafkaClien
         await client.close()
 
 
-async def _error_of_a_lookup_whose_connection_is_cut(proxy: KafkaProxy) -> BaseException | None:
-    async with _client(proxy.bootstrap) as client:
-        proxy.hold(FIND_COORDINATOR)
-        lookup = asyncio.create_task(client.coordinator_lookup(CoordinationType.TRANSACTION, "t"))
-        (await proxy.held()).hang_up()
-        await asyncio.wait([lookup])
-        return lookup.exception()
-
-
-async def test_a_lookup_of_the_coordinator_that_is_cut_is_tried_again(desk: Desk) -> None:
-    async with KafkaProxy(desk.bootstrap) as proxy:
-        error = await _error_of_a_lookup_whose_connection_is_cut(proxy)
-        assert isinstance(error, KafkaConnectionError), "upstream"
-
-        kafka_patches.look_up_coordinators_again()
-
-        error = await _error_of_a_lookup_whose_connection_is_cut(proxy)
-        assert isinstance(error, NodeNotReadyError), "what the producer tries again after"
-
-
 async def _connects_in_vain(client: AIOKafkaClient) -> int:
     """In half a second."""
     until, count = time.monotonic() + 0.5, 0
@@ -128,34 +101,6 @@ async def test_a_broker_that_refuses_is_not_asked_a_hundred_times_a_second(
         kafka_patches.wait_between_connects()
 
         assert await _connects_in_vain(client) <= 3
-
-
-class _NobodyLeads:
-    def leader_for_partition(self, place: KafkaPartition) -> int:
-        return -1
-
-
-async def _batch_that_waited_for_a_leader() -> "asyncio.Future[Any]":
-    manager = TransactionManager("t", 1000)
-    manager.set_pid_and_epoch(1, 0)
-    manager.begin_transaction()
-    accumulator = MessageAccumulator(_NobodyLeads(), 1000, 0, batch_ttl=0.0, txn_manager=manager)
-    builder = accumulator.create_builder()
-    builder.append(key=None, value=b"v", timestamp=None)
-    batch: asyncio.Future[Any] = await accumulator.add_batch(builder, KafkaPartition("t", 0), 1)
-    accumulator.drain_by_nodes(ignore_nodes=())
-    await asyncio.sleep(0)
-    return batch
-
-
-async def test_a_batch_is_kept_until_its_partition_has_a_leader_again() -> None:
-    batch = await _batch_that_waited_for_a_leader()
-    with pytest.raises(Exception, match="LeaderNotAvailable"):  # upstream
-        await batch
-
-    kafka_patches.keep_batches()
-
-    assert not (await _batch_that_waited_for_a_leader()).done()
 
 
 async def _join_is_given_up(proxy: KafkaProxy) -> bool:

@@ -340,8 +340,7 @@ async def test_a_renewed_producer_writes_nothing_before_the_lease_is_good(desk: 
 
 def _epoch(log: KafkaLog) -> int:
     assert log._producer is not None
-    epoch: int = log._producer._txn_manager.producer_epoch
-    return epoch
+    return log._producer.epoch
 
 
 async def test_a_broker_that_stops_answering_now_and_then_loses_doubles_and_halves_nothing(

@@ -1,0 +1,315 @@
+"""Transactions of one partition's owner, spoken to Kafka in as few requests as there can be.
+
+aiokafka's producer is made for many callers who each have a record: it gathers, lingers and keeps
+a task for each step, which cost more than all that a small transaction says. Ours has one caller
+with everything in hand: register the places, append to them, end it; what is not answered is asked
+again, for as long as it takes. Connections, metadata and the encoding are aiokafka's.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
+from aiokafka.errors import (
+    ConcurrentTransactions,
+    InvalidProducerEpoch,
+    KafkaConnectionError,
+    KafkaError,
+    OperationNotAttempted,
+    ProducerFenced,
+    RequestTimedOutError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.transaction import (
+    AddPartitionsToTxnRequest,
+    EndTxnRequest,
+    InitProducerIdRequest,
+)
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.structs import TopicPartition as KafkaPartition
+
+COMPRESSION = "zstd"
+"""A third of the time of lz4, which aiokafka asks for at its highest level, and a third smaller."""
+_ZSTD = 4
+"""How a batch says so."""
+_MAX_BATCH_BYTES = 1_000_000
+_ALL_REPLICAS = -1
+_RETRY_SECONDS = 0.02
+_MARKERS_SECONDS = 0.002
+"""Until the ends of the last transaction are written everywhere, which is the rule and not the
+exception for transactions back to back."""
+_LAST_SEQUENCE = 2**31 - 1
+_PRODUCER_FENCED = 90
+"""What newer versions of a request are told instead of `InvalidProducerEpoch`."""
+
+Content = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
+"""Key, value and headers of a record."""
+_T = TypeVar("_T")
+
+
+class Batch:
+    """Records in the making; sent as one, compressed."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._builder = DefaultRecordBatchBuilder(
+            2, _ZSTD, is_transactional=1, producer_id=-1, producer_epoch=-1, base_sequence=0,
+            batch_size=_MAX_BATCH_BYTES,
+        )  # fmt: skip
+
+    def append(self, content: Content, at_ms: int) -> bool:
+        """Whether there was room: there always is for a first record."""
+        key, value, headers = content
+        if self._builder.append(self.count, at_ms, key, value, headers) is None:
+            return False
+        self.count += 1
+        return True
+
+    def build(self, producer_id: int, epoch: int, sequence: int) -> bytes:
+        """Once."""
+        self._builder.set_producer_state(producer_id, epoch, sequence)
+        return bytes(self._builder.build())
+
+
+def batches_of(contents: Iterable[Content]) -> list[Batch]:
+    """As few as they fit into, in order."""
+    at_ms = time.time_ns() // 1_000_000
+    batch = Batch()
+    batches = [batch]
+    for content in contents:
+        if not batch.append(content, at_ms):
+            batch = Batch()
+            batches.append(batch)
+            batch.append(content, at_ms)
+    return batches
+
+
+class TransactionalProducer:
+    """One life of a transactional id: `start` fences whoever had it, and aborts what they left open.
+
+    Commits one transaction at a time. After anything that `commit` raises it is of no use any more.
+    """
+
+    def __init__(
+        self, connection: Mapping[str, Any], *, transactional_id: str, timeout_ms: int
+    ) -> None:
+        """`connection` is what any aiokafka client is given; the broker aborts after `timeout_ms`."""
+        self._client = AIOKafkaClient(**{"client_id": transactional_id, **connection})
+        self._request_timeout_ms = self._client._request_timeout_ms
+        self._transactional_id = transactional_id
+        self._timeout_ms = timeout_ms
+        self._coordinator: int | None = None
+        self._producer_id = -1
+        self.epoch = -1
+        self._sequences: dict[KafkaPartition, int] = {}
+        self._is_committing = False
+        self._is_answered = True
+        """Each request so far, the first time that it was sent."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing of a last transaction may arrive yet: what was not answered may, beside
+        its twin that was sent again."""
+        return self._is_answered and not self._is_committing
+
+    async def start(self) -> None:
+        """Raises a `KafkaError` when no broker can be reached."""
+        await self._client.bootstrap()
+        request = InitProducerIdRequest(self._transactional_id, self._timeout_ms)
+        answer = await self._ask_coordinator(
+            request, lambda answer: [(self._transactional_id, answer.error_code)]
+        )
+        self._producer_id, self.epoch = answer.producer_id, answer.producer_epoch
+
+    async def stop(self) -> None:
+        await self._client.close()
+
+    async def commit(
+        self, batches: Mapping[KafkaPartition, Sequence[Batch]]
+    ) -> dict[KafkaPartition, int]:
+        """All of them or none; returns where the last record of each place was appended.
+
+        Raises:
+            ProducerFenced: the id has another owner, or the broker gave the transaction up.
+            KafkaError: the broker refuses something of it.
+        """
+        self._is_committing = True
+        for place in batches:
+            await self._know(place.topic)
+        await self._register(batches)
+        last_offsets: dict[KafkaPartition, int] = {}
+        for turn in range(max(map(len, batches.values()))):
+            now = {place: some[turn] for place, some in batches.items() if turn < len(some)}
+            for place, offset in (await self._append(now)).items():
+                last_offsets[place] = offset + now[place].count - 1
+        await self._ask_coordinator(
+            EndTxnRequest(self._transactional_id, self._producer_id, self.epoch, True),
+            lambda answer: [(self._transactional_id, answer.error_code)],
+        )
+        self._is_committing = False
+        return last_offsets
+
+    async def _register(self, places: Iterable[KafkaPartition]) -> None:
+        """All at once, and before the first is written to: one that comes late would open a
+        transaction that nobody ends."""
+        request = AddPartitionsToTxnRequest(
+            self._transactional_id, self._producer_id, self.epoch,
+            _by_topic((place, place.partition) for place in places),
+        )  # fmt: skip
+        await self._ask_coordinator(
+            request,
+            lambda answer: [
+                (topic, code) for topic, partitions in answer.errors for _, code in partitions
+            ],
+        )
+
+    async def _append(self, batches: Mapping[KafkaPartition, Batch]) -> dict[KafkaPartition, int]:
+        """The offsets of their first records.
+
+        Batches keep their sequence when they are sent again, and the broker knows the last five of
+        each place: it says where it appended the first of twins.
+        """
+        waiting = {place: self._build(place, batch) for place, batch in batches.items()}
+        offsets: dict[KafkaPartition, int] = {}
+        while True:
+            refusals: list[tuple[str, int]] = []
+            for place, (code, offset) in (await self._produce_all(waiting)).items():
+                if code:
+                    refusals.append((place.topic, code))
+                else:
+                    offsets[place] = offset
+                    del waiting[place]
+            if not waiting:
+                return offsets
+            error = worst_of(refusals)
+            if error is not None and not error.retriable:
+                raise error
+            if error is None or error.invalid_metadata:
+                await self._client.force_metadata_update()
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    def _build(self, place: KafkaPartition, batch: Batch) -> bytes:
+        sequence = self._sequences.get(place, 0)
+        self._sequences[place] = (sequence + batch.count) & _LAST_SEQUENCE
+        return batch.build(self._producer_id, self.epoch, sequence)
+
+    async def _produce_all(
+        self, waiting: Mapping[KafkaPartition, bytes]
+    ) -> dict[KafkaPartition, tuple[int, int]]:
+        """Error code and offset of those that were answered."""
+        leaders: dict[int, list[KafkaPartition]] = {}
+        for place in waiting:
+            leader = self._client.cluster.leader_for_partition(place)
+            if leader is not None and leader >= 0:
+                leaders.setdefault(leader, []).append(place)
+        requests = [self._produce(leader, some, waiting) for leader, some in leaders.items()]
+        if len(requests) == 1:
+            return await requests[0]
+        answered: dict[KafkaPartition, tuple[int, int]] = {}
+        for some in await asyncio.gather(*requests):
+            answered |= some
+        return answered
+
+    async def _produce(
+        self, leader: int, places: Iterable[KafkaPartition], waiting: Mapping[KafkaPartition, bytes]
+    ) -> dict[KafkaPartition, tuple[int, int]]:
+        topics = _by_topic((place, (place.partition, waiting[place])) for place in places)
+        request = ProduceRequest(
+            self._transactional_id, _ALL_REPLICAS, self._request_timeout_ms, topics
+        )
+        try:
+            answer = await self._send(leader, request, ConnectionGroup.DEFAULT)
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            return {}
+        return {
+            KafkaPartition(topic, partition): (code, offset)
+            for topic, partitions in answer.topics
+            for partition, code, offset, *_ in partitions
+        }
+
+    async def _ask_coordinator(
+        self, request: Any, codes_of: Callable[[Any], list[tuple[str, int]]]
+    ) -> Any:
+        """The answer that is no error."""
+        while True:
+            try:
+                node = await self._find_coordinator()
+                answer = await self._send(node, request, ConnectionGroup.COORDINATION)
+                error = worst_of(codes_of(answer))
+            except KafkaError as failure:
+                error = failure
+            if error is None:
+                return answer
+            if isinstance(error, ConcurrentTransactions):
+                await asyncio.sleep(_MARKERS_SECONDS)
+                continue
+            if not error.retriable:
+                raise error
+            self._coordinator = None
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _find_coordinator(self) -> int:
+        if self._coordinator is None:
+            self._coordinator = await self._client.coordinator_lookup(
+                CoordinationType.TRANSACTION, self._transactional_id
+            )
+        return self._coordinator
+
+    async def _send(self, node: int, request: Any, group: ConnectionGroup) -> Any:
+        try:
+            return await self._client.send(node, request, group=group)
+        except (KafkaConnectionError, RequestTimedOutError):
+            self._is_answered = False
+            raise
+
+    async def _know(self, topic: str) -> None:
+        """Until its partitions are known: a broker that answers nothing does not mean there are
+        none."""
+        client = self._client
+        while client.cluster.partitions_for_topic(topic) is None:
+            try:
+                await client._wait_on_metadata(topic)
+            except UnknownTopicOrPartitionError:
+                is_answered = await client.force_metadata_update()
+                if is_answered and client.cluster.partitions_for_topic(topic) is None:
+                    raise
+
+
+def _by_topic(pairs: Iterable[tuple[KafkaPartition, _T]]) -> list[tuple[str, list[_T]]]:
+    topics: dict[str, list[_T]] = {}
+    for place, each in pairs:
+        topics.setdefault(place.topic, []).append(each)
+    return list(topics.items())
+
+
+def worst_of(codes: Iterable[tuple[str, int]]) -> KafkaError | None:
+    """Of several errors the one that decides: that we are fenced, what cannot be mended, what
+    another leader mends, what passes."""
+    errors = [_error(code, about) for about, code in codes if code]
+    return min(errors, key=_rank, default=None)
+
+
+def _error(code: int, about: str) -> KafkaError:
+    error: KafkaError = for_code(code)(about)
+    is_fenced = code == _PRODUCER_FENCED or isinstance(error, InvalidProducerEpoch)
+    return ProducerFenced(about) if is_fenced else error
+
+
+def _rank(error: KafkaError) -> int:
+    match error:
+        case ProducerFenced():
+            return 0
+        case ConcurrentTransactions():
+            return 3
+        case OperationNotAttempted():  # because of another error of the same request
+            return 5
+        case _ if not error.retriable:
+            return 1
+        case _:
+            return 2 if error.invalid_metadata else 4

@@ -1,0 +1,132 @@
+"""What a transaction asks of a real Kafka, and what becomes of it when an answer does not come."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiokafka.errors import (
+    ConcurrentTransactions,
+    KafkaError,
+    NotEnoughReplicasError,
+    NotLeaderForPartitionError,
+    OperationNotAttempted,
+    ProducerFenced,
+    TopicAuthorizationFailedError,
+)
+
+from streams.transactional_producer import TransactionalProducer, batches_of, worst_of
+from tests.integration.streams.desk import OUT, Desk
+from tests.integration.streams.kafka_proxy import (
+    END_TRANSACTION,
+    FIND_COORDINATOR,
+    PRODUCE,
+    KafkaProxy,
+)
+
+FENCED, NEWLY_FENCED = 47, 90
+NOT_LEADER, FEW_REPLICAS, FORBIDDEN, MARKERS, NOT_TRIED = 6, 19, 29, 51, 55
+
+
+@asynccontextmanager
+async def producer_of(desk: Desk, bootstrap: str) -> AsyncIterator[TransactionalProducer]:
+    producer = TransactionalProducer(
+        {"bootstrap_servers": bootstrap},
+        transactional_id=desk.names.transactional_id("any", 0),
+        timeout_ms=10_000,
+    )
+    try:
+        await producer.start()
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def append(producer: TransactionalProducer, desk: Desk, *values: bytes) -> int:
+    """The offset of the last one."""
+    place = desk.place(OUT)
+    return (await producer.commit({place: batches_of((None, each, []) for each in values)}))[place]
+
+
+async def test_a_lookup_of_the_coordinator_that_is_cut_is_tried_again(desk: Desk) -> None:
+    async with KafkaProxy(desk.bootstrap) as proxy:
+        proxy.hold(FIND_COORDINATOR)
+
+        async def cut() -> None:
+            (await proxy.held()).hang_up()
+
+        cutting = asyncio.create_task(cut())
+        async with producer_of(desk, proxy.bootstrap) as producer:
+            await cutting
+            assert producer.is_clean, "nothing of a transaction is on its way"
+
+            await append(producer, desk, b"one")
+
+    assert await desk.values(OUT) == [b"one"]
+
+
+@pytest.mark.parametrize("moment", [PRODUCE, END_TRANSACTION])
+async def test_what_arrived_without_an_answer_is_asked_again_and_done_once(
+    desk: Desk, moment: int
+) -> None:
+    async with (
+        KafkaProxy(desk.bootstrap) as proxy,
+        producer_of(desk, proxy.bootstrap) as producer,
+    ):
+        proxy.hold(moment)
+        appending = asyncio.create_task(append(producer, desk, b"one", b"two"))
+        request = await proxy.held()
+        await request.release()
+        request.hang_up()
+
+        assert await appending == 1
+        assert not producer.is_clean, "the twin may arrive yet"
+
+    assert await desk.values(OUT) == [b"one", b"two"]
+
+
+async def test_a_commit_that_was_left_in_the_middle_needs_a_new_producer(desk: Desk) -> None:
+    async with (
+        KafkaProxy(desk.bootstrap) as proxy,
+        producer_of(desk, proxy.bootstrap) as producer,
+    ):
+        proxy.hold(END_TRANSACTION)
+        appending = asyncio.create_task(append(producer, desk, b"one"))
+        await proxy.held()
+
+        appending.cancel()
+        await asyncio.wait([appending])
+
+        assert not producer.is_clean
+
+
+async def test_sequences_begin_again_behind_the_last_there_is(desk: Desk) -> None:
+    async with producer_of(desk, desk.bootstrap) as producer:
+        producer._sequences[desk.place(OUT)] = 2**31 - 2
+
+        for value in (b"a", b"b", b"c"):
+            await append(producer, desk, value, value)
+
+        assert producer._sequences[desk.place(OUT)] == 4
+    assert await desk.values(OUT) == [b"a", b"a", b"b", b"b", b"c", b"c"]
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        ((0, 0), None),
+        ((FORBIDDEN, FENCED), ProducerFenced),
+        ((NEWLY_FENCED, MARKERS), ProducerFenced),
+        ((NOT_TRIED, NOT_LEADER, FORBIDDEN), TopicAuthorizationFailedError),
+        ((FEW_REPLICAS, 0, NOT_LEADER), NotLeaderForPartitionError),
+        ((NOT_TRIED, MARKERS), ConcurrentTransactions),
+        ((NOT_TRIED, FEW_REPLICAS), NotEnoughReplicasError),
+        ((NOT_TRIED,), OperationNotAttempted),
+    ],
+)
+def test_of_several_errors_the_gravest_decides(
+    codes: tuple[int, ...], expected: type[KafkaError] | None
+) -> None:
+    worst = worst_of(("topic", code) for code in codes)
+
+    assert worst is None if expected is None else type(worst) is expected
