@@ -235,13 +235,13 @@ class DoomedLog(KafkaLog):
         await super().start()
         producer = self._producer
         assert producer is not None
-        commit = producer.commit_transaction
+        end = producer.end
 
         async def watched() -> None:
             self.doom.strike("appended", self.names)
-            await commit()
+            await end()
 
-        producer.commit_transaction = watched
+        producer.end = watched  # type: ignore[method-assign]
 
 
 class DoomedCommitter(Committer):

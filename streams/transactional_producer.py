@@ -146,12 +146,16 @@ class TransactionalProducer:
             now = {place: some[turn] for place, some in batches.items() if turn < len(some)}
             for place, offset in (await self._append(now)).items():
                 last_offsets[place] = offset + now[place].count - 1
-        await self._ask_coordinator(
-            EndTxnRequest(self._transactional_id, self._producer_id, self.epoch, True),
-            lambda answer: [(self._transactional_id, answer.error_code)],
-        )
+        await self.end()
         self._is_committing = False
         return last_offsets
+
+    async def end(self) -> None:
+        """Commit what was registered and appended."""
+        request = EndTxnRequest(self._transactional_id, self._producer_id, self.epoch, True)
+        await self._ask_coordinator(
+            request, lambda answer: [(self._transactional_id, answer.error_code)]
+        )
 
     async def _register(self, places: Iterable[KafkaPartition]) -> None:
         """All at once, and before the first is written to: one that comes late would open a

@@ -27,7 +27,8 @@ from streams.config_errors import ConfigurationRefused
 from streams.engine.ports import Lease
 from streams.engine.routes import Topology
 from streams.engine.runner import Bounds, Runner, RunnerSettings
-from streams.faust_app import FaustIntake, GroupSettings, build_app
+from streams.faust_app import GroupSettings, build_app
+from streams.faust_intake import FaustIntake
 from streams.header_names import read_any_header_name
 from streams.lease import HeartbeatLease
 from streams.memory import spare_the_collector
@@ -158,12 +159,13 @@ class _Process:
             die=die,
         )
         self._patch()
-        self._app = intake.app = build_app(
+        self._app = build_app(
             settings=group,
             names=settings.names,
             connection=settings.connection,
             topics=[source.topic for source in self._plan.topology.sources],
             runner=self._runner,
+            intake=intake,
             die=die,
         )
         self._probes = Probes(

@@ -6,7 +6,6 @@ A test that fails on "upstream" after an upgrade says that the patch is needless
 import asyncio
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,9 +17,8 @@ import pytest
 from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator
 from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP
 
-from streams import faust_app, faust_patches, worker
+from streams import faust_app, faust_intake, faust_patches, worker
 from streams.engine.runner import Runner
 from streams.lease import HeartbeatLease
 from tests.integration.streams.desk import OUT, ROLE, Desk
@@ -50,13 +48,13 @@ def _upstream_afterwards() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("upstream", "ours", "methods"),
     [
-        (driver.AIOKafkaConsumerThread, faust_app._Thread, ("_create_worker_consumer",)),
+        (driver.AIOKafkaConsumerThread, faust_intake._Thread, ("_create_worker_consumer",)),
         (
             driver.Consumer,
-            faust_app._Consumer,
-            ("_new_consumer_thread", "perform_seek", "_wait_next_records"),
+            faust_intake._Consumer,
+            ("_new_consumer_thread", "perform_seek", "_drain_messages"),
         ),
-        (driver.Producer, faust_app._NoProducer, ("on_start", "on_stop", "flush")),
+        (driver.Producer, faust_intake._NoProducer, ("on_start", "on_stop", "flush")),
         (faust.App, faust_app.RoleApp, ("_new_transport", "_new_producer_transport")),
         (faust.Worker, worker._FaustWorker, ("_setup_logging", "_schedule_shutdown")),
     ],
@@ -97,32 +95,6 @@ async def test_tables_start_without_a_second_of_sleep() -> None:
     await TableManager.on_start(ours)
 
     assert ours.done == ["channels", "recovery"]
-
-
-class _Parked:
-    """What `_wait_next_records` uses of itself when every partition is paused."""
-
-    def __init__(self) -> None:
-        self.flow_active = True
-        self.app = SimpleNamespace(client_only=False)
-        self.not_waiting_next_records = asyncio.Event()
-        self.slept: list[float] = []
-
-    def _get_active_partitions(self) -> set[object]:
-        return set()
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-
-
-async def test_a_consumer_whose_partitions_are_all_paused_looks_again_at_once() -> None:
-    upstream: Any = _Parked()
-    await driver.Consumer._wait_next_records(upstream, timeout=1.0)
-    assert upstream.slept == [1], "upstream"
-
-    ours: Any = _Parked()
-    assert await faust_app._Consumer._wait_next_records(ours, timeout=1.0) == ({}, None)
-    assert ours.slept == []
 
 
 class _SlowToTakeOver(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]  # untyped base
@@ -198,80 +170,6 @@ async def test_a_lease_follows_heartbeats_and_a_lost_membership_is_told(desk: De
         await member.stop()
 
 
-class _Seeking:
-    """What `perform_seek` uses of itself."""
-
-    def __init__(self, seeks: dict[TP, int]) -> None:
-        self.app = SimpleNamespace(seeks=seeks)
-        self._read_offset: dict[TP, int | None] = {}
-        self._committed_offset: dict[TP, int | None] = {}
-        self.sought: list[dict[TP, int]] = []
-
-    async def seek_to_committed(self) -> dict[TP, int]:
-        self.sought.append({TP("t", 0): 7})
-        return {TP("t", 0): 7}
-
-    async def seek_wait(self, partitions: dict[TP, int]) -> None:
-        self.sought.append(dict(partitions))
-
-
-async def test_reading_begins_at_our_positions_and_not_at_the_groups_offsets() -> None:
-    upstream: Any = _Seeking({})
-    await driver.Consumer.perform_seek(upstream)
-    assert upstream.sought == [{TP("t", 0): 7}], "upstream"
-
-    ours: Any = _Seeking({TP("t", 0): 3, TP("t", 1): 0})
-    await faust_app._Consumer.perform_seek(ours)
-    nothing: Any = _Seeking({})
-    await faust_app._Consumer.perform_seek(nothing)
-
-    assert ours.sought == [{TP("t", 0): 3, TP("t", 1): 0}]
-    assert nothing.sought == [], "between two assignments there is nowhere to go"
-
-
-async def _fetched_while_pausing(consumer: Any, place: TP) -> list[int]:
-    """Offsets that come of one fetch of five records whose partition is paused after the second."""
-
-    async def fetch(**_: object) -> dict[TP, list[Any]]:
-        return {place: [SimpleNamespace(offset=offset) for offset in range(1, 6)]}
-
-    consumer._getmany, consumer.highwater = fetch, lambda _: 0
-    consumer._to_message = lambda _, record: record
-    consumer._set_active_tps({place})
-    came = []
-    async for _, record in consumer.getmany(timeout=1.0):
-        came.append(record.offset)
-        if record.offset == 2:
-            consumer.pause_partitions([place])
-    return came
-
-
-async def test_what_was_fetched_already_comes_though_its_partition_is_paused_meanwhile(
-    desk: Desk, tmp_path: Path
-) -> None:
-    upstream: Any = _app(tmp_path, desk).consumer
-    upstream._wait_next_records = partial(driver.Consumer._wait_next_records, upstream)
-    ours: Any = _app(tmp_path, desk).consumer
-    place = TP(OUT, 0)
-
-    assert await _fetched_while_pausing(upstream, place) == [1, 2], "upstream"
-    assert await _fetched_while_pausing(ours, place) == [1, 2, 3, 4, 5]
-
-
-async def test_offsets_that_are_no_records_are_not_remembered(desk: Desk, tmp_path: Path) -> None:
-    consumer: Any = _app(tmp_path, desk).consumer
-    markers = range(10, 100, 2)
-
-    for offset in markers:
-        await consumer._add_gap(TP(OUT, 0), offset, offset)
-    assert not consumer._gap
-
-    consumer._committed_offset[TP(OUT, 0)] = None
-    for offset in markers:
-        await driver.Consumer._add_gap(consumer, TP(OUT, 0), offset, offset)
-    assert len(consumer._gap[TP(OUT, 0)]) == len(markers), "upstream"
-
-
 def _app(tmp_path: Path, desk: Desk) -> faust_app.RoleApp:
     return faust_app.build_app(
         settings=faust_app.GroupSettings(role=ROLE, slot=0, data_dir=tmp_path),
@@ -279,6 +177,7 @@ def _app(tmp_path: Path, desk: Desk) -> faust_app.RoleApp:
         connection=desk.connection,
         topics=[OUT],
         runner=cast(Runner, SimpleNamespace(push=None)),
+        intake=faust_intake.FaustIntake(desk.names),
         die=lambda error: None,
     )
 

@@ -1,0 +1,204 @@
+"""Records of what is assigned, from the consumer into the runner: one loop seeks, fetches and pushes.
+
+Faust would pass each record through its conductor, a stream and an agent, and remembers across
+assignments what it has read. Where one rebalance overtook another, it read on without a seek: what
+lay before was never decided. Here a fetch belongs to the assignment it began in, or is dropped; and
+whoever reads on has sought first, with no other fetch under way.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiokafka
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
+from aiokafka.structs import TopicPartition as KafkaPartition
+from faust.transport.drivers import aiokafka as driver
+
+from schemas.kafka import InboundRecord, TopicPartition
+from streams.names import Names
+
+_PARKED_SECONDS = 0.005
+"""Between two looks while nothing may be fetched."""
+_FETCH_MS = 100
+"""A fetch that finds nothing ends after it: so long may a source wait that was paused."""
+_FETCH_BYTES = 1024 * 1024
+
+
+@dataclass(eq=False, slots=True)
+class Reading:
+    """One assignment: where each source is read from, and which are paused."""
+
+    seeks: Mapping[KafkaPartition, int]
+    paused: set[KafkaPartition] = field(default_factory=set)
+
+    def wanted(self) -> set[KafkaPartition]:
+        return self.seeks.keys() - self.paused
+
+
+class FaustIntake:
+    """The engine's `IntakeControl`, and what is read now: None between two assignments."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self.reading: Reading | None = None
+
+    def begin(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Read these from here on."""
+        self.reading = Reading({self.physical(place): at for place, at in positions.items()})
+
+    def end(self) -> None:
+        """What is fetched from now on is somebody else's, or will be read again."""
+        self.reading = None
+
+    def pause(self, source: TopicPartition) -> None:
+        if self.reading is not None:
+            self.reading.paused.add(self.physical(source))
+
+    def resume(self, source: TopicPartition) -> None:
+        if self.reading is not None:
+            self.reading.paused.discard(self.physical(source))
+
+    def physical(self, source: TopicPartition) -> KafkaPartition:
+        return KafkaPartition(self._names.physical(source.topic), source.partition)
+
+    def records(self, fetched: Iterable[Any]) -> Iterable[InboundRecord]:
+        """aiokafka's records as ours."""
+        logical = self._names.logical
+        for each in fetched:
+            yield InboundRecord(
+                logical(each.topic),
+                each.partition,
+                each.offset,
+                each.timestamp,
+                each.key,
+                each.value,
+                tuple((name, value or b"") for name, value in each.headers),
+            )
+
+
+class _Thread(driver.AIOKafkaConsumerThread):
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        """Faust's own, but reading committed records and with our way to connect."""
+        app: Any = self.app
+        conf = app.conf
+        self._assignor = app.assignor  # the co-partitioned one, in spite of no tables
+        session_ms = int(conf.broker_session_timeout * 1000)
+        patience_ms = app.connection.get("request_timeout_ms", session_ms)
+        # A heartbeat that is not answered must be sent again on another connection in time.
+        timeout = {"request_timeout_ms": min(patience_ms, session_ms // 2)}
+        return aiokafka.AIOKafkaConsumer(
+            **{**app.connection, **timeout},
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            max_poll_records=conf.broker_max_poll_records,
+            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
+            max_partition_fetch_bytes=_FETCH_BYTES,
+            fetch_max_wait_ms=200,
+            session_timeout_ms=session_ms,
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+        )
+
+
+class _Consumer(driver.Consumer):
+    def _new_consumer_thread(self) -> Any:
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+    async def perform_seek(self) -> None:
+        """Faust asks for it when it believes that it is time; the loop below knows when."""
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        app: Any = self.app
+        try:
+            await self._read(app.intake, app.runner.push, fetcher)
+        except (asyncio.CancelledError, ConsumerStoppedError):
+            if not app.should_stop:
+                raise
+        except Exception as error:
+            app.die(error)
+            raise
+
+    async def _read(
+        self, intake: FaustIntake, push: Callable[[InboundRecord], None], fetcher: Any
+    ) -> None:
+        sought = None
+        while not (self._stopped.is_set() or fetcher._stopped.is_set()):
+            reading = intake.reading
+            if reading is not sought and reading is not None:
+                sought = reading if await self._has_sought(reading) else None
+            wanted = reading.wanted() if reading is not None and reading is sought else None
+            if not wanted:
+                await asyncio.sleep(_PARKED_SECONDS)
+                continue
+            fetched = await self._thread.call_thread(self._fetch_from, wanted)
+            if intake.reading is reading:
+                for some in fetched.values():
+                    for record in intake.records(some):
+                        push(record)
+
+    async def _has_sought(self, reading: Reading) -> bool:
+        """R2: to our positions, wherever the group's offsets are."""
+        try:
+            await self._thread.call_thread(self._go_to, reading.seeks)
+        except IllegalStateError:  # somebody else's by now: we are about to be told
+            return False
+        return True
+
+    async def _go_to(self, seeks: Mapping[KafkaPartition, int]) -> None:
+        consumer = self._thread._ensure_consumer()
+        for place, offset in seeks.items():
+            consumer.seek(place, offset)
+
+    async def _fetch_from(
+        self, wanted: Collection[KafkaPartition]
+    ) -> Mapping[KafkaPartition, Sequence[Any]]:
+        """Raises what the group's coordinator has refused, too: it goes on once somebody knows."""
+        consumer = self._thread._ensure_consumer()
+        try:
+            fetched: Mapping[KafkaPartition, Sequence[Any]] = await consumer.getmany(
+                *wanted, timeout_ms=_FETCH_MS
+            )
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            return {}
+        return fetched
+
+    async def fetched(self, places: Collection[KafkaPartition]) -> dict[KafkaPartition, int]:
+        """Up to where each place has been fetched; what was, is pushed before this returns. Those
+        that are not known yet are left out."""
+        found: dict[KafkaPartition, int] = await self._thread.call_thread(self._fetched, places)
+        return found
+
+    async def _fetched(self, places: Collection[KafkaPartition]) -> dict[KafkaPartition, int]:
+        consumer: Any = self._thread._ensure_consumer()
+        assignment = consumer._subscription.subscription.assignment
+        states = {place: assignment.state_value(place) for place in places}
+        return {
+            place: state.position
+            for place, state in states.items()
+            if state is not None and state.has_valid_position
+        }
+
+
+class _NoProducer(driver.Producer):
+    """Faust writes nothing here, so it opens no connection to write with."""
+
+    async def on_start(self) -> None: ...
+
+    async def on_stop(self) -> None: ...
+
+    async def flush(self) -> None: ...
+
+
+class Transport(driver.Transport):
+    """Faust's way to Kafka, with our consumer and no producer."""
+
+    Consumer = _Consumer
+    Producer = _NoProducer
