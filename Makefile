@@ -37,7 +37,7 @@ demo: setup ## Watch notifications go from Kafka to messages; ARGS=--once ends b
 	@$(BIN)/postrider demo $(ARGS)
 
 test: setup ## All tests, on a real Kafka; ARGS=tests/unit for some
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 simulate: setup ## Play SEEDS=1000 stories with faults on all cores; SEED=17 tells one
 	@$(BIN)/python -m tests.simulation $(if $(SEED),$(SEED),--seeds $(or $(SEEDS),1000)) $(ARGS)

@@ -21,7 +21,8 @@ from tests.acceptance.test_pipeline_faults import ask, at_rest, check, introduce
 
 AWAY_SECONDS = float(os.environ.get("POSTRIDER_OUTAGE_SECONDS", "12"))
 """Longer than a transaction (10 s) and, here, than a session may last."""
-SESSION = "6s"
+SESSION = "9s"
+"""A broker that is back on a busy machine may take seconds until it has answered every heartbeat."""
 LATE = "in_app"
 """Its worker is started while the broker is away."""
 
