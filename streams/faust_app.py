@@ -81,27 +81,26 @@ def build_app(
         broker_heartbeat_interval=settings.heartbeat_seconds,
         broker_rebalance_timeout=settings.rebalance_seconds,
         # aiokafka counts a paused fetcher as idle and would leave the group.
-        broker_max_poll_interval=1e6,
+        broker_max_poll_interval=1e9,
         broker_max_poll_records=500,
         # A drain of ours ends what is under way; Faust's would wait for streams that never end.
         stream_wait_empty=False,
-        stream_processing_timeout=1e6,
-        broker_commit_livelock_soft_timeout=1e6,
+        stream_processing_timeout=1e9,
+        broker_commit_livelock_soft_timeout=1e9,
         # Topics are created by `postrider topics create`, never silently with wrong settings.
         topic_allow_declare=False,
         topic_disable_leader=True,
-        key_serializer="raw",
-        value_serializer="raw",
         web_enabled=False,
         worker_redirect_stdouts=False,
     )
     app.runner, app.intake, app.connection, app.die = runner, intake, connection, die
-    app.topics.add(app.topic(*map(names.physical, topics)))
-    _follow_assignments(app)
+    sources = [names.physical(topic) for topic in topics]
+    app.topics.add(app.topic(*sources))
+    _follow_assignments(app, sources)
     return app
 
 
-def _follow_assignments(app: RoleApp) -> None:
+def _follow_assignments(app: RoleApp, sources: Collection[str]) -> None:
     runner = app.runner
     original = app.tables.on_rebalance
 
@@ -109,7 +108,7 @@ def _follow_assignments(app: RoleApp) -> None:
         if app.should_stop:  # a rebalance while we drain: what it gives us, nobody would drain
             return
         try:
-            numbers = _numbers(assigned)
+            numbers = _numbers(assigned, sources)
             positions = await runner.partitions_assigned(numbers)
             if app.should_stop:  # stopped while we restored: nobody else would drain it
                 await runner.give_up()
@@ -145,7 +144,7 @@ async def _publish(app: RoleApp) -> None:
     idle = map(app.intake.physical, app.runner.idle_sources())
     offsets = done_offsets(app, await consumer.fetched(list(idle)))
     if offsets:
-        await consumer._commit(offsets)
+        await consumer.commit_for_lag(offsets)
 
 
 def done_offsets(app: RoleApp, fetched: Mapping[KafkaPartition, int]) -> dict[KafkaPartition, int]:
@@ -159,14 +158,15 @@ def done_offsets(app: RoleApp, fetched: Mapping[KafkaPartition, int]) -> dict[Ka
     return offsets
 
 
-def _numbers(assigned: set[TP]) -> set[int]:
-    """The partitions of the role; every source must come with the same ones."""
-    by_topic: dict[str, set[int]] = {}
+def _numbers(assigned: set[TP], sources: Collection[str]) -> set[int]:
+    """The partitions of the role; every source must come with the same ones. One that is missing
+    altogether was unknown to the member that assigned it: without its positions we do not begin."""
+    by_topic: dict[str, set[int]] = {source: set() for source in sources}
     for place in assigned:
-        by_topic.setdefault(place.topic, set()).add(place.partition)
+        by_topic[place.topic].add(place.partition)
     if len({frozenset(each) for each in by_topic.values()}) > 1:
         raise RuntimeError("the sources of the role are not co-partitioned: run `topics check`")
-    return set.union(*by_topic.values()) if by_topic else set()
+    return set.union(*by_topic.values())
 
 
 def _first_server(connection: Mapping[str, Any]) -> str:

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiokafka
+import mode
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from aiokafka.structs import TopicPartition as KafkaPartition
+from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as driver
 
 from schemas.kafka import InboundRecord, TopicPartition
@@ -21,9 +23,10 @@ from streams.names import Names
 
 _PARKED_SECONDS = 0.005
 """Between two looks while nothing may be fetched."""
-_FETCH_MS = 100
+_FETCH_SECONDS = 0.1
 """A fetch that finds nothing ends after it: so long may a source wait that was paused."""
 _FETCH_BYTES = 1024 * 1024
+_HEAR_SECONDS = 1.0
 
 
 @dataclass(eq=False, slots=True)
@@ -117,12 +120,31 @@ class _Consumer(driver.Consumer):
         app: Any = self.app
         try:
             await self._read(app.intake, app.runner.push, fetcher)
-        except (asyncio.CancelledError, ConsumerStoppedError):
+        except BaseException as error:  # a fetch that is cancelled goes on in the thread
             if not app.should_stop:
+                app.die(error)
                 raise
-        except Exception as error:
-            app.die(error)
-            raise
+
+    @mode.Service.task
+    async def _hear_the_coordinator(self) -> None:
+        """The group's coordination stands still until somebody has heard what went wrong in it, such
+        as a join that was refused; Faust never asks."""
+        app: Any = self.app
+        while not self.should_stop:
+            await self.sleep(_HEAR_SECONDS)
+            try:
+                await self._thread.call_thread(self._check_coordinator)
+            except ConsumerNotStarted:
+                continue
+            except KafkaError as error:
+                if not (error.retriable or app.should_stop):
+                    app.die(error)
+
+    async def _check_coordinator(self) -> None:
+        self._thread._ensure_consumer()._coordinator.check_errors()
+
+    def verify_event_path(self, now: float, tp: Any) -> None:
+        """Faust looks for streams that stand still, and there are none."""
 
     async def _read(
         self, intake: FaustIntake, push: Callable[[InboundRecord], None], fetcher: Any
@@ -146,7 +168,7 @@ class _Consumer(driver.Consumer):
         """R2: to our positions, wherever the group's offsets are."""
         try:
             await self._thread.call_thread(self._go_to, reading.seeks)
-        except IllegalStateError:  # somebody else's by now: we are about to be told
+        except IllegalStateError:  # not ours any more: we are about to be told
             return False
         return True
 
@@ -158,17 +180,25 @@ class _Consumer(driver.Consumer):
     async def _fetch_from(
         self, wanted: Collection[KafkaPartition]
     ) -> Mapping[KafkaPartition, Sequence[Any]]:
-        """Raises what the group's coordinator has refused, too: it goes on once somebody knows."""
         consumer = self._thread._ensure_consumer()
-        try:
-            fetched: Mapping[KafkaPartition, Sequence[Any]] = await consumer.getmany(
-                *wanted, timeout_ms=_FETCH_MS
+        if consumer._closed:
+            raise ConsumerStoppedError
+        # As its own `getmany` does, which looks each place up in a tuple.
+        with consumer._subscription.fetch_context():
+            fetched: Mapping[
+                KafkaPartition, Sequence[Any]
+            ] = await consumer._fetcher.fetched_records(
+                wanted, _FETCH_SECONDS, max_records=consumer._max_poll_records
             )
-        except KafkaError as error:
-            if not error.retriable:
-                raise
-            return {}
         return fetched
+
+    async def commit_for_lag(self, offsets: Mapping[KafkaPartition, int]) -> None:
+        """The group's offsets, for lag tools only. Raises what the broker says; Faust's own would
+        end the app."""
+        await self._thread.call_thread(self._commit_for_lag, offsets)
+
+    async def _commit_for_lag(self, offsets: Mapping[KafkaPartition, int]) -> None:
+        await self._thread._ensure_consumer().commit(dict(offsets))
 
     async def fetched(self, places: Collection[KafkaPartition]) -> dict[KafkaPartition, int]:
         """Up to where each place has been fetched; what was, is pushed before this returns. Those

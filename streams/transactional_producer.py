@@ -7,16 +7,17 @@ again, for as long as it takes. Connections, metadata and the encoding are aioka
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
 from aiokafka.errors import (
     ConcurrentTransactions,
     InvalidProducerEpoch,
-    KafkaConnectionError,
     KafkaError,
+    NodeNotReadyError,
     OperationNotAttempted,
     ProducerFenced,
     RequestTimedOutError,
@@ -32,6 +33,8 @@ from aiokafka.protocol.transaction import (
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import TopicPartition as KafkaPartition
 
+log = logging.getLogger("postrider.kafka")
+
 COMPRESSION = "zstd"
 """A third of the time of lz4, which aiokafka asks for at its highest level, and a third smaller."""
 _ZSTD = 4
@@ -42,9 +45,13 @@ _RETRY_SECONDS = 0.02
 _MARKERS_SECONDS = 0.002
 """Until the ends of the last transaction are written everywhere, which is the rule and not the
 exception for transactions back to back."""
+_LONGEST_RETRY_SECONDS = 1.0
+_TELL_AGAIN_SECONDS = 60.0
 _LAST_SEQUENCE = 2**31 - 1
 _PRODUCER_FENCED = 90
 """What newer versions of a request are told instead of `InvalidProducerEpoch`."""
+_NETWORK_EXCEPTION = 13
+"""A leader of Kafka 3 lost its connection to the coordinator; aiokafka takes it for something else."""
 
 Content = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
 """Key, value and headers of a record."""
@@ -179,6 +186,7 @@ class TransactionalProducer:
         """
         waiting = {place: self._build(place, batch) for place, batch in batches.items()}
         offsets: dict[KafkaPartition, int] = {}
+        retries = Retries()
         while True:
             refusals: list[tuple[str, int]] = []
             for place, (code, offset) in (await self._produce_all(waiting)).items():
@@ -194,7 +202,7 @@ class TransactionalProducer:
                 raise error
             if error is None or error.invalid_metadata:
                 await self._client.force_metadata_update()
-            await asyncio.sleep(_RETRY_SECONDS)
+            await retries.wait(error)
 
     def _build(self, place: KafkaPartition, batch: Batch) -> bytes:
         sequence = self._sequences.get(place, 0)
@@ -241,6 +249,7 @@ class TransactionalProducer:
         self, request: Any, codes_of: Callable[[Any], list[tuple[str, int]]]
     ) -> Any:
         """The answer that is no error."""
+        retries = Retries()
         while True:
             try:
                 node = await self._find_coordinator()
@@ -250,16 +259,17 @@ class TransactionalProducer:
                 error = failure
             if error is None:
                 return answer
-            if isinstance(error, ConcurrentTransactions):
-                await asyncio.sleep(_MARKERS_SECONDS)
-                continue
-            if not error.retriable:
-                raise error
-            self._coordinator = None
-            await asyncio.sleep(_RETRY_SECONDS)
+            if not isinstance(error, ConcurrentTransactions):
+                if not error.retriable:
+                    raise error
+                self._coordinator = None
+            await retries.wait(error)
 
     async def _find_coordinator(self) -> int:
         if self._coordinator is None:
+            if self._client.get_random_node() is None:  # a broker that has just begun knows of none
+                await self._client.force_metadata_update()
+                raise NodeNotReadyError("no broker is known yet")
             self._coordinator = await self._client.coordinator_lookup(
                 CoordinationType.TRANSACTION, self._transactional_id
             )
@@ -268,7 +278,9 @@ class TransactionalProducer:
     async def _send(self, node: int, request: Any, group: ConnectionGroup) -> Any:
         try:
             return await self._client.send(node, request, group=group)
-        except (KafkaConnectionError, RequestTimedOutError):
+        except NodeNotReadyError:  # it was not even sent
+            raise
+        except KafkaError:
             self._is_answered = False
             raise
 
@@ -283,6 +295,26 @@ class TransactionalProducer:
                 is_answered = await client.force_metadata_update()
                 if is_answered and client.cluster.partitions_for_topic(topic) is None:
                     raise
+
+
+class Retries:
+    """Waits longer from one try to the next, and says so where that takes long."""
+
+    def __init__(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._sleep = sleep
+        self._seconds = 0.0
+        self._waited_seconds = 0.0
+        self._tell_at = _LONGEST_RETRY_SECONDS
+
+    async def wait(self, error: KafkaError | None) -> None:
+        """`error` is None where nobody answered, or nobody could be asked."""
+        first = _MARKERS_SECONDS if isinstance(error, ConcurrentTransactions) else _RETRY_SECONDS
+        self._seconds = min(max(first, 2 * self._seconds), _LONGEST_RETRY_SECONDS)
+        self._waited_seconds += self._seconds
+        if self._waited_seconds > self._tell_at:
+            self._tell_at += _TELL_AGAIN_SECONDS
+            log.warning("a transaction waits", extra={"why": repr(error)})
+        await self._sleep(self._seconds)
 
 
 def _by_topic(pairs: Iterable[tuple[KafkaPartition, _T]]) -> list[tuple[str, list[_T]]]:
@@ -301,8 +333,9 @@ def worst_of(codes: Iterable[tuple[str, int]]) -> KafkaError | None:
 
 def _error(code: int, about: str) -> KafkaError:
     error: KafkaError = for_code(code)(about)
-    is_fenced = code == _PRODUCER_FENCED or isinstance(error, InvalidProducerEpoch)
-    return ProducerFenced(about) if is_fenced else error
+    if code == _PRODUCER_FENCED or isinstance(error, InvalidProducerEpoch):
+        return ProducerFenced(about)
+    return RequestTimedOutError(about) if code == _NETWORK_EXCEPTION else error
 
 
 def _rank(error: KafkaError) -> int:

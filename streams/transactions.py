@@ -150,7 +150,8 @@ class KafkaLog:
             await self._changelogs.read(place, max(begin, places[place]), end, _refuse)
 
     async def _attempt(self, transaction: Transaction) -> Committed:
-        """Raises `Fenced` when it is certain that nothing of it was or will be committed."""
+        """Raises `Fenced` when it is given up; or, where the answer to its end was lost and somebody
+        initialised the producer before it was asked again, committed: then the changelogs say so."""
         assert self._producer is not None, "started, or renewed"
         batches = {
             place: batches_of(contents) for place, contents in self._by_place(transaction).items()

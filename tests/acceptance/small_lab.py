@@ -151,6 +151,9 @@ class Lab:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.ledger.something_accepted.wait(), 0.2)
 
+    def log_of(self, name: str) -> str:
+        return (self._folder / f"{name}.log").read_text()
+
     async def until_taken_over(self, name: str) -> None:
         """Return when the worker has said that it holds partitions."""
         log = self._folder / f"{name}.log"

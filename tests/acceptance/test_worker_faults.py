@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from aiokafka.protocol.group import JoinGroupResponse_v5
 
 from streams.embedded_kafka import EmbeddedKafka
 from streams.worker import EXIT_FAILED, EXIT_LOST
 from tests.acceptance.small_lab import SESSION_SECONDS, Lab, Spans, lab
+from tests.integration.streams.kafka_proxy import JOIN_GROUP, KafkaProxy
 
 WORKERS = ("decide-0", "send-0")
+UNKNOWN_SERVER_ERROR = -1
 
 
 def check(
@@ -77,6 +80,23 @@ async def test_a_worker_that_reads_nothing_any_more_ends_and_another_life_goes_o
         opened.start("decide-0")
 
         check(opened, await opened.settled(1, within_seconds=40), 1)
+
+
+async def test_a_worker_that_may_not_join_its_group_says_so_and_ends(
+    kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    refusal = JoinGroupResponse_v5(0, UNKNOWN_SERVER_ERROR, -1, "", "", "", [])
+    async with KafkaProxy(kafka.bootstrap) as proxy, lab(proxy.bootstrap, tmp_path) as opened:
+        proxy.hold(JOIN_GROUP)
+        opened.start("decide-0")
+        (await proxy.held()).reply(refusal.encode())
+
+        code = await asyncio.to_thread(opened.workers["decide-0"].wait, 60)
+
+        assert code == EXIT_FAILED, "or it would sit there for ever"
+        assert "UnknownError" in opened.log_of("decide-0")
+        opened.restart_the_dead()
+        await opened.until_taken_over("decide-0")
 
 
 async def test_clean_restarts_under_load_leave_nothing_in_doubt(

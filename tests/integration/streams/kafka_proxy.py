@@ -31,6 +31,12 @@ class HeldRequest:
         """Let it arrive, and its answer come back."""
         self._client.write(await self._upstream.ask(self._frame))
 
+    def reply(self, body: bytes) -> None:
+        """Answer it in the broker's place: this follows the correlation id."""
+        _, _, _, correlation_id = _HEAD.unpack_from(self._frame)
+        answer = correlation_id.to_bytes(4, "big") + body
+        self._client.write(len(answer).to_bytes(4, "big") + answer)
+
     def hang_up(self) -> None:
         """Cut the client's connection."""
         self._client.close()
@@ -51,7 +57,7 @@ class _Upstream:
 class KafkaProxy:
     """`async with KafkaProxy(bootstrap) as proxy`, then connect to `proxy.bootstrap`.
 
-    Requests of one connection are answered one by one, which is enough for aiokafka's producer.
+    Requests of one connection are answered one by one, which is enough for our producer.
     """
 
     def __init__(self, broker: str) -> None:

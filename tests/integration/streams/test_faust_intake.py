@@ -181,16 +181,12 @@ async def test_a_paused_source_is_left_out_but_what_was_fetched_of_it_comes(benc
     assert bench.offsets() == [0, 1], "the fetcher has passed them: they would never come again"
 
 
-async def test_a_reader_that_is_started_again_begins_where_its_assignment_did(bench: Bench) -> None:
+async def test_a_reader_that_is_cancelled_ends_the_process(bench: Bench) -> None:
     bench.intake.begin({A: 3})
     async with bench.reading():
-        await bench.thread.answer({A: [3, 4]})
         await bench.thread.fetch()
 
-    async with bench.reading():
-        await bench.thread.fetch()
-
-    assert bench.thread.sought == [{KafkaPartition("p.requests", 0): 3}] * 2
+    assert len(bench.deaths) == 1, "its fetch goes on in the thread, and might take what is next"
 
 
 async def test_a_fetch_that_fails_ends_the_process(bench: Bench) -> None:

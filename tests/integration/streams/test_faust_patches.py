@@ -11,7 +11,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import aiokafka
-import aiokafka.producer.sender as sender
 import faust
 import pytest
 from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator
@@ -25,10 +24,8 @@ from tests.integration.streams.desk import OUT, ROLE, Desk
 from tests.integration.streams.kafka_proxy import KafkaProxy
 
 SESSION_SECONDS = 1.0
-CONCURRENT_TRANSACTIONS = 51
 
 PATCHED: tuple[tuple[Any, str], ...] = (
-    (sender, "BACKOFF_OVERRIDE"),
     (TableManager, "on_start"),
     (GroupCoordinator, "_on_join_complete"),
     (GroupCoordinator, "_do_heartbeat"),
@@ -52,7 +49,7 @@ def _upstream_afterwards() -> Iterator[None]:
         (
             driver.Consumer,
             faust_intake._Consumer,
-            ("_new_consumer_thread", "perform_seek", "_drain_messages"),
+            ("_new_consumer_thread", "perform_seek", "_drain_messages", "verify_event_path"),
         ),
         (driver.Producer, faust_intake._NoProducer, ("on_start", "on_stop", "flush")),
         (faust.App, faust_app.RoleApp, ("_new_transport", "_new_producer_transport")),

@@ -12,10 +12,16 @@ from aiokafka.errors import (
     NotLeaderForPartitionError,
     OperationNotAttempted,
     ProducerFenced,
+    RequestTimedOutError,
     TopicAuthorizationFailedError,
 )
 
-from streams.transactional_producer import TransactionalProducer, batches_of, worst_of
+from streams.transactional_producer import (
+    Retries,
+    TransactionalProducer,
+    batches_of,
+    worst_of,
+)
 from tests.integration.streams.desk import OUT, Desk
 from tests.integration.streams.kafka_proxy import (
     END_TRANSACTION,
@@ -26,6 +32,7 @@ from tests.integration.streams.kafka_proxy import (
 
 FENCED, NEWLY_FENCED = 47, 90
 NOT_LEADER, FEW_REPLICAS, FORBIDDEN, MARKERS, NOT_TRIED = 6, 19, 29, 51, 55
+LOST_BY_THE_LEADER = 13
 
 
 @asynccontextmanager
@@ -122,6 +129,7 @@ async def test_sequences_begin_again_behind_the_last_there_is(desk: Desk) -> Non
         ((NOT_TRIED, MARKERS), ConcurrentTransactions),
         ((NOT_TRIED, FEW_REPLICAS), NotEnoughReplicasError),
         ((NOT_TRIED,), OperationNotAttempted),
+        ((LOST_BY_THE_LEADER,), RequestTimedOutError),
     ],
 )
 def test_of_several_errors_the_gravest_decides(
@@ -130,3 +138,24 @@ def test_of_several_errors_the_gravest_decides(
     worst = worst_of(("topic", code) for code in codes)
 
     assert worst is None if expected is None else type(worst) is expected
+
+
+async def test_who_is_asked_again_is_asked_less_and_less_often_and_it_is_told_once_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    back_to_back, away = Retries(sleep), Retries(sleep)
+    for _ in range(3):
+        await back_to_back.wait(ConcurrentTransactions())
+    assert slept == [0.002, 0.004, 0.008]
+    assert not caplog.messages
+
+    for _ in range(100):
+        await away.wait(NotEnoughReplicasError())
+    assert slept[3:5] == [0.02, 0.04]
+    assert slept[-1] == 1.0
+    assert caplog.messages == ["a transaction waits"] * 2

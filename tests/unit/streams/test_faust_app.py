@@ -107,10 +107,15 @@ async def test_a_rebalance_while_it_stops_waits_for_the_drain(bench: Bench) -> N
     assert bench.runner.given_up == 1
 
 
-async def test_sources_that_are_not_co_partitioned_end_the_process(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    "assigned", [{TP(f"p.{A}", 0), TP(f"p.{B}", 1)}, {TP(f"p.{A}", 0)}], ids=["other", "missing"]
+)
+async def test_sources_that_are_not_co_partitioned_end_the_process(
+    bench: Bench, assigned: set[TP]
+) -> None:
     tables: Any = bench.app.tables
     with pytest.raises(RuntimeError, match="not co-partitioned"):
-        await tables.on_rebalance({TP(f"p.{A}", 0), TP(f"p.{B}", 1)}, set(), set(), 1)
+        await tables.on_rebalance(assigned, set(), set(), 1)
 
     assert "topics check" in str(bench.deaths[0])
     assert bench.runner.assigned == []
