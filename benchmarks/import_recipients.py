@@ -18,11 +18,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from schemas.topics import RECIPIENTS_IMPORTED
+from streams.batches import COMPRESSION
 from streams.embedded_kafka import EmbeddedKafka
 from streams.importing.formats import Format, rows_of
 from streams.importing.run import Import
 from streams.names import Names
-from streams.transactional_producer import COMPRESSION
 
 PARTITIONS = 8
 

@@ -23,13 +23,13 @@ from policies.stops import StopList
 from schemas import topics
 from schemas.kafka import InboundRecord, Record, TopicPartition
 from streams import topology
+from streams.batches import batches_of
 from streams.engine.ports import Committed, Transaction
 from streams.engine.runner import Runner, RunnerSettings
 from streams.memory import parts_of, spare_the_collector
 from streams.names import Names
 from streams.partition_files import PartitionFiles
 from streams.topology import FlowSettings
-from streams.transactional_producer import batches_of
 from streams.transactions import KafkaLog
 from tables.store import StoreBudget
 from tests.simulation.process import Notes

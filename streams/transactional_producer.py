@@ -7,22 +7,15 @@ again, for as long as it takes. Connections, metadata and the encoding are aioka
 """
 
 import asyncio
-import logging
-import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
 from aiokafka.errors import (
     ConcurrentTransactions,
-    InvalidProducerEpoch,
     KafkaError,
     NodeNotReadyError,
-    OperationNotAttempted,
-    ProducerFenced,
-    RequestTimedOutError,
     UnknownTopicOrPartitionError,
-    for_code,
 )
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import (
@@ -30,69 +23,14 @@ from aiokafka.protocol.transaction import (
     EndTxnRequest,
     InitProducerIdRequest,
 )
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import TopicPartition as KafkaPartition
 
-log = logging.getLogger("postrider.kafka")
+from streams.batches import Batch
+from streams.refusals import Retries, worst_of
 
-COMPRESSION = "zstd"
-"""A third of the time of lz4, which aiokafka asks for at its highest level, and a third smaller."""
-_ZSTD = 4
-"""How a batch says so."""
-_MAX_BATCH_BYTES = 1_000_000
 _ALL_REPLICAS = -1
-_RETRY_SECONDS = 0.02
-_MARKERS_SECONDS = 0.002
-"""Until the ends of the last transaction are written everywhere, which is the rule and not the
-exception for transactions back to back."""
-_LONGEST_RETRY_SECONDS = 1.0
-_TELL_AGAIN_SECONDS = 60.0
 _LAST_SEQUENCE = 2**31 - 1
-_PRODUCER_FENCED = 90
-"""What newer versions of a request are told instead of `InvalidProducerEpoch`."""
-_NETWORK_EXCEPTION = 13
-"""A leader of Kafka 3 lost its connection to the coordinator; aiokafka takes it for something else."""
-
-Content = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
-"""Key, value and headers of a record."""
 _T = TypeVar("_T")
-
-
-class Batch:
-    """Records in the making; sent as one, compressed."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._builder = DefaultRecordBatchBuilder(
-            2, _ZSTD, is_transactional=1, producer_id=-1, producer_epoch=-1, base_sequence=0,
-            batch_size=_MAX_BATCH_BYTES,
-        )  # fmt: skip
-
-    def append(self, content: Content, at_ms: int) -> bool:
-        """Whether there was room: there always is for a first record."""
-        key, value, headers = content
-        if self._builder.append(self.count, at_ms, key, value, headers) is None:
-            return False
-        self.count += 1
-        return True
-
-    def build(self, producer_id: int, epoch: int, sequence: int) -> bytes:
-        """Once."""
-        self._builder.set_producer_state(producer_id, epoch, sequence)
-        return bytes(self._builder.build())
-
-
-def batches_of(contents: Iterable[Content]) -> list[Batch]:
-    """As few as they fit into, in order."""
-    at_ms = time.time_ns() // 1_000_000
-    batch = Batch()
-    batches = [batch]
-    for content in contents:
-        if not batch.append(content, at_ms):
-            batch = Batch()
-            batches.append(batch)
-            batch.append(content, at_ms)
-    return batches
 
 
 class TransactionalProducer:
@@ -297,56 +235,8 @@ class TransactionalProducer:
                     raise
 
 
-class Retries:
-    """Waits longer from one try to the next, and says so where that takes long."""
-
-    def __init__(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        self._sleep = sleep
-        self._seconds = 0.0
-        self._waited_seconds = 0.0
-        self._tell_at = _LONGEST_RETRY_SECONDS
-
-    async def wait(self, error: KafkaError | None) -> None:
-        """`error` is None where nobody answered, or nobody could be asked."""
-        first = _MARKERS_SECONDS if isinstance(error, ConcurrentTransactions) else _RETRY_SECONDS
-        self._seconds = min(max(first, 2 * self._seconds), _LONGEST_RETRY_SECONDS)
-        self._waited_seconds += self._seconds
-        if self._waited_seconds > self._tell_at:
-            self._tell_at += _TELL_AGAIN_SECONDS
-            log.warning("a transaction waits", extra={"why": repr(error)})
-        await self._sleep(self._seconds)
-
-
 def _by_topic(pairs: Iterable[tuple[KafkaPartition, _T]]) -> list[tuple[str, list[_T]]]:
     topics: dict[str, list[_T]] = {}
     for place, each in pairs:
         topics.setdefault(place.topic, []).append(each)
     return list(topics.items())
-
-
-def worst_of(codes: Iterable[tuple[str, int]]) -> KafkaError | None:
-    """Of several errors the one that decides: that we are fenced, what cannot be mended, what
-    another leader mends, what passes."""
-    errors = [_error(code, about) for about, code in codes if code]
-    return min(errors, key=_rank, default=None)
-
-
-def _error(code: int, about: str) -> KafkaError:
-    error: KafkaError = for_code(code)(about)
-    if code == _PRODUCER_FENCED or isinstance(error, InvalidProducerEpoch):
-        return ProducerFenced(about)
-    return RequestTimedOutError(about) if code == _NETWORK_EXCEPTION else error
-
-
-def _rank(error: KafkaError) -> int:
-    match error:
-        case ProducerFenced():
-            return 0
-        case ConcurrentTransactions():
-            return 3
-        case OperationNotAttempted():  # because of another error of the same request
-            return 5
-        case _ if not error.retriable:
-            return 1
-        case _:
-            return 2 if error.invalid_metadata else 4

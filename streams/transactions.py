@@ -17,11 +17,12 @@ from aiokafka.structs import ConsumerRecord
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from schemas.kafka import TopicPartition
+from streams.batches import Content, batches_of
 from streams.engine.ports import Committed, Lease, Transaction
 from streams.names import Names, changelog
 from streams.patience import Patience
 from streams.restore import ChangelogReader
-from streams.transactional_producer import Content, TransactionalProducer, batches_of
+from streams.transactional_producer import TransactionalProducer
 from tables.packing import pack_rows
 from tables.state import Kind
 

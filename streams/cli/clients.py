@@ -7,11 +7,11 @@ from functools import partial
 import typer
 from aiokafka import AIOKafkaProducer
 
+from streams.batches import COMPRESSION
 from streams.cli.errors import Mistake
 from streams.config import Config
 from streams.patience import Patience
 from streams.reaching import reach
-from streams.transactional_producer import COMPRESSION
 
 _MAX_REQUEST_BYTES = 1_000_000
 

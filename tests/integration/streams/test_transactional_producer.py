@@ -16,12 +16,9 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from streams.transactional_producer import (
-    Retries,
-    TransactionalProducer,
-    batches_of,
-    worst_of,
-)
+from streams.batches import batches_of
+from streams.refusals import Retries, worst_of
+from streams.transactional_producer import TransactionalProducer
 from tests.integration.streams.desk import OUT, Desk
 from tests.integration.streams.kafka_proxy import (
     END_TRANSACTION,
