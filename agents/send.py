@@ -66,20 +66,21 @@ class Send:
         window: list[SendCall] = []
         try:
             for group in in_groups(works, GROUP_MEMBERS):
-                await batch.permit()
-                settlement = Settlement(self._terms, batch.state, self._clock.now_ms())
-                lots = deque(self._sort(group, settlement))
-                while True:
-                    window = self._admit(batch.partition, lots, settlement)
-                    if settlement:
-                        yield settlement.effects()
-                    if not window:
-                        break
-                    async for finished in batch.calls(window, self._make):
-                        yield self._conclude(batch, finished)
-                    if lots:
-                        await batch.permit()
+                async with batch.exposing(self._most_at_once(group)):
+                    await batch.permit()
                     settlement = Settlement(self._terms, batch.state, self._clock.now_ms())
+                    lots = deque(self._sort(group, settlement))
+                    while True:
+                        window = self._admit(batch.partition, lots, settlement)
+                        if settlement:
+                            yield settlement.effects()
+                        if not window:
+                            break
+                        async for finished in batch.calls(window, self._make):
+                            yield self._conclude(batch, finished)
+                        if lots:
+                            await batch.permit()
+                        settlement = Settlement(self._terms, batch.state, self._clock.now_ms())
         finally:
             self._claimed -= ours
             self._return_tokens(window)
@@ -90,6 +91,10 @@ class Send:
         """Settle what handling raised for: in doubt where a call may have been made, else failed."""
         (work,), _ = take_up([item], batch.state, set())
         return Settlement(self._terms, batch.state, batch.now_ms).abandon(work)
+
+    def _most_at_once(self, works: list[Work]) -> int:
+        """Members of these that one window may intend."""
+        return min(sum(work.unsettled for work in works), WINDOW_CALLS * self._sender.max_batch)
 
     def _sort(self, works: list[Work], settlement: Settlement) -> list[Lot]:
         """Settle what needs no call; what is left goes out in this order."""

@@ -8,6 +8,7 @@ and by a unit test that iterates the generator and looks at values.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -85,6 +86,11 @@ class Batch(Protocol[T]):
     async def permit(self) -> None:
         """Wait until calls may begin, or the partition drains: to be awaited before a yield that
         intends some. What is intended and not called is in doubt when the process ends."""
+        ...
+
+    def exposing(self, recipients: int) -> AbstractAsyncContextManager[None]:
+        """Around intents for so many at a time and what comes of them. Waits while that would be
+        more, of this urgency, than the worker may leave in doubt when it dies."""
         ...
 
     def calls(

@@ -21,6 +21,7 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -169,6 +170,9 @@ class DoomedBatch:
 
     async def permit(self) -> None:
         await self._batch.permit()
+
+    def exposing(self, recipients: int) -> AbstractAsyncContextManager[None]:
+        return self._batch.exposing(recipients)
 
     def calls(
         self, calls: Sequence[CallT], send: Callable[[CallT], Awaitable[Sequence[Outcome]]]

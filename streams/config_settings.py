@@ -71,6 +71,7 @@ class Config:
         """A drain waits for the longest call that may be open, and a second more."""
         return RunnerSettings(
             max_open_calls=self.shape.workers.open_calls,
+            max_exposed=self.shape.workers.in_doubt,
             intake_bytes=self.memory.intake,
             room_bytes=self.memory.room,
             drain_seconds=self._longest_call_seconds(role) + 1.0,

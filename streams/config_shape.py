@@ -152,6 +152,7 @@ class BreakerShape(Shape):
 class WorkersShape(Shape):
     memory: Annotated[Size, at_least("192MiB")] = 256 * 1024 * 1024
     open_calls: Count = 512
+    in_doubt: Count = 4000
     metrics_port: Annotated[int, Field(ge=0, le=65_000)] = 9100
 
 

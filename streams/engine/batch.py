@@ -1,6 +1,7 @@
 """The batch a stage is handed: items, an instant, the partition's state, and its calls."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from agents.stage import Effects
@@ -32,6 +33,9 @@ class EngineBatch:
 
     async def permit(self) -> None:
         await self._calls.permit()
+
+    def exposing(self, recipients: int) -> AbstractAsyncContextManager[None]:
+        return self._calls.exposing(recipients)
 
     def calls(
         self, calls: Sequence[CallT], send: Send[CallT]

@@ -7,10 +7,12 @@ that nobody counts, and a drain knows what is still open (R4, R5).
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 from agents.stage import Call
 from schemas.outcome import NotProcessed, Outcome, Unknown
+from streams.engine.exposure import MAX_EXPOSED, Exposure
 from streams.engine.ports import Lease
 
 CallT = TypeVar("CallT", bound=Call)
@@ -20,8 +22,9 @@ Send = Callable[[CallT], Awaitable[Sequence[Outcome]]]
 class CallGate:
     """How many calls of the role may be open, and whether another may start at all."""
 
-    def __init__(self, *, limit: int, lease: Lease) -> None:
+    def __init__(self, *, limit: int, lease: Lease, max_exposed: int = MAX_EXPOSED) -> None:
         self._lease = lease
+        self.exposure = Exposure(max_exposed)
         self._free = limit
         self._waiters: defaultdict[int, deque[asyncio.Future[None]]] = defaultdict(deque)
         """By urgency, the least number first."""
@@ -71,6 +74,7 @@ class CallGate:
     def drain(self) -> None:
         """No call starts from now on; those waiting for a place come back as not processed."""
         self._draining.set()
+        self.exposure.drain()
         while self._wake_one():
             pass
 
@@ -83,6 +87,7 @@ class CallGate:
     def reopen(self) -> None:
         """Partitions were taken over: calls may start again."""
         self._draining.clear()
+        self.exposure.reopen()
         self.is_cut = False
 
     async def _wait_for_a_place(self, urgency: int) -> None:
@@ -152,6 +157,9 @@ class BatchCalls:
 
     async def permit(self) -> None:
         await self._gate.permit()
+
+    def exposing(self, recipients: int) -> AbstractAsyncContextManager[None]:
+        return self._gate.exposure.of(recipients, self._urgency)
 
     async def end(self) -> None:
         """Wait for calls whose answers nobody reads any more: they must not outlive the batch."""

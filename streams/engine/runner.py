@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from schemas.kafka import InboundRecord, TopicPartition
 from streams.engine.calls import CallGate
+from streams.engine.exposure import MAX_EXPOSED
 from streams.engine.partition import Partition
 from streams.engine.ports import (
     Clock,
@@ -34,6 +35,8 @@ class RunnerSettings:
 
     max_open_calls: int = 512
     """Provider calls in flight, over all partitions of the role."""
+    max_exposed: int = MAX_EXPOSED
+    """Recipients of one urgency that a crash may leave in doubt."""
     intake_bytes: int = 32 * 1024 * 1024
     """Waiting records of all sources together; each topic-partition has an equal part, beyond which
     it alone is paused."""
@@ -74,7 +77,9 @@ class Runner:
         self._observer = observer
         self._settings = settings
         self._die = die
-        self.gate = CallGate(limit=settings.max_open_calls, lease=lease)
+        self.gate = CallGate(
+            limit=settings.max_open_calls, lease=lease, max_exposed=settings.max_exposed
+        )
         self._turns = BulkTurns()
         self._rooms = {
             urgency: Room(settings.room_bytes)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +24,7 @@ class BatchOf(Generic[T]):
     state: MemoryState
     is_draining: bool = False
     may_call: asyncio.Event = field(default_factory=asyncio.Event)
+    exposed: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.may_call.set()
@@ -38,6 +40,11 @@ class BatchOf(Generic[T]):
 
     async def permit(self) -> None:
         await self.may_call.wait()
+
+    @asynccontextmanager
+    async def exposing(self, recipients: int) -> AsyncIterator[None]:
+        self.exposed.append(recipients)
+        yield
 
     async def calls(
         self, calls: Sequence[CallT], send: Callable[[CallT], Awaitable[Sequence[Outcome]]]

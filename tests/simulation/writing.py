@@ -6,6 +6,7 @@ from functools import cache
 
 from proof.named_yields import CALLING, Point, points_of
 from schemas.delivery import CHANNELS, Channel
+from streams.engine.exposure import MAX_EXPOSED
 from streams.engine.runner import RunnerSettings
 from streams.topology import DECIDE
 from tests.simulation.carrier import Moods
@@ -87,6 +88,7 @@ class _Writer:
             slots=slots,
             settings=RunnerSettings(
                 max_open_calls=chance.choice((1, 3, 8)),
+                max_exposed=(1, 3, MAX_EXPOSED)[seed % 3],
                 drain_seconds=call_bound,
                 cut_grace_seconds=1.0,
                 tick_seconds=1.0,

@@ -91,6 +91,18 @@ async def test_what_comes_later_is_intended_only_when_calls_may_begin(
     assert len(desk.receipts()) == before + 1
 
 
+@pytest.mark.parametrize("extra", [-3, 0, 7])
+async def test_who_may_be_in_doubt_is_counted_before_any_intent(desk: Desk, extra: int) -> None:
+    most = WINDOW_CALLS * desk.sender.max_batch
+    desk.put(batch_of(*map(str, range(most + extra))))
+    batch = desk.batch()
+
+    async for effects in desk.send.handle(batch):
+        desk.apply(effects)
+
+    assert batch.exposed == [min(most, most + extra)], "as many as one window intends"
+
+
 async def test_a_template_that_does_not_render_costs_no_token(desk: Desk) -> None:
     desk.limit(RateLimit(2, 1.0))
     desk.clock.advance(seconds=2)
