@@ -23,6 +23,9 @@ _OF_STORMS: dict[str, frozenset[End]] = {
     "lose": _THROTTLED | _UNREACHED | _LOST,
     "delay": _THROTTLED | _SLOW,
 }
+_BREAKER_MS = 7_000
+"""How long a breaker may stay open after its storm: until the next probe, and its answer."""
+_OF_OPEN_BREAKERS = frozenset({("expired", "breaker_open")})
 _OF_BLOWS = frozenset({("in_doubt", "outcome_lost")})
 _OF_DRAINS = frozenset({("expired", "draining")})
 _NONE: frozenset[End] = frozenset()
@@ -55,6 +58,8 @@ class Troubles:
         for storm in self._circumstances.storms:
             if storm.channel == channel and storm.from_ms <= until_ms and from_ms <= storm.until_ms:
                 ends.update(*(_OF_STORMS[effect] for effect in storm.effects))
+            elif storm.channel == channel and 0 < from_ms - storm.until_ms <= _BREAKER_MS:
+                ends.update(*(_OF_STORMS[effect] & _OF_OPEN_BREAKERS for effect in storm.effects))
         for blow in self._circumstances.blows:
             if blow.role in (channel, BROKER) and from_ms <= blow.at_ms <= until_ms:
                 ends |= _OF_DRAINS if blow.what in CLEAN_BLOWS else _OF_BLOWS | _OF_DRAINS

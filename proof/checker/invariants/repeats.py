@@ -52,7 +52,15 @@ def broadcast_repeats(
                     words = f"an unknown type was answered by {answers}"
                     yield Violation("L1", words, ids_of(request))
             elif answers or request.number in reached:
-                yield from _answer(found.rules, request, decided, answers)
+                told_by = [each for each in decided if not _is_shared(request, each, reached)]
+                yield from _answer(found.rules, request, told_by, answers)
+
+
+def _is_shared(one: Request, other: Request, reached: set[int]) -> bool:
+    """The same, by two partitions: each tells every partition, and whichever is there first is
+    heard. So each has members of its own; who heard of both is another invariant's matter."""
+    is_apart = one.partition != other.partition and one.said.content() == other.said.content()
+    return is_apart and {one.number, other.number} <= reached
 
 
 def _answer(

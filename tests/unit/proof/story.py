@@ -96,9 +96,9 @@ class Story:
         self.evidence.requests.append(Request(number, at_ms, *place, asked))
         return number
 
-    def announce(self, kind: str, *, at_ms: int = NOON_MS, **said: Any) -> int:
+    def announce(self, kind: str, *, at_ms: int = NOON_MS, partition: int = 0, **said: Any) -> int:
         number = next(self._numbers)
-        place = ("broadcasts.requested", 0, next(self._offsets))
+        place = ("broadcasts.requested", partition, next(self._offsets))
         asked = Asked(kind, **({"data": Data(str(number))} | said))
         self.evidence.broadcasts.append(Broadcast(number, at_ms, *place, asked))
         return number
@@ -161,8 +161,8 @@ class Story:
     def strike(self, role: str, *, at_ms: int, what: str = "kill") -> None:
         self.evidence.circumstances.blows.append(Blow(at_ms, role, what))
 
-    def storm(self, channel: str, *effects: str) -> None:
-        span = (NOON_MS - HOUR, NOON_MS + HOUR)
+    def storm(self, channel: str, *effects: str, until_ms: int = NOON_MS + HOUR) -> None:
+        span = (NOON_MS - HOUR, until_ms)
         self.evidence.circumstances.storms.append(Storm(channel, *span, effects))
 
     def call_off(self, user: str, key: str, *, at_ms: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from proof.checker.contents import hash_of
 from proof.checker.evidence import Data
 from proof.checker.judge import judge
 from tests.unit.proof.story import MINUTE, NOON_MS, RULES, SECOND, Story
@@ -126,11 +127,39 @@ def a_phone_that_was_sold(story: Story) -> None:
     story.tell(number, "ann", "push", "rejected", "no_address")
 
 
+def _announced_twice(story: Story, *, partition: int) -> None:
+    """To ann by the first, to bob by the second."""
+    for user in ("ann", "bob"):
+        story.say(user, "audience_joined", audience="readers", at_ms=NOON_MS - 2 * MINUTE)
+    first = story.announce("news", audience="readers", idempotency_key="k")
+    second = story.announce(
+        "news", partition=partition, audience="readers", idempotency_key="k", data=Data(str(first))
+    )
+    for number, user in ((first, "ann"), (second, "bob")):
+        for channel in ("email", "in_app"):
+            story.tell(number, user, channel, "queued")
+            if channel == "email":
+                story.take(number, user, channel, body_hash=hash_of(channel, str(first)))
+            story.tell(number, user, channel, "sent")
+
+
+def a_broadcast_told_again_by_another_partition(story: Story) -> None:
+    _announced_twice(story, partition=1)
+
+
+def a_breaker_still_open_after_its_storm(story: Story) -> None:
+    story.storm("sms", "refuse", until_ms=NOON_MS - 3 * SECOND)
+    number = story.ask("ann", "code")
+    story.tell(number, "ann", "sms", "queued")
+    story.tell(number, "ann", "sms", "expired", "breaker_open")
+
+
 GOOD: list[Tell] = [
     all_is_well, an_opt_out_known_before, an_opt_out_that_races, an_opt_out_that_wins_the_race,
     a_producers_sync_after_a_persons_opt_out, a_repeat, a_repeat_after_the_window, a_contradiction,
     a_second_call_after_a_crash, a_fallback, quiet_hours_that_last, a_cap,
     a_broadcast_to_the_audience, a_phone_that_was_sold,
+    a_broadcast_told_again_by_another_partition, a_breaker_still_open_after_its_storm,
 ]  # fmt: skip
 
 
@@ -237,6 +266,17 @@ def a_key_decided_twice_just_inside_the_window(story: Story) -> None:
     story.evidence.changes[0].at_ms = story.evidence.changes[1].at_ms = 0
     story.deliver("ann", "code", idempotency_key="k", at_ms=NOON_MS - RULES.dedup_ms + 1)
     story.deliver("ann", "code", idempotency_key="k")
+
+
+def a_broadcast_expanded_twice(story: Story) -> None:
+    _announced_twice(story, partition=0)
+
+
+def a_breaker_open_long_after_its_storm(story: Story) -> None:
+    story.storm("sms", "refuse", until_ms=NOON_MS - MINUTE)
+    number = story.ask("ann", "code")
+    story.tell(number, "ann", "sms", "queued")
+    story.tell(number, "ann", "sms", "expired", "breaker_open")
 
 
 def a_batch_sent_again(story: Story) -> None:
@@ -399,6 +439,8 @@ BAD: dict[Tell, str] = {
     an_opt_out_that_is_never_heard_of: "L4 reached at",
     a_key_decided_twice: "L3 the same key was decided twice",
     a_key_decided_twice_just_inside_the_window: "L3 the same key was decided twice",
+    a_broadcast_expanded_twice: "L3 the same key was decided twice",
+    a_breaker_open_long_after_its_storm: "L1 sms, round 0 ended expired breaker_open, expected",
     a_batch_sent_again: "L3 accepted 2 times, told in doubt 0 times",
     an_invoice_sent_again_in_doubt: "L3 accepted 2 times, though its type holds",
     a_doubt_without_a_crash: "L3 in doubt for outcome_lost",
