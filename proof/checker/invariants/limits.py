@@ -9,6 +9,7 @@ from proof.checker.cases import Delivery
 from proof.checker.evidence import CHANNELS
 from proof.checker.hearing import Hearing
 from proof.checker.instants import local_day, ms_of
+from proof.checker.oracle import SLACK_MS
 from proof.checker.people import Words, possible
 from proof.checker.rules import Category, Rules
 from proof.checker.verdict import Violation
@@ -125,13 +126,15 @@ def _days_of(
 def _refused_too_soon(
     hearing: Hearing, delivery: Delivery, some: list[Passed]
 ) -> Iterator[Violation]:
-    """A limit holds somebody back only where it is reached."""
+    """A limit holds somebody back only where it is reached: by what was decided before, or while the
+    batch was under way, whose receipts all tell the instant at which it began."""
     for receipt in delivery.receipts:
         at_ms = ms_of(receipt.occurred_at)
+        until_ms = at_ms + SLACK_MS
         if receipt.reason == "rate_limited":
             count, window_ms = hearing.rules.per_user[delivery.channel]
             since_ms = at_ms - window_ms - window_ms // _SLOTS - 1000
-            reached = _between(some, since_ms, at_ms)
+            reached = _between(some, since_ms, until_ms)
         elif receipt.reason == "daily_limit":
             matter = hearing.matter_of(delivery)
             zones = hearing.oracle.zones(matter)
@@ -140,7 +143,7 @@ def _refused_too_soon(
             of_category = matter.kind.category.daily_limit.get(delivery.channel)
             count = min((each for each in (*own, of_category) if each is not None), default=0)
             reached = sum(
-                each.at_ms <= at_ms and local_day(each.at_ms, zone) >= local_day(at_ms, zone)
+                each.at_ms <= until_ms and local_day(each.at_ms, zone) >= local_day(at_ms, zone)
                 for each in some
                 for zone in zones[:1]
             )

@@ -113,6 +113,14 @@ def a_cap(story: Story) -> None:
     story.send(number, "ann", "in_app", **late)
 
 
+def a_cap_that_was_reached_while_a_batch_was_under_way(story: Story) -> None:
+    number = story.ask("ann", "news")
+    for place in (1, 2):
+        story.deliver("ann", "news", at_ms=NOON_MS + 20 * place)
+    story.tell(number, "ann", "email", "suppressed", "daily_limit")
+    story.send(number, "ann", "in_app")
+
+
 def a_broadcast_to_the_audience(story: Story) -> None:
     story.say("ann", "audience_joined", audience="readers", at_ms=NOON_MS - 2 * MINUTE)
     number = story.announce("news", audience="readers")
@@ -159,6 +167,7 @@ GOOD: list[Tell] = [
     a_producers_sync_after_a_persons_opt_out, a_repeat, a_repeat_after_the_window, a_contradiction,
     a_second_call_after_a_crash, a_fallback, quiet_hours_that_last, a_cap,
     a_broadcast_to_the_audience, a_phone_that_was_sold,
+    a_cap_that_was_reached_while_a_batch_was_under_way,
     a_broadcast_told_again_by_another_partition, a_breaker_still_open_after_its_storm,
 ]  # fmt: skip
 
