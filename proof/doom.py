@@ -245,7 +245,7 @@ class DoomedLog(KafkaLog):
             self.doom.strike("appended", self.names)
             await end()
 
-        producer.end = watched  # type: ignore[method-assign]
+        producer.end = watched  # type: ignore[method-assign]  # of this one alone
 
 
 class DoomedCommitter(Committer):

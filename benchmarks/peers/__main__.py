@@ -10,6 +10,7 @@ import typer
 from benchmarks.peers import page
 from benchmarks.peers.campaign import Campaign
 from benchmarks.peers.catalogue import PEERS
+from benchmarks.whole.machine import command
 from benchmarks.whole.page import told
 from benchmarks.whole.results import Result, read_results
 
@@ -47,7 +48,7 @@ def main(
         people=_QUICK_PEOPLE if is_quick else _MILLION if is_million else people,
         repeats=repeats, kills=kills, rounds=1 if is_quick else rounds,
         data=data.resolve(), results=folder / "results",
-        command=" ".join(["python -m benchmarks.peers", *sys.argv[1:]]),
+        command=command("benchmarks.peers", sys.argv[1:]),
     )  # fmt: skip
     failed = [name for name in peers or PEERS if not _measured(campaign, name)]
     if not is_quick:

@@ -9,6 +9,7 @@ import typer
 
 from benchmarks.whole import coefficients, page, plots
 from benchmarks.whole.campaign import Campaign
+from benchmarks.whole.machine import command
 from benchmarks.whole.results import Result, read_results
 from benchmarks.whole.scenarios import SCENARIOS
 
@@ -42,7 +43,7 @@ def main(
         people=people or (_QUICK_PEOPLE if is_quick else _PEOPLE),
         repeats=1 if is_quick else repeats, is_quick=is_quick,
         data=data, results=folder / "results",
-        command=" ".join(["python -m benchmarks.whole", *sys.argv[1:]]),
+        command=command("benchmarks.whole", sys.argv[1:]),
     )  # fmt: skip
     failed = []
     for name in scenarios or SCENARIOS:

@@ -44,6 +44,17 @@ def is_changed(commit: str) -> bool:
     return commit.endswith(_CHANGED)
 
 
+def command(module: str, arguments: Sequence[str]) -> str:
+    """How to measure again; where somebody's machine keeps its data is nobody else's concern."""
+    told = [f"python -m {module}"]
+    is_path = False
+    for each in arguments:
+        if not is_path and each != "--data" and not each.startswith("--data="):
+            told.append(each)
+        is_path = each == "--data"
+    return " ".join(told)
+
+
 def _git(*arguments: str) -> str:
     command: Sequence[str] = ("git", *arguments)
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

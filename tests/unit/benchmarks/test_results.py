@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.whole import page
 from benchmarks.whole.load import Told, quantile
+from benchmarks.whole.machine import command
 from benchmarks.whole.profiler import top
 from benchmarks.whole.results import Cost, OneRun, Result, is_harness_bound, median_costs, summary
 from benchmarks.whole.run import Stretch
@@ -120,3 +123,12 @@ def _result(*, is_bound: bool) -> Result:
         figures={"rate": summary(RATE, [150, 90, 110])}, costs={"send": _cost(busy=0.9)},
         is_harness_bound=is_bound, curves={}, profiles=[],
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "arguments", [["import", "--data", "/home/ann/kept"], ["--data=/home/ann/kept", "import"]]
+)
+def test_a_result_does_not_tell_where_a_machine_keeps_its_data(arguments: list[str]) -> None:
+    told = command("benchmarks.whole", [*arguments, "--repeats", "2"])
+
+    assert told == "python -m benchmarks.whole import --repeats 2"
