@@ -1,9 +1,9 @@
 """Receipts as records: one fact about one delivery, written to its user's partition."""
 
-import struct
-from binascii import hexlify
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -27,7 +27,6 @@ _FormKey = tuple["Fact", str, int, bool, bool]
 _BLANK = "\0"  # no field of a receipt may hold it
 _BLANK_JSON = rb'"\u0000"'
 _ID_FORM = b'"%b-%b-%b-%b-%b"'
-_THREE_IDS = struct.Struct("8s4s4s4s12s" * 3)
 _encode_text = msgspec.json.Encoder().encode
 
 
@@ -112,26 +111,25 @@ class ReceiptsAt:
         told: Sequence[Told],
         *,
         device_count: int = 1,
+        provider_message_id: str = "",
     ) -> list[Record]:
         """The same of many: a broadcast says it of a million, so only what differs is filled in."""
-        form = self._form_of(body, (fact, channel, device_count, False, False))
+        has_message_id = bool(provider_message_id)
+        form = self._form_of(body, (fact, channel, device_count, has_message_id, False))
+        message_id = (_encode_text(provider_message_id),) if has_message_id else ()
         self._counts[channel, fact.status, fact.reason] += len(told)
-        receipt_ids = ids.receipt_ids([delivery_id for _, _, delivery_id in told], fact.id_part)
-        unpack, partition_of, partitions = _THREE_IDS.unpack, ids.partition_of_id, self._partitions
+        user_ids, notification_ids, delivery_ids = zip(*told, strict=True)
+        receipt_ids = ids.receipt_ids(delivery_ids, fact.id_part)
+        texts = ids.text_parts(receipt_ids, notification_ids, delivery_ids)
+        places = ids.partitions_of_ids(notification_ids, self._partitions)
         return [
             Record(
                 RECEIPTS,
-                partition_of(notification_id, partitions),
-                form
-                % (
-                    *unpack(hexlify(receipt_id + notification_id + delivery_id)),
-                    _encode_text(user_id),
-                ),
+                place,
+                form % (*text, _encode_text(user_id), *message_id),
                 user_id.encode(),
             )
-            for receipt_id, (user_id, notification_id, delivery_id) in zip(
-                receipt_ids, told, strict=True
-            )
+            for place, text, user_id in zip(places, texts, user_ids, strict=True)
         ]
 
     def targets(
@@ -141,8 +139,23 @@ class ReceiptsAt:
         about one device of each."""
         if len(told) == 1:
             return [self.target(fact, body, channel, *told[0])]
+        if any(target.device_id for target, _ in told):
+            return self._devices(fact, body, channel, told)
+        return [
+            record
+            for message_id, run in groupby(told, itemgetter(1))  # a request has one for all
+            for record in self.deliveries(
+                fact, body, channel,
+                [(each.user_id, each.notification_id, each.delivery_id) for each, _ in run],
+                provider_message_id=message_id,
+            )
+        ]  # fmt: skip
+
+    def _devices(
+        self, fact: Fact, body: Body, channel: str, told: Sequence[tuple[Target, str]]
+    ) -> list[Record]:
         self._counts[channel, fact.status, fact.reason] += len(told)
-        unpack, partition_of, partitions = _THREE_IDS.unpack, ids.partition_of_id, self._partitions
+        partition_of, partitions = ids.partition_of_id, self._partitions
         records = []
         for target, message_id in told:
             device_id, id_part = target.device_id, fact.id_part
@@ -150,9 +163,10 @@ class ReceiptsAt:
                 id_part += device_id.encode()
             blanks = bool(message_id), bool(device_id)
             form = self._form_of(body, (fact, channel, target.device_count, *blanks))
-            three = ids.receipt_id(target.delivery_id, id_part) + target.notification_id
+            receipt_id = ids.receipt_id(target.delivery_id, id_part)
+            (texts,) = ids.text_parts([receipt_id], [target.notification_id], [target.delivery_id])
             said = filter(None, (target.user_id, message_id, device_id))
-            value = form % (*unpack(hexlify(three + target.delivery_id)), *map(_encode_text, said))
+            value = form % (*texts, *map(_encode_text, said))
             partition = partition_of(target.notification_id, partitions)
             records.append(Record(RECEIPTS, partition, value, target.user_id.encode()))
         return records

@@ -1,6 +1,7 @@
 """Provider requests: members of a work, rendered, as many in one as the sender takes."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from agents.pace import Line
@@ -8,7 +9,8 @@ from agents.settlement import Settlement
 from agents.work import Work
 from channels.base import Content, Outgoing
 from channels.rendering import Rendering, TemplateError
-from policies.stops import Park, Stop, Wait
+from policies.stops import Against
+from schemas.delivery import DeliveryBatch
 
 
 @dataclass(slots=True, eq=False)
@@ -22,7 +24,7 @@ class SendCall:
     """The first expiry among them."""
     line: Line | None
     """Where its token came from and goes back to."""
-    stops: dict[int, Stop | Park | Wait] = field(default_factory=dict)
+    stops: dict[int, Against] = field(default_factory=dict)
     """Places of members stopped right before the request; their outcomes mean nothing."""
 
     @property
@@ -43,17 +45,45 @@ class Composer:
         """A member that cannot be rendered is settled instead."""
         batch = work.batch
         contents = self._rendering.render(batch, [batch.targets[member] for member in members])
-        groups: dict[int, tuple[Content, list[int]]] = {}
-        for member, content in zip(members, contents, strict=True):
+        calls: list[SendCall] = []
+        for content, group in _grouped(contents, members):
             if isinstance(content, TemplateError):
-                settlement.unrenderable(work, member)
-            else:
-                groups.setdefault(id(content), (content, []))[1].append(member)
-        return [
-            _call(work, group[start : start + self._most], content, line)
-            for content, group in groups.values()
-            for start in range(0, len(group), self._most)
-        ]
+                for member in group:
+                    settlement.unrenderable(work, member)
+                continue
+            for some in _parted(batch, group, self._most):
+                calls.append(_call(work, some, content, line))
+        return calls
+
+
+def _grouped(
+    contents: Sequence[Content | TemplateError], members: Sequence[int]
+) -> Iterable[tuple[Content | TemplateError, list[int]]]:
+    """Members by content: mostly all have the same."""
+    if len(set(map(id, contents))) == 1:
+        return [(contents[0], list(members))]
+    groups: dict[int, tuple[Content | TemplateError, list[int]]] = {}
+    for member, content in zip(members, contents, strict=True):
+        groups.setdefault(id(content), (content, []))[1].append(member)
+    return groups.values()
+
+
+def _parted(batch: DeliveryBatch, members: list[int], most: int) -> Iterator[list[int]]:
+    """Members that may share a request: at most so many, and none with the address of another,
+    which providers refuse."""
+    addresses = [batch.targets[member].address.lower() for member in members]
+    layers = [members]
+    if len(set(addresses)) < len(addresses) and most > 1:
+        layers = []
+        seen: Counter[str] = Counter()
+        for member, address in zip(members, addresses, strict=True):
+            if seen[address] == len(layers):
+                layers.append([])
+            layers[seen[address]].append(member)
+            seen[address] += 1
+    for layer in layers:
+        for start in range(0, len(layer), most):
+            yield layer[start : start + most]
 
 
 def _call(work: Work, members: list[int], content: Content, line: Line | None) -> SendCall:
@@ -74,5 +104,5 @@ def _call(work: Work, members: list[int], content: Content, line: Line | None) -
         )
         for target in targets
     ]
-    expires_ms = min(message.expires_ms for message in outgoing)
+    expires_ms = min(bodies[place].expires_ms for place in {target.body for target in targets})
     return SendCall(work, members, outgoing, expires_ms, line)

@@ -15,7 +15,6 @@ from agents.work import Claim, Work, in_groups, take_up
 from channels.base import Sender
 from channels.rendering import Rendering
 from policies.clock import Clock, elapsed_ms
-from policies.stops import Go
 from schemas.delivery import DeliveryBatch
 from schemas.outcome import NotProcessed, Outcome
 
@@ -123,8 +122,7 @@ class Send:
             if line is not None:
                 self._queue(work, late, line, settlement, at_ms)
             for call in calls:
-                for member in call.members:
-                    settlement.intend(work, member)
+                settlement.intend(work, call.members)
             window += calls
         return window
 
@@ -171,18 +169,18 @@ class Send:
         work, stops = call.work, self._terms.stops
         is_old = now_ms >= work.checked_ms + CHECK_HOLDS_MS
         if is_old or stops.version != work.checked_version or now_ms >= call.expires_ms:
-            for place, member in enumerate(call.members):
-                verdict = work.check(member, stops, now_ms, self._sender.provider)
-                if not isinstance(verdict, Go):
-                    call.stops[place] = verdict
+            call.stops = work.stopped(call.members, stops, now_ms, self._sender.provider)
 
     def _conclude(self, batch: Batch[DeliveryBatch], finished: Finished) -> Effects:
         settlement = Settlement(self._terms, batch.state, self._clock.now_ms())
         provider = self._sender.provider
         for call, outcomes in finished:
             work, stops = call.work, call.stops
+            if not stops:
+                settlement.outcomes(work, call.members, outcomes, provider)
+                continue
             for place, (member, outcome) in enumerate(zip(call.members, outcomes, strict=True)):
-                if stops and place in stops:
+                if place in stops:
                     settlement.stop(work, member, stops[place])
                 else:
                     settlement.outcome(work, member, outcome, provider)

@@ -6,6 +6,7 @@ to one outcome are one transaction, so that none of them can be without the othe
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import assert_never
 
 from agents.followups import FollowUps
@@ -16,7 +17,7 @@ from agents.work import Work
 from policies.in_doubt import at_take_over, policy_of
 from policies.retry import Hold, InDoubtFor, Next, RetryAt, Sent, Settled, after
 from policies.rules import Rules
-from policies.stops import Go, Park, Stop, StopList, Wait
+from policies.stops import Against, Park, StopList, Wait
 from schemas.delivery import Body, Channel, Target
 from schemas.outcome import Accepted, AddressInvalid, Outcome
 from schemas.receipt import Status
@@ -58,13 +59,23 @@ class Settlement:
         self._rows: list[Row] = []
         self._follow_ups = FollowUps(state=state, partitions=terms.partitions, now_ms=now_ms)
 
-    def outcome(self, work: Work, member: int, outcome: Outcome, provider: str) -> None:
-        """What a provider said; `provider` is the channel's first, where it does not say who."""
-        provider = outcome.provider or provider
-        if isinstance(outcome, Accepted):
-            self._tell(work, member, "sent", "", provider, outcome)
-            self._settle(work, member, Stand.ACCEPTED)
+    def outcomes(
+        self, work: Work, members: Sequence[int], outcomes: Sequence[Outcome], provider: str
+    ) -> None:
+        """What a provider said of each; `provider` is the channel's first, where it does not say who."""
+        first = outcomes[0]
+        if isinstance(first, Accepted) and outcomes.count(first) == len(outcomes):
+            self._accept(work, members, first, provider)
             return
+        for member, outcome in zip(members, outcomes, strict=True):
+            self.outcome(work, member, outcome, provider)
+
+    def outcome(self, work: Work, member: int, outcome: Outcome, provider: str) -> None:
+        """As `outcomes`, of one."""
+        if isinstance(outcome, Accepted):
+            self._accept(work, (member,), outcome, provider)
+            return
+        provider = outcome.provider or provider
         if isinstance(outcome, AddressInvalid):
             self._follow_ups.address_died(work, member)
         batch, body = work.batch, work.body_of(member)
@@ -94,17 +105,14 @@ class Settlement:
 
     def passing(self, work: Work, provider: str) -> list[int]:
         """The members that may go out; the others are settled, or parked until a pause ends."""
-        stops, ready = self._terms.stops, []
+        stops, fresh = self._terms.stops, work.fresh
         work.checked_version, work.checked_ms = stops.version, self._now_ms
-        for member in work.fresh:
-            verdict = work.check(member, stops, self._now_ms, provider)
-            if not isinstance(verdict, Go):
-                self.stop(work, member, verdict)
-            else:
-                ready.append(member)
-        return ready
+        stopped = work.stopped(fresh, stops, self._now_ms, provider)
+        for place, verdict in stopped.items():
+            self.stop(work, fresh[place], verdict)
+        return [member for place, member in enumerate(fresh) if place not in stopped]
 
-    def stop(self, work: Work, member: int, verdict: Stop | Park | Wait) -> None:
+    def stop(self, work: Work, member: int, verdict: Against) -> None:
         """There is a reason not to call."""
         if isinstance(verdict, Wait):
             self._tell(work, member, "deferred", verdict.reason)
@@ -158,10 +166,11 @@ class Settlement:
         """Nothing was left to do for the work."""
         self._touched.setdefault(work, [])
 
-    def intend(self, work: Work, member: int) -> None:
+    def intend(self, work: Work, members: Sequence[int]) -> None:
         """A call is about to be made."""
-        work.stands[member] = Stand.INTENT
-        self._touched.setdefault(work, []).append(member)
+        for member in members:
+            work.stands[member] = Stand.INTENT
+        self._touched.setdefault(work, []).extend(members)
 
     def effects(self) -> Effects:
         expires_ms = self._now_ms + LEDGER_RETENTION_MS
@@ -233,9 +242,16 @@ class Settlement:
         self._settle(work, member, Stand.FAILED)
         self._follow_ups.lost(work, member, Stand.FAILED, reason, is_dead=is_dead)
 
+    def _accept(self, work: Work, members: Sequence[int], outcome: Accepted, provider: str) -> None:
+        self._tell_of(work, members, "sent", "", outcome.provider or provider, outcome)
+        self._settle_all(work, members, Stand.ACCEPTED)
+
     def _settle(self, work: Work, member: int, stand: Stand) -> None:
-        work.settle(member, stand)
-        self._touched.setdefault(work, []).append(member)
+        self._settle_all(work, (member,), stand)
+
+    def _settle_all(self, work: Work, members: Sequence[int], stand: Stand) -> None:
+        work.settle(members, stand)
+        self._touched.setdefault(work, []).extend(members)
 
     def _tell(
         self,
@@ -249,7 +265,20 @@ class Settlement:
         is_over: bool = True,
     ) -> None:
         """A receipt. `is_over` is False where a status that ends others is followed by a retry."""
-        batch, target = work.batch, work.batch.targets[member]
+        self._tell_of(work, (member,), status, reason, provider, outcome, is_over=is_over)
+
+    def _tell_of(
+        self,
+        work: Work,
+        members: Sequence[int],
+        status: Status,
+        reason: str,
+        provider: str,
+        outcome: Outcome | None,
+        *,
+        is_over: bool = True,
+    ) -> None:
+        batch = work.batch
         code = message_id = ""
         if outcome is not None:
             code = outcome.provider_code
@@ -264,6 +293,18 @@ class Settlement:
                 round_number=batch.round, attempt=attempt, provider=provider, provider_code=code,
             )  # fmt: skip
             fact.is_final &= is_over
-        body = batch.body_of(target)
-        _, _, told = self._told.setdefault((fact, id(body)), (body, batch.channel, []))
-        told.append((target, message_id))
+        targets = [batch.targets[member] for member in members]
+        if len(batch.bodies) == 1:
+            self._told_of(fact, batch.bodies[0], batch.channel).extend(
+                zip(targets, repeat(message_id), strict=False)
+            )
+            return
+        for target in targets:
+            told = self._told_of(fact, batch.body_of(target), batch.channel)
+            told.append((target, message_id))
+
+    def _told_of(self, fact: Fact, body: Body, channel: Channel) -> list[tuple[Target, str]]:
+        key = fact, id(body)
+        if key not in self._told:
+            self._told[key] = body, channel, []
+        return self._told[key][2]

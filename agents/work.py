@@ -11,7 +11,7 @@ import msgspec
 
 from agents.outgoing import with_bodies_of
 from agents.stage import Item
-from policies.stops import StopList, StopVerdict
+from policies.stops import Against, StopList
 from schemas import ids
 from schemas.delivery import Body, DeliveryBatch
 from tables import attempts
@@ -49,21 +49,24 @@ class Work:
     def body_of(self, member: int) -> Body:
         return self.batch.body_of(self.batch.targets[member])
 
-    def check(self, member: int, stops: StopList, now_ms: int, provider: str) -> StopVerdict:
+    def stopped(
+        self, members: Sequence[int], stops: StopList, now_ms: int, provider: str
+    ) -> dict[int, Against]:
+        """The places, among these members, of those that may not go, and why."""
         batch = self.batch
-        target = batch.targets[member]
-        return stops.check(
-            target,
-            batch.bodies[target.body],
+        return stops.check_many(
+            [batch.targets[member] for member in members],
+            batch.bodies,
             batch.channel,
             released_ms=batch.released_ms,
             now_ms=now_ms,
             provider=provider,
         )
 
-    def settle(self, member: int, stand: Stand) -> None:
-        self.stands[member] = stand
-        self.unsettled -= 1
+    def settle(self, members: Sequence[int], stand: Stand) -> None:
+        for member in members:
+            self.stands[member] = stand
+        self.unsettled -= len(members)
 
     def rows(self, members: Sequence[int], expires_ms: int) -> list[Row]:
         """The ledger rows of these members as they stand now."""

@@ -100,7 +100,9 @@ class Sender(Protocol):
         ...
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
-        """One outcome per delivery, in order.
+        """One outcome per delivery, in order; a batch has one content object, and no address twice.
+
+        At most one request of it is accepted by the provider: the batch has one token of its rate.
 
         Raises only bugs: whatever the network or the provider does is an outcome. May be
         called concurrently. A caller that cancels it must treat the deliveries as `Unknown`.

@@ -49,7 +49,7 @@ class Circuit:
         outcomes = await self._sender.send(batch)
         self.breaker.record(
             self._clock.now_ms(),
-            is_error=any(map(_is_fault, outcomes)),
+            is_error=any(map(_is_fault, {id(each): each for each in outcomes}.values())),
             latency_ms=(self._clock.elapsed_seconds() - started) * 1000,
             is_probe=leave.is_probe,
         )

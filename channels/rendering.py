@@ -42,24 +42,26 @@ class Rendering:
         Targets that share a body and a locale share the content *object*, unless it is
         personal. A personal one takes some 40 µs a target, so slice accordingly.
         """
-        shared: dict[tuple[int, str], Content | TemplateError] = {}
-        rendered: list[Content | TemplateError] = []
-        for target in targets:
-            key = (target.body, target.locale)
-            content = shared.get(key)
-            if content is None:
-                body = batch.bodies[target.body]
-                message = self._find(body.type, target.locale, batch.channel)
-                if message is None:
-                    shared[key] = content = _no_template(body.type, batch.channel)
-                elif message.is_personal:
-                    recipient = _recipient(target.user_id, target.name, target.locale)
-                    content = _content(batch.channel, message, body.data, recipient)
-                else:
-                    recipient = _recipient("", "", target.locale)
-                    shared[key] = content = _content(batch.channel, message, body.data, recipient)
-            rendered.append(content)
-        return rendered
+        kinds = [(target.body, target.locale) for target in targets]
+        contents = {kind: self._content(batch, *kind) for kind in dict.fromkeys(kinds)}
+        return [
+            content(target) if callable(content := contents[kind]) else content
+            for kind, target in zip(kinds, targets, strict=True)
+        ]
+
+    def _content(
+        self, batch: DeliveryBatch, place: int, locale: str
+    ) -> Content | TemplateError | Callable[[Target], Content | TemplateError]:
+        """Of all that share body and locale; where it is personal, what makes it for each."""
+        channel, body = batch.channel, batch.bodies[place]
+        message = self._find(body.type, locale, channel)
+        if message is None:
+            return _no_template(body.type, channel)
+        if not message.is_personal:
+            return _content(channel, message, body.data, _recipient("", "", locale))
+        return lambda target: _content(
+            channel, message, body.data, _recipient(target.user_id, target.name, locale)
+        )
 
 
 def _recipient(user_id: str, name: str, locale: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ later of two equal ones does. A choice or an address ranks by whose word it is a
 said; a device or token by when, a removal before a registration of the same instant.
 """
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 from schemas.profile import Source
@@ -35,6 +36,11 @@ def rank_of_device(occurred_ms: int, *, is_removal: bool) -> int:
 def about(*whom: str | bytes) -> int:
     """The key of a fact about somebody, or something of theirs. Good within one process."""
     return hash(whom) & _KEY_MASK
+
+
+def about_each(whose: Iterable[str], what: str | bytes) -> list[int]:
+    """`about(somebody, what)` of each."""
+    return [hash((somebody, what)) & _KEY_MASK for somebody in whose]
 
 
 def fact(rank: int, came_ms: int, is_on: bool) -> int:

@@ -5,13 +5,16 @@ from collections.abc import Iterable
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
+from schemas.kafka import Headers
+
 COMPRESSION = "zstd"
 """A third of the time of lz4, which aiokafka asks for at its highest level, and a third smaller."""
 _ZSTD = 4
 """How a batch says so."""
 _MAX_BATCH_BYTES = 1_000_000
+_NO_HEADERS: list[tuple[str, bytes]] = []
 
-Content = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
+Content = tuple[bytes | None, bytes | None, Headers]
 """Key, value and headers of a record."""
 
 
@@ -28,7 +31,8 @@ class Batch:
     def append(self, content: Content, at_ms: int) -> bool:
         """Whether there was room: there always is for a first record."""
         key, value, headers = content
-        if self._builder.append(self.count, at_ms, key, value, headers) is None:
+        own = list(headers) if headers else _NO_HEADERS
+        if self._builder.append(self.count, at_ms, key, value, own) is None:
             return False
         self.count += 1
         return True

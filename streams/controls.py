@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Literal
 
-from policies.stops import Scope
+from policies.stop_memory import Scope
 from schemas.decode import ControlDecoder, Undecodable
 from schemas.ids import partition_of
 from schemas.instants import rfc3339

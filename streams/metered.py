@@ -46,11 +46,14 @@ class Metered:
         seconds = self._clock.elapsed_seconds() - started
         metrics, provider = self._metrics, self._sender.provider
         metrics.own(metrics.call_seconds, provider=provider).observe(seconds)
-        kinds = Counter((each.provider or provider, type(each).__name__) for each in outcomes)
-        for (name, outcome), count in kinds.items():
+        alike = {id(each): each for each in outcomes}  # of many recipients of one request
+        for place, count in Counter(map(id, outcomes)).items():
+            each = alike[place]
+            name, outcome = each.provider or provider, type(each).__name__
             metrics.own(metrics.calls, provider=name, outcome=outcome).inc(count)
         is_open = all(
-            isinstance(each, NotProcessed) and each.reason == "breaker_open" for each in outcomes
+            isinstance(each, NotProcessed) and each.reason == "breaker_open"
+            for each in alike.values()
         )
         metrics.own(metrics.breaker_open, provider=provider).set(is_open)
         return outcomes

@@ -171,9 +171,9 @@ class KafkaLog:
         transient, durable = transaction.rows
         if transient:
             packs = pack_rows(transient.items())
-            contents[self._changelog(Kind.TRANSIENT)] = [(None, pack, []) for pack in packs]
+            contents[self._changelog(Kind.TRANSIENT)] = [(None, pack, ()) for pack in packs]
         if durable:
-            rows: list[Content] = [(key, value, []) for key, value in durable.items()]
+            rows: list[Content] = [(key, value, ()) for key, value in durable.items()]
             contents[self._changelog(Kind.DURABLE)] = rows
         places: dict[tuple[str, int], list[Content]] = {}
         for record in transaction.records:
@@ -181,7 +181,7 @@ class KafkaLog:
             place = places.get(at)
             if place is None:
                 place = places[at] = []
-            place.append((record.key, record.value, list(record.headers)))
+            place.append((record.key, record.value, record.headers))
         contents.update((self._place(*place), some) for place, some in places.items())
         return contents
 

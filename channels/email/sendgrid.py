@@ -10,7 +10,7 @@ the whole request for one bad address, and when an address occurs twice in it.
 | 400 naming a personalization | that one is bad, nothing was sent: the others go again |
 | 400 naming `from` | our sender address is not one |
 | 400 naming another field | the mail itself is bad, for everybody |
-| 400 naming nothing | halves are tried until the culprits are found |
+| 400 naming nothing | halves are tried until one is accepted, or the culprits are found |
 | 401, 403 | key, or sender identity not verified |
 | 404, 405 | not SendGrid's address |
 | 413 and other 4xx | permanent |
@@ -32,7 +32,7 @@ from channels.settings import ProviderSettings, secret
 from channels.transport import Reply, Transport, bounded_wait
 from policies.clock import Clock
 from schemas.delivery import Channel
-from schemas.ids import to_text
+from schemas.ids import text_parts
 from schemas.outcome import (
     Accepted,
     AddressInvalid,
@@ -44,8 +44,8 @@ from schemas.outcome import (
 
 _CULPRIT = re.compile(r"personalizations\.(\d+)\.(to\b)?")
 
-_TIME_IS_UP = NotProcessed(provider_code="400")
-"""Refused together with a bad address, and no time was left to ask for it alone."""
+_SPOILT = NotProcessed(provider_code="400")
+"""Refused together with another one, and not asked for since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,27 +84,16 @@ class SendGrid:
         await self._transport.close()
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
-        """One request where contents are equal and addresses differ, else one after another."""
+        """Asks again for those that another one spoilt, until a request is not refused: one that
+        is accepted may be all that the rate allows, so whoever is left then is not processed."""
         deadline = self._clock.elapsed_seconds() + self.timeout_seconds
-        requests = _requests(batch)
-        if len(requests) == 1:
-            return await self._deliver(batch, deadline)
-        outcomes: list[Outcome] = [_TIME_IS_UP] * len(batch)
-        for places in requests:
-            messages = [batch[place] for place in places]
-            for place, outcome in zip(places, await self._deliver(messages, deadline), strict=True):
-                outcomes[place] = outcome
-        return outcomes
-
-    async def _deliver(self, messages: Sequence[Outgoing], deadline: float) -> Sequence[Outcome]:
-        """Messages that may share a request; asks again for those that another one spoilt."""
-        outcomes: list[Outcome] = [_TIME_IS_UP] * len(messages)
-        todo = [list(range(len(messages)))]
+        outcomes: list[Outcome] = [_SPOILT] * len(batch)
+        todo: list[Sequence[int]] = [range(len(batch))]
         while todo:
             places = todo.pop()
-            answer = await self._request([messages[place] for place in places], deadline)
+            answer = await self._request([batch[place] for place in places], deadline)
             if answer is None:
-                return outcomes
+                break
             if isinstance(answer, Reply) and answer.status == 400:
                 spoilt, again = _blame(answer, len(places))
                 for index, outcome in spoilt.items():
@@ -114,6 +103,7 @@ class SendGrid:
             outcome = self._classify(answer) if isinstance(answer, Reply) else answer
             for place in places:
                 outcomes[place] = outcome
+            break
         return outcomes
 
     async def _request(
@@ -140,17 +130,7 @@ class SendGrid:
                 subject=content.subject,
                 content=parts,
                 custom_args=_SharedArguments(str(first.round), str(first.attempt)),
-                personalizations=[
-                    _Personalization(
-                        (_Recipient(message.address),),
-                        _Arguments(
-                            to_text(message.delivery_id),
-                            to_text(message.notification_id),
-                            message.user_id,
-                        ),
-                    )
-                    for message in messages
-                ],
+                personalizations=_personalizations(messages),
             )
         )
 
@@ -181,24 +161,9 @@ class _Part(msgspec.Struct):
     value: str
 
 
-class _Recipient(msgspec.Struct, gc=False):
-    email: str
-
-
-class _Arguments(msgspec.Struct, gc=False):
-    delivery_id: str
-    notification_id: str
-    user_id: str
-
-
 class _SharedArguments(msgspec.Struct):
     round: str
     attempt: str
-
-
-class _Personalization(msgspec.Struct, gc=False):
-    to: tuple[_Recipient]
-    custom_args: _Arguments
 
 
 class _Mail(msgspec.Struct, rename={"from_": "from"}):
@@ -206,7 +171,7 @@ class _Mail(msgspec.Struct, rename={"from_": "from"}):
     subject: str
     content: list[_Part]
     custom_args: _SharedArguments
-    personalizations: list[_Personalization]
+    personalizations: msgspec.Raw
 
 
 class _Error(msgspec.Struct):
@@ -221,24 +186,29 @@ _encode = msgspec.json.Encoder().encode
 _decode_errors = msgspec.json.Decoder(_Errors).decode
 
 
+_PERSONALIZATION = (
+    b'{"to":[{"email":%b}],"custom_args":{"delivery_id":"%b-%b-%b-%b-%b",'
+    b'"notification_id":"%b-%b-%b-%b-%b","user_id":%b}}'
+)
+
+
+def _personalizations(messages: Sequence[Outgoing]) -> msgspec.Raw:
+    """Filled in as text, since a broadcast makes a million."""
+    texts = text_parts(
+        [message.delivery_id for message in messages],
+        [message.notification_id for message in messages],
+    )
+    filled = [
+        _PERSONALIZATION % (_encode(message.address), *text, _encode(message.user_id))
+        for message, text in zip(messages, texts, strict=True)
+    ]
+    return msgspec.Raw(b"[%b]" % b",".join(filled))
+
+
 def _email(content: Content) -> EmailContent:
     if not isinstance(content, EmailContent):
         raise TypeError(f"an e-mail sender was handed {type(content).__name__}")
     return content
-
-
-def _requests(batch: Sequence[Outgoing]) -> list[Sequence[int]]:
-    """Places in the batch that may share a request: one content, no address twice."""
-    addresses = [message.address.lower() for message in batch]
-    kinds = [(id(message.content), message.round, message.attempt) for message in batch]
-    if len(set(addresses)) == len(batch) and len(set(kinds)) == 1:
-        return [range(len(batch))]
-    requests: dict[object, list[int]] = {}
-    occurrences: dict[str, int] = {}
-    for place, (address, kind) in enumerate(zip(addresses, kinds, strict=True)):
-        occurrences[address] = occurrences.get(address, 0) + 1
-        requests.setdefault((kind, occurrences[address]), []).append(place)
-    return list(requests.values())
 
 
 def _blame(reply: Reply, count: int) -> tuple[dict[int, Outcome], list[Sequence[int]]]:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from policies.clock import SystemClock
-from policies.stops import Scope
+from policies.stop_memory import Scope
 from schemas.decode import Undecodable
 from schemas.delivery import CHANNELS
 from schemas.notification import Control

@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from policies.receipt_merge import fold
-from policies.stops import Scope
+from policies.stop_memory import Scope
 from proof.worker_process import Prepare, WorkerProcess, as_it_is
 from sandbox.faults import FaultRule
 from schemas import ids, topics

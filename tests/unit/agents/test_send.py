@@ -1,6 +1,7 @@
 """What a sender does with each outcome, when nothing stops it and nothing crashes."""
 
 import pytest
+from msgspec.structs import replace
 
 from channels.rendering import Rendering
 from schemas.dead_letter import decode_dead_letter
@@ -58,6 +59,19 @@ async def test_a_slice_goes_out_in_requests_of_the_senders_size(rendering: Rende
     assert [len(call) for call in desk.sender.calls] == [3, 2]
     assert len({id(each.content) for call in desk.sender.calls for each in call}) == 1
     assert desk.state.count(Kind.TRANSIENT) == 1, "a slice has one ledger row"
+
+
+async def test_an_address_is_in_a_request_once(rendering: Rendering) -> None:
+    desk = Desk(rendering, max_batch=3)
+    mailboxes = {"a": "home@x", "b": "Home@X", "c": "c@x", "d": "home@x", "e": "e@x", "f": "f@x"}
+    targets = [replace(target_of(name), address=mailboxes[name]) for name in mailboxes]
+    desk.put(batch_of(targets=targets, slice_id=SLICE))
+
+    await desk.turn()
+
+    users = [[each.user_id for each in call] for call in desk.sender.calls]
+    assert users == [["a", "c", "e"], ["f"], ["b"], ["d"]]
+    assert {receipt.status for receipt in desk.receipts()} == {"sent"}
 
 
 async def test_personal_contents_share_no_request(rendering: Rendering) -> None:

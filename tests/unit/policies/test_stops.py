@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.profile_changes import outranks
+from policies.quiet_hours import parse_span
+from policies.quiet_times import QuietTimes
 from policies.rules import Category, NotificationType, Rules
 from policies.stop_facts import SKEW_MS
-from policies.stops import GO, HORIZON_MS, Park, Stop, StopList, StopVerdict
+from policies.stops import GO, HORIZON_MS, Park, Stop, StopList, StopVerdict, Wait
+from policies.zones import Zone
 from schemas.delivery import Body, Channel, Target
 from schemas.profile import Choice, Source
 
@@ -37,13 +40,24 @@ GONE = Stop("suppressed", "address_gone")
 def check(
     stops: StopList, channel: Channel = "email", *, type_name: str = "promotion", user: str = "ada",
     address_hash: bytes = HASH, released_ms: int = RELEASED, now_ms: int = NOW,
-    ttl_ms: int = 3_600_000, provider: str = "ses",
+    ttl_ms: int = 3_600_000, provider: str = "ses", quiet: str = "",
 ) -> StopVerdict:  # fmt: skip
+    """Alone, and in the middle of a crowd that nothing was said of."""
     body = Body(type_name, "c", {}, NOW + ttl_ms, tenant="acme", broadcast_id=BROADCAST)
-    target = Target(user, NOTIFICATION, b"d" * 16, "address", address_hash, device_id="phone")
-    return stops.check(
+    target = Target(
+        user, NOTIFICATION, b"d" * 16, "address", address_hash, device_id="phone", quiet=quiet
+    )
+    verdict = stops.check(
         target, body, channel, released_ms=released_ms, now_ms=now_ms, provider=provider
     )
+    crowd = [Target(f"somebody-{n}", bytes([n]) * 16, b"e" * 16, "elsewhere") for n in range(20)]
+    stopped = stops.check_many(
+        [*crowd, target, *crowd], [body], channel,
+        released_ms=released_ms, now_ms=now_ms, provider=provider,
+    )  # fmt: skip
+    assert stopped.get(len(crowd), GO) == verdict
+    assert list(stopped) == sorted(stopped)
+    return verdict
 
 
 def choice(
@@ -71,6 +85,17 @@ def test_an_own_opt_out_stops_even_what_was_decided_after_it_came(stops: StopLis
     assert check(stops) == OPTED_OUT
     assert check(stops, "push") == GO
     assert check(stops, user="bob") == GO
+
+
+def test_the_time_of_day_is_asked_last_and_of_everybody(stops: StopList) -> None:
+    asleep = QuietTimes(Zone("UTC"), None, parse_span("23:00-01:00")).text()
+    awake = QuietTimes(Zone("UTC"), None, parse_span("12:00-13:00")).text()
+
+    assert check(stops, quiet=asleep, ttl_ms=7_200_000) == Wait(NOW + 3_600_000, "quiet_hours")
+    assert check(stops, quiet=asleep, ttl_ms=60_000) == Stop("expired", "quiet_hours")
+    assert check(stops, quiet=awake) == GO
+    choice(stops, False)
+    assert check(stops, quiet=asleep) == OPTED_OUT
 
 
 def test_an_opt_out_of_the_type_stops_every_channel_of_it(stops: StopList) -> None:
