@@ -55,7 +55,7 @@ class Decide:
         accepted = self._accept(batch, dedup, dispatch)
         profiles = recipients.get_many(batch.state, [each.request.user_id for each in accepted])
         dispatch.load_caps(
-            (each.notice.body.type, channel, each.request.user_id)
+            (each.notice.body.type, channel, [each.request.user_id])
             for each in accepted
             for channel in each.channels
         )

@@ -4,10 +4,12 @@ Deliveries, receipts, waiting rows and caps that belong to one verdict are one t
 that none of them can be without the others.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
 from typing import Any, NamedTuple
 from zlib import crc32
+
+import msgspec
 
 from agents.outgoing import Notice, Outgoing
 from agents.receipts import Counts, Fact, ReceiptWriter, Told
@@ -26,7 +28,9 @@ from tables import caps, waiting
 from tables.state import Row
 from tables.waiting import Waiter, Waiting
 
-_INBOX = (("", b"", ""),)
+Reached = tuple[str, bytes, str]
+"""An address, its hash, and the device's id."""
+_INBOX: Sequence[Reached] = (("", b"", ""),)
 
 
 class SmsSender(NamedTuple):
@@ -46,18 +50,18 @@ class DispatchTerms:
         partitions: int,
         address_key: bytes,
         sms_senders: Sequence[str],
-        is_cancelled: Callable[[bytes], bool],
+        cancelled: Callable[[Iterable[bytes]], Set[bytes]],
         told: Counts | None = None,
     ) -> None:
-        """`address_key` is the secret of the keyed hash of addresses. `is_cancelled` is asked of
-        notification and broadcast ids, and may be a moment behind: senders are not. `told` counts
-        receipts."""
+        """`address_key` is the secret of the keyed hash of addresses. `cancelled` tells which of
+        these notifications and broadcasts were called off, and may be a moment behind: senders
+        are not. `told` counts receipts."""
         self.rules = rules
         self.partitions = partitions
         self.admission = Admission(rules)
         self.receipts = ReceiptWriter(partitions=partitions, counts=told)
         self.hash_of = partial(ids.address_hash, address_key)
-        self.is_cancelled = is_cancelled
+        self.cancelled = cancelled
         self.window_ms = rules.dedup_window_seconds * 1000
         self._senders = [
             SmsSender(each, ids.partition_of(each, partitions)) for each in sms_senders
@@ -73,7 +77,7 @@ class DispatchTerms:
         return kind is not None and (not kind.category.mandatory or channel in self.rules.per_user)
 
 
-class Whom(NamedTuple):
+class Whom(msgspec.Struct, frozen=True, gc=False):
     """Somebody who is to be told, as far as a decision is concerned."""
 
     user_id: str
@@ -100,13 +104,13 @@ class Dispatch:
         self._counted: dict[bytes, Caps] = {}
         self._facts: dict[tuple[str, str], Fact] = {}
 
-    def load_caps(self, asked: Iterable[tuple[str, Channel, str]]) -> None:
-        """Read the caps of (type, channel, user), all at once, before `rule` is asked of them."""
-        is_counted = self._terms.is_counted
+    def load_caps(self, asked: Iterable[tuple[str, Channel, Iterable[str]]]) -> None:
+        """Read the caps of (type, channel, users), all at once, before `rule` is asked of them."""
         keys = {
-            caps.key_of(channel, user_id): None
-            for type_name, channel, user_id in asked
-            if is_counted(type_name, channel)
+            key: None
+            for type_name, channel, user_ids in asked
+            if self._terms.is_counted(type_name, channel)
+            for key in caps.keys_of(channel, user_ids)
         }
         self._caps.update(zip(keys, caps.get_many(self._state, list(keys)), strict=True))
 
@@ -127,14 +131,22 @@ class Dispatch:
             is_fallback=is_fallback,
         )
 
-    def rule(self, case: Case, notice: Notice, channel: Channel, whom: Whom) -> Ruling:
-        """Decide for the first time, and count it."""
-        key = caps.key_of(channel, whom.user_id)
-        held = self._caps.get(key, NOTHING)
-        ruling = case.rule(whom.profile, held, is_cancelled=self._is_cancelled(notice.body, whom))
-        if ruling.counted is not None:
-            self._caps[key] = self._counted[key] = ruling.counted
-        return ruling
+    def rule(
+        self, case: Case, notice: Notice, channel: Channel, crowd: Sequence[Whom]
+    ) -> list[Ruling]:
+        """Decide on each for the first time, and count it."""
+        cancelled = self._cancelled(notice.body, crowd)
+        held, counted, rulings = self._caps, self._counted, []
+        for whom, key in zip(crowd, caps.keys_of(channel, [w.user_id for w in crowd]), strict=True):
+            ruling = case.rule(
+                whom.profile,
+                held.get(key, NOTHING),
+                is_cancelled=whom.notification_id in cancelled,
+            )
+            if ruling.counted is not None:
+                held[key] = counted[key] = ruling.counted
+            rulings.append(ruling)
+        return rulings
 
     def decide(
         self,
@@ -147,15 +159,14 @@ class Dispatch:
     ) -> None:
         """Rule on each for the first time, and carry it out."""
         case = self.case(notice, channel, send_ms=send_ms, is_fallback=is_fallback)
-        rule = self.rule
-        rulings = [rule(case, notice, channel, whom) for whom in crowd]
-        self.carry_out(notice, channel, crowd, rulings)
+        self.carry_out(notice, channel, crowd, self.rule(case, notice, channel, crowd))
 
     def decide_again(self, notice: Notice, channel: Channel, crowd: Sequence[Whom]) -> None:
         """Of what was counted already."""
         case = self.case(notice, channel, is_fallback=True)
+        cancelled = self._cancelled(notice.body, crowd)
         rulings = [
-            case.rule_again(whom.profile, is_cancelled=self._is_cancelled(notice.body, whom))
+            case.rule_again(whom.profile, is_cancelled=whom.notification_id in cancelled)
             for whom in crowd
         ]
         self.carry_out(notice, channel, crowd, rulings)
@@ -170,13 +181,21 @@ class Dispatch:
         )
         told: dict[tuple[Fact, int], list[Told]] = {}
         targets: list[Target] = []
-        queued = self.fact("queued")
+        queued, addresses = self.fact("queued"), _ADDRESSES[channel]
         for whom, ruling, delivery_id in zip(crowd, rulings, delivery_ids, strict=True):
             verdict = ruling.verdict
             devices = 1
             if isinstance(verdict, Deliver):
-                fact = queued
-                devices = _aim(targets, channel, whom, delivery_id, ruling.quiet)
+                fact, profile = queued, whom.profile
+                reached = addresses(profile)
+                devices = len(reached)
+                for address, address_hash, device_id in reached:
+                    targets.append(
+                        Target(
+                            whom.user_id, whom.notification_id, delivery_id, address, address_hash,
+                            0, profile.locale, profile.name, device_id, devices, ruling.quiet,
+                        )
+                    )  # fmt: skip
             elif isinstance(verdict, Defer):
                 fact = self.fact("deferred", verdict.reason)
                 self._put_off(notice, channel, whom, delivery_id, verdict)
@@ -221,11 +240,12 @@ class Dispatch:
     def all_records(self) -> list[Record]:
         return [*self._outgoing.records(), *self.told]
 
-    def _is_cancelled(self, body: Body, whom: Whom) -> bool:
-        is_cancelled = self._terms.is_cancelled
-        return is_cancelled(whom.notification_id) or (
-            bool(body.broadcast_id) and is_cancelled(body.broadcast_id)
-        )
+    def _cancelled(self, body: Body, crowd: Sequence[Whom]) -> Set[bytes]:
+        """Their notifications that were called off, each by itself or with the broadcast."""
+        notifications = [whom.notification_id for whom in crowd]
+        if body.broadcast_id and self._terms.cancelled([body.broadcast_id]):
+            return frozenset(notifications)
+        return self._terms.cancelled(notifications)
 
     def _put_off(
         self, notice: Notice, channel: Channel, whom: Whom, delivery_id: bytes, verdict: Defer
@@ -246,30 +266,24 @@ class Dispatch:
             self._outgoing.add(channel, notice, some, partition=partition, sender=sender)
 
 
-def _aim(
-    targets: list[Target], channel: Channel, whom: Whom, delivery_id: bytes, quiet: str
-) -> int:
-    """Add whatever a delivery goes to; how many devices that are."""
-    user_id, notification_id, profile = whom
-    reached = addresses_of(profile, channel)
-    for address, address_hash, device_id in reached:
-        targets.append(
-            Target(
-                user_id, notification_id, delivery_id, address, address_hash,
-                0, profile.locale, profile.name, device_id, len(reached), quiet,
-            )
-        )  # fmt: skip
-    return len(reached)
+def _of_email(profile: Profile) -> Sequence[Reached]:
+    return ((profile.email.text, profile.email.hash, ""),) if profile.email else ()
 
 
-def addresses_of(profile: Profile, channel: Channel) -> Sequence[tuple[str, bytes, str]]:
-    """(address, its hash, device_id) of everything that a delivery by this channel goes to."""
-    match channel:
-        case "push":
-            return [(device.token, device.hash, device.device_id) for device in profile.devices]
-        case "email":
-            return ((profile.email.text, profile.email.hash, ""),) if profile.email else ()
-        case "sms":
-            return ((profile.phone.text, profile.phone.hash, ""),) if profile.phone else ()
-        case "in_app":
-            return _INBOX
+def _of_phone(profile: Profile) -> Sequence[Reached]:
+    return ((profile.phone.text, profile.phone.hash, ""),) if profile.phone else ()
+
+
+_ADDRESSES: Mapping[Channel, Callable[[Profile], Sequence[Reached]]] = {
+    "push": lambda profile: [
+        (device.token, device.hash, device.device_id) for device in profile.devices
+    ],
+    "email": _of_email,
+    "sms": _of_phone,
+    "in_app": lambda profile: _INBOX,
+}
+
+
+def addresses_of(profile: Profile, channel: Channel) -> Sequence[Reached]:
+    """Everything that a delivery by this channel goes to."""
+    return _ADDRESSES[channel](profile)

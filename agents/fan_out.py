@@ -108,7 +108,7 @@ class FanOut:
     def _turn(self, batch: Batch[Progress], item: Item[Progress]) -> Effects:
         progress, state, now_ms = item.value, batch.state, batch.now_ms
         body = bodies.get_many(state, [progress.broadcast_id]).get(progress.broadcast_id)
-        if body is None or self._terms.is_cancelled(progress.broadcast_id):
+        if body is None or self._terms.cancelled([progress.broadcast_id]):
             return Effects(done=[item])
         if self._is_paused(body) and body.expires_ms > now_ms:
             return Effects([broadcasts.put(now_ms + PAUSE_MS, progress)], done=[item])
@@ -137,15 +137,16 @@ class FanOut:
             body.broadcast_id, (member.user_id for member in members), batch.partition
         )
         crowd = [
-            Whom(user_id, notification_id, known or _UNKNOWN)
-            for (user_id, joined_ms), notification_id, known in zip(
+            Whom(member.user_id, notification_id, known or _UNKNOWN)
+            for member, notification_id, known in zip(
                 members, notification_ids, profiles, strict=True
             )
             # Deleted since they joined is a member no more.
-            if known is None or not 0 <= joined_ms <= known.deleted_ms
+            if known is None or not 0 <= member.joined_ms <= known.deleted_ms
         ]
         channels = progress.channels
-        dispatch.load_caps((body.type, channel, w.user_id) for channel in channels for w in crowd)
+        user_ids = [whom.user_id for whom in crowd]
+        dispatch.load_caps((body.type, channel, user_ids) for channel in channels)
         for channel in channels:
             dispatch.decide(notice, channel, crowd)
         return dispatch

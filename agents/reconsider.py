@@ -47,7 +47,7 @@ class Reconsider:
         profiles = recipients.get_many(batch.state, [each.user_id for each in first.values()])
         dispatch = Dispatch(self._terms, batch)
         dispatch.load_caps(
-            (each.body.type, channel, each.user_id)
+            (each.body.type, channel, [each.user_id])
             for each in first.values()
             for channel in each.body.fallback
         )
@@ -118,7 +118,8 @@ def _go_on(dispatch: Dispatch, notices: _Notices, failed: _Failed, profile: Prof
 
     def admit(channel: Channel) -> Ruling:
         case = dispatch.case(asked, channel, is_fallback=True)
-        return dispatch.rule(case, asked, channel, whom)
+        (ruling,) = dispatch.rule(case, asked, channel, [whom])
+        return ruling
 
     answer = go_on(failed.body.fallback, admit)
     for channel, settled in answer.refused:

@@ -43,7 +43,7 @@ class Wake:
             dispatch = Dispatch(self._terms, batch)
             asked = _asked(batch.state, items)
             dispatch.load_caps(
-                (each.notice.body.type, each.waiting.channel, each.waiter.user_id)
+                (each.notice.body.type, each.waiting.channel, [each.waiter.user_id])
                 for each in asked
                 if not each.waiting.is_counted
             )

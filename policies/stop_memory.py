@@ -3,6 +3,7 @@
 Facts are kept under 60-bit hashes of whom they are about, in 65 to 250 bytes each.
 """
 
+from collections.abc import Iterable, Set
 from typing import Literal
 
 from policies import stop_facts as facts
@@ -139,9 +140,9 @@ class StopMemory:
         self._paused = self._paused | {control} if is_paused else self._paused - {control}
         self.version += 1
 
-    def is_cancelled(self, *ids: bytes) -> bool:
-        """Whether any of these notifications or broadcasts was called off."""
-        return any(each in self._cancelled for each in ids)
+    def cancelled(self, ids: Iterable[bytes]) -> Set[bytes]:
+        """Those of these notifications and broadcasts that were called off."""
+        return self._cancelled.keys() & ids
 
     def paused_by(
         self, *, channel: str = "", type_name: str = "", tenant: str = "", provider: str = ""

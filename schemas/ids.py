@@ -26,7 +26,6 @@ _M = 0x5BD1E995
 _SEED = 0x9747B28C
 
 _V8 = 8 << 76 | 2 << 62
-_V5 = 5 << 76 | 2 << 62
 """The version and variant bits of a UUID, as a number of 128 bits."""
 _FREE_BITS = ((1 << 128) - 1) & ~(0xF << 76 | 3 << 62)
 _FREE_BITS_ROUTABLE = _FREE_BITS & ((1 << 96) - 1)
@@ -136,10 +135,11 @@ def member_notification_ids(
 
 
 def delivery_id(notification_id: bytes, channel: str, first_seen_ms: int) -> bytes:
-    """UUIDv5 in the notification's namespace.
+    """The notification's id, with a pattern of channel and append time of the first request laid over
+    it: a key that is used again after the window makes new deliveries.
 
-    The append time of the first request is part of it: a key that is used again after the
-    window makes new deliveries.
+    Ids are as good as random, so a pattern tells what it stands for from everything else, and one
+    is laid over a million ids: hashing each would cost ten times as much.
     """
     return delivery_ids([notification_id], channel, first_seen_ms)[0]
 
@@ -148,11 +148,7 @@ def delivery_ids(
     notification_ids: Sequence[bytes], channel: str, first_seen_ms: int
 ) -> list[bytes]:
     """As `delivery_id`, of many."""
-    name, number = f"{channel}:{first_seen_ms}".encode(), _sha1
-    return [
-        (number(notification_id + name) & _FREE_BITS | _V5).to_bytes(16, "big")
-        for notification_id in notification_ids
-    ]
+    return _laid_over(notification_ids, _pattern(f"{channel}:{first_seen_ms}".encode()))
 
 
 def slice_id(broadcast_id: bytes, channel: str, partition: int, first: bytes) -> bytes:
@@ -176,21 +172,14 @@ def receipt_fact(
 
 
 def receipt_id(unit_id: bytes, fact: bytes) -> bytes:
-    """The same fact about the same delivery (or request) has the same id however often it is told.
-
-    Unit ids are as good as random, so a fact's own pattern laid over one tells it apart; one
-    fact is told of a million units, and hashing each would cost twice as much.
-    """
+    """The same fact about the same delivery (or request) has the same id however often it is told:
+    the unit's, with a pattern of the fact laid over it."""
     return receipt_ids([unit_id], fact)[0]
 
 
 def receipt_ids(unit_ids: Sequence[bytes], fact: bytes) -> list[bytes]:
     """As `receipt_id`, of many."""
-    pattern, number = _pattern(fact), int.from_bytes
-    return [
-        ((number(unit_id, "big") ^ pattern) & _FREE_BITS | _V8).to_bytes(16, "big")
-        for unit_id in unit_ids
-    ]
+    return _laid_over(unit_ids, _pattern(fact))
 
 
 def address_hash(key: bytes, channel: str, address: str) -> bytes:
@@ -244,8 +233,17 @@ def _parts_of(ids: int) -> struct.Struct:
 
 
 @lru_cache(maxsize=_HOT_FACTS)
-def _pattern(fact: bytes) -> int:
-    return _sha1(fact)
+def _pattern(fact: bytes) -> bytes:
+    """Leaves the version and variant of an id as they are."""
+    return (_sha1(fact) & _FREE_BITS).to_bytes(16, "big")
+
+
+def _laid_over(unit_ids: Sequence[bytes], pattern: bytes) -> list[bytes]:
+    """Exclusive or, of all at once."""
+    units = int.from_bytes(b"".join(unit_ids), "big")
+    patterns = int.from_bytes(pattern * len(unit_ids), "big")
+    laid = (units ^ patterns).to_bytes(16 * len(unit_ids), "big")
+    return [laid[at : at + 16] for at in range(0, len(laid), 16)]
 
 
 def _sha1(data: bytes) -> int:

@@ -96,7 +96,7 @@ def decide(settings: FlowSettings, stops: StopList) -> Topology:
         partitions=partitions,
         address_key=settings.address_key,
         sms_senders=settings.sms_senders,
-        is_cancelled=stops.is_cancelled,
+        cancelled=stops.cancelled,
         told=settings.told,
     )
 

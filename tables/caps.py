@@ -1,6 +1,6 @@
 """How often each user was reached by each channel; what it means is in `policies/caps.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from policies import caps
@@ -15,6 +15,11 @@ _PREFIX = {channel: b"c" + bytes([place]) for place, channel in enumerate(CHANNE
 
 def key_of(channel: Channel, user_id: str) -> bytes:
     return _PREFIX[channel] + user_id.encode()
+
+
+def keys_of(channel: Channel, user_ids: Iterable[str]) -> list[bytes]:
+    prefix = _PREFIX[channel]
+    return [prefix + user_id.encode() for user_id in user_ids]
 
 
 def put(key: bytes, counted: Caps) -> Row:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
+
 from schemas.profile import Choice, Source
 from tables.state import Kind, Row, State
 
@@ -18,7 +20,7 @@ _HOT_CHOICES = 1024
 _SOURCES: tuple[Source, ...] = ("user", "producer", "import", "provider")
 
 
-class Member(NamedTuple):
+class Member(msgspec.Struct, frozen=True, gc=False):
     """One member, and since when."""
 
     user_id: str

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import uvloop
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, codec
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.consumer.fetcher import Fetcher
@@ -22,8 +22,10 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.admin import ApiVersionRequest
 from aiokafka.protocol.group import JoinGroupRequest
+from aiokafka.record._crecords import default_records
 
 from streams import kafka_patches
+from streams.batches import batches_of
 from streams.embedded_kafka import EmbeddedKafka
 from tests.integration.streams.desk import OUT, Desk
 from tests.integration.streams.kafka_proxy import (
@@ -31,10 +33,13 @@ from tests.integration.streams.kafka_proxy import (
     KafkaProxy,
 )
 
+_BATCH_HEAD_BYTES = 61
+
 PATCHED: tuple[tuple[Any, str], ...] = (
     (AIOKafkaConnection, "send"),
     (AIOKafkaClient, "_get_conn"),
     (Fetcher, "fetched_records"),
+    (default_records, "zstd_encode"),
 )
 
 
@@ -147,3 +152,18 @@ async def test_a_consumer_whose_fetcher_has_died_says_so(desk: Desk) -> None:
     with contextlib.suppress(KafkaError):  # it cannot be stopped either
         await consumer.stop()
     await consumer._client.close()
+
+
+def test_batches_are_compressed_at_the_quickest_level() -> None:
+    texts = [f"user {number} got mail {number * number}".encode() for number in range(1000)]
+
+    def compressed() -> bytes:
+        (batch,) = batches_of([(None, text, ()) for text in texts])
+        return batch.build(1, 0, 0)[_BATCH_HEAD_BYTES:]
+
+    records = codec.zstd_decode(compressed())
+    assert compressed() == codec.zstd_encode(records, 3), "upstream"
+
+    kafka_patches.compress_quickly()
+
+    assert compressed() == codec.zstd_encode(records, 1)

@@ -61,7 +61,7 @@ def terms(*, cancelled: Collection[bytes] = (), rules: Rules = RULES) -> Dispatc
         partitions=PARTITIONS,
         address_key=KEY,
         sms_senders=("us_main", "eu_main"),
-        is_cancelled=lambda each: each in cancelled,
+        cancelled=set(cancelled).intersection,
     )
 
 

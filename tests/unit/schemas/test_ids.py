@@ -63,6 +63,7 @@ def test_every_id_is_a_uuid_of_its_version() -> None:
         ids.notification_id_from_origin("notifications.requested", 0, 1, 2, USER),
         ids.member_notification_id(broadcast, USER, ids.user_hash(USER)),
         ids.slice_id(broadcast, "push", 3, b"cursor"),
+        ids.delivery_id(notification, "push", 1_700_000_000_000),
         ids.receipt_id(notification, ids.receipt_fact("sent")),
     ]
 
@@ -71,12 +72,31 @@ def test_every_id_is_a_uuid_of_its_version() -> None:
     assert len(set(of_our_own)) == len(of_our_own)
 
 
-def test_a_delivery_id_is_the_uuid5_that_anyone_can_compute() -> None:
+def test_ids_of_many_are_those_of_each() -> None:
+    units = [ids.notification_id("", USER, str(number)) for number in range(50)]
+    fact = ids.receipt_fact("sent")
+
+    deliveries = ids.delivery_ids(units, "push", 1_700_000_000_000)
+
+    assert deliveries == [ids.delivery_id(each, "push", 1_700_000_000_000) for each in units]
+    assert ids.receipt_ids(deliveries, fact) == [ids.receipt_id(each, fact) for each in deliveries]
+    assert len({*units, *deliveries, *ids.receipt_ids(deliveries, fact)}) == 150
+    assert ids.delivery_ids([], "push", 0) == []
+
+
+def test_channels_of_a_notification_and_what_is_told_of_them_never_share_an_id() -> None:
     notification = ids.notification_id("", USER, "key")
+    facts = [ids.receipt_fact(status, attempt=n) for status in ("sent", "failed") for n in range(5)]
+    units = [notification] + [
+        ids.delivery_id(notification, channel, at_ms)
+        for channel in ("push", "email", "sms", "in_app")
+        for at_ms in range(1000)
+    ]
 
-    expected = uuid.uuid5(uuid.UUID(bytes=notification), "push:1700000000000")
+    told = {ids.receipt_id(unit, fact) for unit in units for fact in facts}
 
-    assert ids.delivery_id(notification, "push", 1_700_000_000_000) == expected.bytes
+    assert len(told) == len(units) * len(facts)
+    assert told.isdisjoint(units)
 
 
 def test_a_key_used_again_after_the_window_makes_another_delivery() -> None:
