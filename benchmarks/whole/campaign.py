@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.whole import results
-from benchmarks.whole.machine import commit, is_changed, machine
+from benchmarks.whole.machine import commit, is_changed, loop_ms, machine
 from benchmarks.whole.results import OneRun, Result
 from benchmarks.whole.run import Run
 from benchmarks.whole.scenario import Scenario
@@ -49,11 +49,11 @@ class Campaign:
             people=self.people, is_quick=self.is_quick, prepared=Prepared(self.data),
             profiles=self._profiles(scenario) if is_profiled else None,
         )  # fmt: skip
-        began = time.monotonic()
+        began, pace_ms = time.monotonic(), loop_ms()
         asyncio.run(scenario.run(run))
         what = "profiled" if is_profiled else "measured"
         print(f"{scenario.name} {what} in {time.monotonic() - began:.0f} s", flush=True)
-        return results.noted(run)
+        return results.noted(run, pace_ms)
 
     def _together(self, scenario: Scenario, runs: list[OneRun]) -> Result:
         costs = results.median_costs(runs)
@@ -61,6 +61,7 @@ class Campaign:
             scenario=scenario.name, measures=scenario.measures, people=self.people,
             date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
             commit=self.commit, command=self.command, machine=machine(),
+            loop_ms=[run.loop_ms for run in runs],
             figures={
                 each.name: results.summary(each, [run.figures[each.name] for run in runs])
                 for each in scenario.figures

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 from benchmarks.whole.results import Cost, Result, Summary
 from benchmarks.whole.scenarios import SCENARIOS
@@ -46,7 +47,15 @@ def table(results: Sequence[Result]) -> str:
     for result in results:
         for name, cost in result.costs.items():
             lines.append(f"| {result.scenario}: {name} | {' | '.join(_costs(cost))} |")
+    paces = [f"{each.scenario} {_pace(each)}" for each in results if each.loop_ms]
+    if paces:
+        lines += ["", f"What a fixed loop took before the runs, ms: {', '.join(paces)}."]
     return "\n".join([*lines, "", *measured_on(results), ""])
+
+
+def _pace(result: Result) -> str:
+    values = result.loop_ms
+    return f"{number(median(values))} ({number(min(values))}–{number(max(values))})"
 
 
 def told(figure: Summary) -> str:

@@ -34,6 +34,8 @@ class OneRun(msgspec.Struct):
     figures: dict[str, float]
     costs: dict[str, Cost]
     curves: dict[str, Curve]
+    loop_ms: float = 0.0
+    """`machine.loop_ms` right before it."""
 
 
 class Summary(msgspec.Struct):
@@ -68,10 +70,13 @@ class Result(msgspec.Struct):
     """Of the last run."""
     profiles: list[str]
     """Files beside this one."""
+    loop_ms: list[float] = []
+    """`machine.loop_ms` before each run."""
 
 
-def noted(run: Run) -> OneRun:
-    return OneRun(run.figures, {each.name: cost_of(each) for each in run.stretches}, run.curves)
+def noted(run: Run, loop_ms: float) -> OneRun:
+    costs = {each.name: cost_of(each) for each in run.stretches}
+    return OneRun(run.figures, costs, run.curves, loop_ms)
 
 
 def summary(figure: Figure, values: list[float]) -> Summary:
