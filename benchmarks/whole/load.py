@@ -85,14 +85,17 @@ class OpenLoop:
         return told
 
     def told(self, lab: Lab) -> Sequence[Told]:
-        """Those accepted so far. The sandbox's clock is this machine's, in whole milliseconds."""
-        found = {}
+        """Those accepted so far, each for the first time: what was in doubt is sent again.
+
+        The sandbox's clock is this machine's, in whole milliseconds.
+        """
+        found: dict[str, Told] = {}
         for entry in read_ledger(lab.sandbox.ledger_dir):
             meant = self._intended.get(entry.notification_id)
             if meant is not None:
                 intended_ms, partition = meant
                 waited_ms = entry.at_ms + 0.5 - intended_ms
-                found[entry.notification_id] = Told(intended_ms, waited_ms, partition)
+                found.setdefault(entry.notification_id, Told(intended_ms, waited_ms, partition))
         return sorted(found.values(), key=lambda each: each.intended_ms)
 
 
