@@ -10,10 +10,12 @@ from benchmarks.whole.scenario import Figure, Scenario
 from benchmarks.whole.worker import Worker
 
 _BEFORE_SECONDS, _AFTER_SECONDS = 3.0, 6.0
+_RATE = 50.0
+"""As where workers come and go: what is measured is a start, not how a full core shares itself."""
 
 
 async def _run(run: Run) -> None:
-    load = OpenLoop(people=run.people, rate=run.request_rate)
+    load = OpenLoop(people=run.people, rate=_RATE)
     async with run.lab() as lab:
         workers = {role: lab.start(role) for role in ("decide", "email")}
         for each in workers.values():
@@ -41,7 +43,7 @@ async def _kill_and_start(lab: Lab, role: str, worker: Worker) -> None:
 SCENARIO = Scenario(
     name="kill",
     measures="kill -9 of a worker that has everybody's state, started again on its slot at once: "
-    "until a request made after the kill reaches the provider; both workers share one core, 200/s",
+    "until a request made after the kill reaches the provider; both workers share one core, 50/s",
     figures=(
         Figure(
             name="decide", measures="decide was killed", unit="s", better="lower", floor=3, goal=1
