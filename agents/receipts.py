@@ -139,8 +139,9 @@ class ReceiptsAt:
         about one device of each."""
         if len(told) == 1:
             return [self.target(fact, body, channel, *told[0])]
-        if any(target.device_id for target, _ in told):
-            return self._devices(fact, body, channel, told)
+        has_devices = any(target.device_id for target, _ in told)
+        if has_devices or told[0][1] != told[1][1]:
+            return self._one_by_one(fact, body, channel, told)
         return [
             record
             for message_id, run in groupby(told, itemgetter(1))  # a request has one for all
@@ -151,7 +152,7 @@ class ReceiptsAt:
             )
         ]  # fmt: skip
 
-    def _devices(
+    def _one_by_one(
         self, fact: Fact, body: Body, channel: str, told: Sequence[tuple[Target, str]]
     ) -> list[Record]:
         self._counts[channel, fact.status, fact.reason] += len(told)

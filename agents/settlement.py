@@ -63,8 +63,8 @@ class Settlement:
         self, work: Work, members: Sequence[int], outcomes: Sequence[Outcome], provider: str
     ) -> None:
         """What a provider said of each; `provider` is the channel's first, where it does not say who."""
-        first = outcomes[0]
-        if isinstance(first, Accepted) and outcomes.count(first) == len(outcomes):
+        first = outcomes[0] if outcomes else None
+        if isinstance(first, Accepted) and outcomes.count(first) == len(outcomes) == len(members):
             self._accept(work, members, first, provider)
             return
         for member, outcome in zip(members, outcomes, strict=True):

@@ -49,8 +49,8 @@ Content = EmailContent | PushContent | SmsContent | InAppContent
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """One delivery, rendered and addressed.
 
-    Deliveries with equal content must hold the *same* content object: a sender that can put
-    many recipients into one request groups by identity, which costs nothing.
+    Deliveries with equal content hold the *same* content object: so those that may share a request
+    are told by its identity, which costs nothing.
     """
 
     delivery_id: bytes

@@ -33,6 +33,7 @@ Reason = Literal[
     "provider_misconfigured",
     "throttled",
     "draining",
+    "spoilt",
     "breaker_open",
     "unreachable",
     # failed, in_doubt: tried, and how it ended
@@ -72,6 +73,7 @@ EXPLANATIONS: dict[Reason, str] = {
     "provider_misconfigured": "The provider refuses our credentials or account; kept until mended.",
     "throttled": "The provider told us to slow down.",
     "draining": "The worker was about to end, so the call was left to its successor.",
+    "spoilt": "The provider refused a request for many because of another one of them.",
     "breaker_open": "The provider fails too often to be called just now.",
     "unreachable": "The provider could not be reached.",
     "attempts_exhausted": "Every attempt failed, and each was certainly not sent.",

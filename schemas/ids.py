@@ -18,7 +18,7 @@ from functools import cache, lru_cache
 from itertools import chain
 
 _HOT_FACTS = 4096
-"""Facts are few, but for those that name a device."""
+"""Those of a broadcast are few; a device, or a single request, brings one of its own."""
 _HOT_HASHES = 16
 """A key and a few channels."""
 _MASK = 0xFFFFFFFF

@@ -43,9 +43,9 @@ class NotProcessed(_Outcome, frozen=True):
 
     retry_after_seconds: float = 0.0
     consumes_attempt: bool = False
-    reason: Literal["throttled", "draining", "breaker_open", "unreachable", "server_error"] = (
-        "throttled"
-    )
+    reason: Literal[
+        "throttled", "draining", "spoilt", "breaker_open", "unreachable", "server_error"
+    ] = "throttled"
 
 
 class Unknown(_Outcome, frozen=True):

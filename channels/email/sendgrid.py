@@ -23,6 +23,7 @@ https://www.twilio.com/docs/sendgrid/api-reference/mail-send/errors
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import ClassVar
 
 import msgspec
@@ -40,11 +41,12 @@ from schemas.outcome import (
     NotProcessed,
     Outcome,
     Rejected,
+    Unknown,
 )
 
 _CULPRIT = re.compile(r"personalizations\.(\d+)\.(to\b)?")
 
-_SPOILT = NotProcessed(provider_code="400")
+_SPOILT = NotProcessed(reason="spoilt", provider_code="400")
 """Refused together with another one, and not asked for since."""
 
 
@@ -84,8 +86,9 @@ class SendGrid:
         await self._transport.close()
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
-        """Asks again for those that another one spoilt, until a request is not refused: one that
-        is accepted may be all that the rate allows, so whoever is left then is not processed."""
+        """Asks again for those that another one spoilt, until a request may have been accepted: that
+        may be all that the rate allows, so whoever is left then is not processed."""
+        assert len({id(message.content) for message in batch}) == 1, "one request has one content"
         deadline = self._clock.elapsed_seconds() + self.timeout_seconds
         outcomes: list[Outcome] = [_SPOILT] * len(batch)
         todo: list[Sequence[int]] = [range(len(batch))]
@@ -101,9 +104,12 @@ class SendGrid:
                 todo += [[places[index] for index in indexes] for indexes in again if indexes]
                 continue
             outcome = self._classify(answer) if isinstance(answer, Reply) else answer
+            if isinstance(outcome, NotProcessed | Misconfigured):  # it would say so of the others
+                places, todo = [*places, *chain.from_iterable(todo)], []
             for place in places:
                 outcomes[place] = outcome
-            break
+            if isinstance(outcome, Accepted | Unknown):
+                break
         return outcomes
 
     async def _request(

@@ -41,7 +41,7 @@ def acknowledge_before_sending() -> None:
 
 
 def intend_nothing() -> None:
-    replace(Settlement, "intend", lambda self, work, member: None)
+    replace(Settlement, "intend", lambda self, work, members: None)
 
 
 def tell_no_doubt() -> None:

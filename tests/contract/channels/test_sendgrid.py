@@ -3,6 +3,8 @@
 import json
 from collections import Counter
 
+import pytest
+
 from channels.base import EmailContent, Outgoing
 from channels.email.sendgrid import SendGrid, SendGridSettings
 from policies.clock import ManualClock
@@ -53,13 +55,15 @@ async def test_bad_address_is_left_out_and_the_others_are_sent_once(sendgrid: Be
     assert accepted_ids(sendgrid) == ids(*batch[1:57], *batch[58:])
 
 
-async def test_message_that_spoils_a_request_without_a_word_is_found_by_halving(
-    sendgrid: Bench,
+@pytest.mark.parametrize("culprits", [{41}, {0, 31, 63}])
+async def test_messages_that_spoil_a_request_without_a_word_are_found_by_halving(
+    sendgrid: Bench, culprits: set[int]
 ) -> None:
     sender = await sendgrid.sender()
     batch = [sendgrid.outgoing(number) for number in range(64)]
-    culprit = batch[41]
-    sendgrid.fault(effect="answer", code="400", address=culprit.address)
+    bad = [batch[number] for number in culprits]
+    for message in bad:
+        sendgrid.fault(effect="answer", code="400", address=message.address)
     ends: dict[bytes, Outcome] = {}
 
     calls = 0
@@ -69,13 +73,26 @@ async def test_message_that_spoils_a_request_without_a_word_is_found_by_halving(
         accepted = [each for each in outcomes if isinstance(each, Accepted)]
         assert len({each.provider_message_id for each in accepted}) <= 1, "the rate allows no more"
         for message, outcome in zip(left, outcomes, strict=True):
-            if not isinstance(outcome, NotProcessed):
+            if outcome != NotProcessed(reason="spoilt", provider_code="400"):
                 ends[message.delivery_id] = outcome
 
-    assert ends.pop(culprit.delivery_id) == Rejected(provider_code="400")
-    assert all(isinstance(outcome, Accepted) for outcome in ends.values())
-    assert accepted_ids(sendgrid) == ids(*batch[:41], *batch[42:])
-    assert calls <= 7, "each leaves out a half of those that the culprit may be among"
+    refused = {delivery_id for delivery_id, end in ends.items() if not isinstance(end, Accepted)}
+    assert refused == {message.delivery_id for message in bad}
+    assert {ends[message.delivery_id] for message in bad} == {Rejected(provider_code="400")}
+    assert accepted_ids(sendgrid) == ids(*(each for each in batch if each not in bad))
+    assert calls <= 7 * len(culprits), "each leaves out a half of those that one may be among"
+
+
+async def test_a_wait_that_is_asked_for_while_halving_is_everybodys(sendgrid: Bench) -> None:
+    sender = await sendgrid.sender()
+    batch = [sendgrid.outgoing(number) for number in range(8)]
+    sendgrid.fault(effect="answer", code="400", address=batch[0].address)
+    sendgrid.fault(effect="answer", code="429", retry_after_seconds=60, address=batch[7].address)
+
+    outcomes = await sender.send(batch)
+
+    assert {type(outcome) for outcome in outcomes} == {NotProcessed}
+    assert {o.retry_after_seconds for o in outcomes if isinstance(o, NotProcessed)} == {60.0}
 
 
 async def test_mail_that_is_bad_for_everybody_is_asked_for_once(sendgrid: Bench) -> None:

@@ -1,8 +1,11 @@
 """What a sender does with each outcome, when nothing stops it and nothing crashes."""
 
+from collections.abc import Sequence
+
 import pytest
 from msgspec.structs import replace
 
+from channels.base import Outgoing
 from channels.rendering import Rendering
 from schemas.dead_letter import decode_dead_letter
 from schemas.delivery import DeliveryBatch
@@ -59,6 +62,22 @@ async def test_a_slice_goes_out_in_requests_of_the_senders_size(rendering: Rende
     assert [len(call) for call in desk.sender.calls] == [3, 2]
     assert len({id(each.content) for call in desk.sender.calls for each in call}) == 1
     assert desk.state.count(Kind.TRANSIENT) == 1, "a slice has one ledger row"
+
+
+async def test_a_sender_that_answers_for_too_few_settles_nobody(
+    rendering: Rendering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(rendering, max_batch=3)
+    desk.put(batch_of("a", "b", "c", slice_id=SLICE))
+
+    async def all_but_one(batch: Sequence[Outgoing]) -> Sequence[Outcome]:
+        return [Accepted()] * (len(batch) - 1)
+
+    monkeypatch.setattr(desk.sender, "send", all_but_one)
+
+    with pytest.raises(ValueError, match="shorter"):
+        await desk.turn()
+    assert desk.receipts() == []
 
 
 async def test_an_address_is_in_a_request_once(rendering: Rendering) -> None:

@@ -64,6 +64,8 @@ TABLE: list[tuple[str, Next, Next]] = [
      RetryAt(NOW + 3_600_000, 2, 2, "server_error")),
     ("draining: the successor calls at once, the same attempt",
      follow(NotProcessed(reason="draining"), attempt=2, call=5), RetryAt(NOW, 2, 6, "draining")),
+    ("spoilt by another one: the next call goes at once, the same attempt",
+     follow(NotProcessed(reason="spoilt"), attempt=2, call=9), RetryAt(NOW, 2, 10, "spoilt")),
     ("throttled for longer than it lives",
      follow(NotProcessed(retry_after_seconds=10), ttl_ms=10_000), Settled("expired", "throttled")),
     ("unknown, rather not twice", follow(Unknown()), InDoubtFor("timeout", may_fall_back=False)),
