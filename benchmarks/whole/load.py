@@ -60,10 +60,12 @@ class OpenLoop:
         """Requests so far."""
         return len(self._intended)
 
-    async def run(self, producing: Producing, seconds: float) -> None:
+    async def run(self, producing: Producing, seconds: float, *, rate: float | None = None) -> None:
+        """At the usual rate unless another one is named."""
         began, began_ms = time.monotonic(), time.time() * 1000
-        for place in range(round(seconds * self._rate)):
-            due = place / self._rate
+        rate = rate or self._rate
+        for place in range(round(seconds * rate)):
+            due = place / rate
             await asyncio.sleep(max(0.0, began + due - time.monotonic()))
             number, key = next(self._people), f"order-{self.asked}"
             record = request(number, key)
