@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable
 
 from aiokafka.errors import (
@@ -28,22 +29,40 @@ _NETWORK_EXCEPTION = 13
 """A leader of Kafka 3 lost its connection to the coordinator; aiokafka takes it for something else."""
 
 
+class OnceAMinute:
+    """One for a process: a broker that is away holds up a transaction of every partition, and the
+    first of them speaks for all."""
+
+    def __init__(self, monotonic_seconds: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic_seconds = monotonic_seconds
+        self._told_at = float("-inf")
+
+    def may_tell(self) -> bool:
+        """Whether nobody has told within the last minute; then the caller does."""
+        now = self._monotonic_seconds()
+        if now - self._told_at < _TELL_AGAIN_SECONDS:
+            return False
+        self._told_at = now
+        return True
+
+
 class Retries:
     """Waits longer from one try to the next, and says so where that takes long."""
 
-    def __init__(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(
+        self, voice: OnceAMinute, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._voice = voice
         self._sleep = sleep
         self._seconds = 0.0
         self._waited_seconds = 0.0
-        self._tell_at = _LONGEST_RETRY_SECONDS
 
     async def wait(self, error: KafkaError | None) -> None:
         """`error` is None where nobody answered, or nobody could be asked."""
         first = _MARKERS_SECONDS if isinstance(error, ConcurrentTransactions) else _RETRY_SECONDS
         self._seconds = min(max(first, 2 * self._seconds), _LONGEST_RETRY_SECONDS)
         self._waited_seconds += self._seconds
-        if self._waited_seconds > self._tell_at:
-            self._tell_at += _TELL_AGAIN_SECONDS
+        if self._waited_seconds > _LONGEST_RETRY_SECONDS and self._voice.may_tell():
             log.warning("a transaction waits", extra={"why": repr(error)})
         await self._sleep(self._seconds)
 

@@ -26,7 +26,7 @@ from aiokafka.protocol.transaction import (
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from streams.batches import Batch
-from streams.refusals import Retries, worst_of
+from streams.refusals import OnceAMinute, Retries, worst_of
 
 _ALL_REPLICAS = -1
 _LAST_SEQUENCE = 2**31 - 1
@@ -40,9 +40,16 @@ class TransactionalProducer:
     """
 
     def __init__(
-        self, connection: Mapping[str, Any], *, transactional_id: str, timeout_ms: int
+        self,
+        connection: Mapping[str, Any],
+        *,
+        transactional_id: str,
+        timeout_ms: int,
+        voice: OnceAMinute,
     ) -> None:
-        """`connection` is what any aiokafka client is given; the broker aborts after `timeout_ms`."""
+        """`connection` is what any aiokafka client is given; the broker aborts after `timeout_ms`.
+        `voice` tells of waits."""
+        self._voice = voice
         self._client = AIOKafkaClient(**{"client_id": transactional_id, **connection})
         self._request_timeout_ms = self._client._request_timeout_ms
         self._transactional_id = transactional_id
@@ -124,7 +131,7 @@ class TransactionalProducer:
         """
         waiting = {place: self._build(place, batch) for place, batch in batches.items()}
         offsets: dict[KafkaPartition, int] = {}
-        retries = Retries()
+        retries = Retries(self._voice)
         while True:
             refusals: list[tuple[str, int]] = []
             for place, (code, offset) in (await self._produce_all(waiting)).items():
@@ -187,7 +194,7 @@ class TransactionalProducer:
         self, request: Any, codes_of: Callable[[Any], list[tuple[str, int]]]
     ) -> Any:
         """The answer that is no error."""
-        retries = Retries()
+        retries = Retries(self._voice)
         while True:
             try:
                 node = await self._find_coordinator()

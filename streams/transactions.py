@@ -21,6 +21,7 @@ from streams.batches import Content, batches_of
 from streams.engine.ports import Committed, Lease, Transaction
 from streams.names import Names, changelog
 from streams.patience import Patience
+from streams.refusals import OnceAMinute
 from streams.restore import ChangelogReader
 from streams.transactional_producer import TransactionalProducer
 from tables.packing import pack_rows
@@ -68,6 +69,7 @@ class KafkaLog:
         lease: OwnersLease,
         patience: Patience,
         changelogs: ChangelogReader,
+        voice: OnceAMinute,
         on_committed: Callable[[float], None] = lambda seconds: None,
         monotonic_seconds: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -78,6 +80,7 @@ class KafkaLog:
         self._lease = lease
         self._patience = patience
         self._changelogs = changelogs
+        self._voice = voice
         self._on_committed = on_committed
         self._monotonic_seconds = monotonic_seconds
         self._producer: TransactionalProducer | None = None
@@ -89,6 +92,7 @@ class KafkaLog:
             self._connection,
             transactional_id=self._names.transactional_id(self._role, self._partition),
             timeout_ms=self.timeout_ms,
+            voice=self._voice,
         )
         try:
             await self._patience.wait_for(producer.start)

@@ -38,6 +38,7 @@ from streams.observer import WorkerObserver
 from streams.partition_files import PartitionFiles
 from streams.patience import Patience
 from streams.probes import Probes
+from streams.refusals import OnceAMinute
 from streams.restore import ChangelogReader
 from streams.transactions import Fenced, KafkaLog, Overtaken
 from tables.store import StoreBudget, bytes_on_disk
@@ -135,6 +136,7 @@ class _Process:
         )
         self._lease.bind(loop)
         self._plan = plan_for(self._metrics)
+        self._voice = OnceAMinute()
         self._reader = ChangelogReader(
             names=settings.names, connection=settings.connection, patience=settings.patience
         )
@@ -265,6 +267,7 @@ class _Process:
             lease=self._lease,
             patience=self._settings.patience,
             changelogs=self._reader,
+            voice=self._voice,
             on_committed=self._metrics.commit_seconds.observe,
         )
 

@@ -179,7 +179,7 @@ class Pipeline:
         handled = 0
         try:
             while handled < count:
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.2)  # another process counts them, and tells nobody
                 with contextlib.suppress(KafkaError):  # a group that nobody has joined yet
                     group = self.config.kafka.names.group(DECIDE)
                     offsets = await admin.list_consumer_group_offsets(group)
@@ -197,7 +197,7 @@ class Pipeline:
         while not condition():
             if time.monotonic() > deadline:
                 return False
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)  # what other processes do is looked at, not awaited
         return True
 
     def latest(self) -> dict[tuple[str, str], Receipt]:

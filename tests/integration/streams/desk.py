@@ -13,6 +13,7 @@ from schemas.kafka import Record
 from streams.engine.ports import Transaction
 from streams.names import Names, changelog
 from streams.patience import Patience
+from streams.refusals import OnceAMinute
 from streams.restore import ChangelogReader
 from streams.transactions import KafkaLog
 from tables.packing import RowList
@@ -83,7 +84,7 @@ class Desk:
         )
         log = log_class(
             role=ROLE, partition=0, names=self.names, patience=self.patience, changelogs=reader,
-            **given,
+            voice=OnceAMinute(), **given,
         )  # fmt: skip
         await log.start()
         self._logs.append(log)

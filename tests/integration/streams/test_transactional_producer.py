@@ -17,7 +17,7 @@ from aiokafka.errors import (
 )
 
 from streams.batches import batches_of
-from streams.refusals import Retries, worst_of
+from streams.refusals import OnceAMinute, Retries, worst_of
 from streams.transactional_producer import TransactionalProducer
 from tests.integration.streams.desk import OUT, Desk
 from tests.integration.streams.kafka_proxy import (
@@ -38,6 +38,7 @@ async def producer_of(desk: Desk, bootstrap: str) -> AsyncIterator[Transactional
         {"bootstrap_servers": bootstrap},
         transactional_id=desk.names.transactional_id("any", 0),
         timeout_ms=10_000,
+        voice=OnceAMinute(),
     )
     try:
         await producer.start()
@@ -141,11 +142,12 @@ async def test_who_is_asked_again_is_asked_less_and_less_often_and_it_is_told_on
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     slept: list[float] = []
+    voice = OnceAMinute(lambda: sum(slept))
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    back_to_back, away = Retries(sleep), Retries(sleep)
+    back_to_back, away = Retries(voice, sleep), Retries(voice, sleep)
     for _ in range(3):
         await back_to_back.wait(ConcurrentTransactions())
     assert slept == [0.002, 0.004, 0.008]
@@ -156,3 +158,18 @@ async def test_who_is_asked_again_is_asked_less_and_less_often_and_it_is_told_on
     assert slept[3:5] == [0.02, 0.04]
     assert slept[-1] == 1.0
     assert caplog.messages == ["a transaction waits"] * 2
+
+
+async def test_many_partitions_that_wait_tell_it_once_together(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def sleep(seconds: float) -> None:
+        """No time passes."""
+
+    voice = OnceAMinute(lambda: 0.0)
+    for _ in range(8):
+        partition = Retries(voice, sleep)
+        for _ in range(20):
+            await partition.wait(None)
+
+    assert caplog.messages == ["a transaction waits"]
