@@ -29,6 +29,7 @@ from streams.engine.runner import Runner, RunnerSettings
 from streams.memory import parts_of, spare_the_collector
 from streams.names import Names
 from streams.partition_files import PartitionFiles
+from streams.refusals import OnceAMinute
 from streams.topology import FlowSettings
 from streams.transactions import KafkaLog
 from tables.store import StoreBudget
@@ -104,6 +105,7 @@ async def _measure(people: int, folder: Path) -> None:
         return DeafLog(
             role=topology.DECIDE, partition=partition, names=Names(), connection={},
             lease=cast(Any, nothing), patience=cast(Any, nothing), changelogs=cast(Any, nothing),
+            voice=OnceAMinute(),
         )  # fmt: skip
 
     runner = Runner(
