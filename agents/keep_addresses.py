@@ -32,7 +32,11 @@ TAKEN_OVER = "taken_over"
 
 
 class KeepAddresses:
-    """A device token has one holder, the last to register it; a bar outlives every holder."""
+    """A device token has one holder, the last to register it; a bar outlives every holder.
+
+    Who gave a token up is remembered until the next one claims it: what is queued for the former
+    holder reaches the same phone, or nobody, until then, and somebody else from then on.
+    """
 
     name = "keep_addresses"
 
@@ -43,13 +47,21 @@ class KeepAddresses:
         for items in portions(batch.items, len, EVENTS_A_YIELD):
             events = [event for item in items for event in item.value]
             hashes = list(dict.fromkeys(event.address_hash for event in events))
+            tokens = list(dict.fromkeys(e.address_hash for e in events if e.channel == "push"))
             held = dict(zip(hashes, addresses.get_many(batch.state, hashes), strict=True))
+            former = addresses.former_holders(batch.state, tokens)
+            known = dict(former)
             changed: set[bytes] = set()
             derived: list[DerivedChange] = []
             for event in events:
-                if _apply(held[event.address_hash], event, derived):
+                if _apply(held[event.address_hash], former, event, derived):
                     changed.add(event.address_hash)
             rows = [addresses.put(each, held[each]) for each in hashes if each in changed]
+            rows += [
+                addresses.put_former(each, former.get(each), batch.now_ms)
+                for each in tokens
+                if former.get(each) != known.get(each)
+            ]
             yield Effects(rows, self._records(derived), items)
 
     def give_up(
@@ -74,13 +86,19 @@ class KeepAddresses:
         ]
 
 
-def _apply(address: Address, event: AddressEvent, derived: list[DerivedChange]) -> bool:
-    """Whether the address's row changes; what follows for users is added to `derived`."""
+def _apply(
+    address: Address,
+    former: dict[bytes, Holder],
+    event: AddressEvent,
+    derived: list[DerivedChange],
+) -> bool:
+    """Whether the address's row changes; what follows for users is added to `derived`, and in
+    `former` stands who gave it up, as long as it is nobody's."""
     match event:
         case AddressClaimed():
-            return _claim(address, event, derived)
+            return _claim(address, former, event, derived)
         case AddressGivenUp():
-            return _give_up(address, event)
+            return _give_up(address, former, event)
         case AddressBarred():
             return _bar(address, event, derived)
         case AddressUnbarred():
@@ -89,9 +107,15 @@ def _apply(address: Address, event: AddressEvent, derived: list[DerivedChange]) 
             assert_never(event)
 
 
-def _claim(address: Address, event: AddressClaimed, derived: list[DerivedChange]) -> bool:
+def _claim(
+    address: Address,
+    former: dict[bytes, Holder],
+    event: AddressClaimed,
+    derived: list[DerivedChange],
+) -> bool:
     claim = Holder(event.user_id, event.occurred_ms, event.offset, event.device_id)
-    if not address.holders and address.suppression is None:
+    last = former.get(event.address_hash)
+    if not address.holders and last is None and address.suppression is None:
         address.holders = [claim]
         return True
     others = [each for each in address.holders if each.user_id != claim.user_id]
@@ -103,8 +127,9 @@ def _claim(address: Address, event: AddressClaimed, derived: list[DerivedChange]
             )
         )  # fmt: skip
     if event.channel == "push":
-        newer = next((each for each in others if _order(each) > _order(claim)), None)
-        for loser, winner in [(claim, newer)] if newer else [(each, claim) for each in others]:
+        rivals = [*others, last] if last and last.user_id != claim.user_id else others
+        newer = next((each for each in rivals if _order(each) > _order(claim)), None)
+        for loser, winner in [(claim, newer)] if newer else [(each, claim) for each in rivals]:
             derived.append(
                 DeviceLost(
                     loser.user_id, winner.occurred_ms, loser.device_id, event.address_hash,
@@ -113,6 +138,7 @@ def _claim(address: Address, event: AddressClaimed, derived: list[DerivedChange]
             )  # fmt: skip
         if newer is not None:
             return False
+        former.pop(event.address_hash, None)
         others = []
     own = next((each for each in address.holders if each.user_id == claim.user_id), None)
     if own is not None and _order(own) >= _order(claim):
@@ -121,10 +147,12 @@ def _claim(address: Address, event: AddressClaimed, derived: list[DerivedChange]
     return True
 
 
-def _give_up(address: Address, event: AddressGivenUp) -> bool:
+def _give_up(address: Address, former: dict[bytes, Holder], event: AddressGivenUp) -> bool:
     for holder in address.holders:
         if holder.user_id == event.user_id and holder.occurred_ms <= event.occurred_ms:
             address.holders = [each for each in address.holders if each is not holder]
+            if event.channel == "push":
+                former[event.address_hash] = holder
             return True
     return False
 

@@ -101,7 +101,9 @@ class RecipientEdits:
             edit = self._edit_of(news.user_id)
             if edit.by(news.source, news.occurred_ms):
                 self._change(edit, news, offset)
-                self._follow_up(news.user_id, edit, offset)
+            elif isinstance(news, DeviceRegistered):
+                edit.had_device(news.device_id, news.token)
+            self._follow_up(news.user_id, edit, offset)
 
     def rows(self) -> list[Row]:
         edited = {
@@ -228,16 +230,17 @@ class RecipientEdits:
             self._member_rows[key] = memberships.put(key, new)
 
     def _follow_up(self, user_id: str, edit: ProfileEdit, offset: int) -> None:
-        for held in edit.given_up:
+        # Claims first: what was had for a while only is given up again.
+        for held in edit.claimed:
             self._address_events.append(
-                AddressGivenUp(
+                AddressClaimed(
                     held.address_hash, held.channel, held.occurred_ms, offset,
                     user_id, held.device_id,
                 )
             )  # fmt: skip
-        for held in edit.claimed:
+        for held in edit.given_up:
             self._address_events.append(
-                AddressClaimed(
+                AddressGivenUp(
                     held.address_hash, held.channel, held.occurred_ms, offset,
                     user_id, held.device_id,
                 )

@@ -152,7 +152,10 @@ class ProfileEdit:
         """Registered again with the same token counts too: it may have had another holder since."""
         occurred_ms, devices = self.occurred_ms, self._devices
         removed_ms = self._removed.get(device_id, -1)
-        if removed_ms >= occurred_ms or (removed_ms >= 0 and self._source == "import"):
+        if removed_ms >= occurred_ms:
+            self._had_device(device_id, token, until_ms=removed_ms)
+            return
+        if removed_ms >= 0 and self._source == "import":
             return  # an import cannot know that the phone was sold since the file was written
         new = Device(device_id, token, platform, occurred_ms, self._hash_of("push", token))
         if devices:
@@ -160,6 +163,8 @@ class ProfileEdit:
             if any(each.token == token and each.occurred_ms > occurred_ms for each in devices):
                 return
             if old is not None and not self._replaces(old, new):
+                if old.token != token:
+                    self._had_device(device_id, token, until_ms=old.occurred_ms)
                 return
             # The same token under another device id is the app installed anew on the same phone.
             kept = [each for each in devices if each is not old and each.token != token]
@@ -173,6 +178,10 @@ class ProfileEdit:
             self._removed = {name: at for name, at in self._removed.items() if name != device_id}
         self.claimed.append(Held("push", new.hash, device_id, occurred_ms))
         self.is_changed = True
+
+    def had_device(self, device_id: str, token: str) -> None:
+        """It was registered before the recipient was deleted, and told of only now."""
+        self._had_device(device_id, token, until_ms=self._deleted_ms)
 
     def remove_device(self, device_id: str) -> None:
         if self._removed.get(device_id, -1) >= self.occurred_ms:
@@ -329,6 +338,13 @@ class ProfileEdit:
         if old.token != new.token:
             self._give_up("push", old.hash, old.device_id)
         return True
+
+    def _had_device(self, device_id: str, token: str, *, until_ms: int) -> None:
+        """Its registration comes too late to change the profile; but whoever had registered the
+        token before has lost it."""
+        address_hash = self._hash_of("push", token)
+        self.claimed.append(Held("push", address_hash, device_id, self.occurred_ms))
+        self.given_up.append(Held("push", address_hash, device_id, until_ms))
 
     def _give_up(self, channel: str, address_hash: bytes, device_id: str) -> None:
         self.given_up.append(Held(channel, address_hash, device_id, self.occurred_ms))

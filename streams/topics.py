@@ -16,7 +16,7 @@ from schemas.catalogue import PUBLIC_TOPICS
 from schemas.delivery import CHANNELS, LANES
 from streams.names import changelog
 from streams.topology import DECIDE, ROLES
-from tables import fallbacks
+from tables import addresses, fallbacks
 from tables.state import Kind
 
 DAY_MS = 86_400_000
@@ -157,13 +157,14 @@ def longest_row_ms(role: str, layout: Layout) -> int:
 
     A decision must be found by a repeat that was appended at the end of the window and then
     waited, with all workers down, for as long as a request is kept; a fallback that was begun, by
-    another channel's failure that waited.
+    another channel's failure that waited; who gave a token up, by whoever claims it while
+    something is queued for it.
     """
     if role != DECIDE:
         return LEDGER_RETENTION_MS
     requests = [each for each in _public(layout.ingress) if each.name in layout.ingress]
     decision_ms = layout.dedup_window_ms + max(each.retention_ms or 0 for each in requests)
-    return max(decision_ms, fallbacks.REMEMBERED_MS)
+    return max(decision_ms, fallbacks.REMEMBERED_MS, addresses.REMEMBERED_MS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,13 @@ from collections.abc import Sequence
 import msgspec
 
 from schemas.profile import Suppression
+from tables.expiry import HEAD_BYTES, with_expiry
 from tables.state import Kind, Row, State
 
 PREFIX = b"a"
+FORMER_PREFIX = b"h"
+REMEMBERED_MS = 8 * 86_400_000
+"""Longer than a delivery may be queued for a token that its user has given up since."""
 
 
 class Holder(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -33,6 +37,7 @@ class Address(msgspec.Struct, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Address).decode
+_decode_holder = msgspec.msgpack.Decoder(Holder).decode
 
 
 def put(address_hash: bytes, address: Address) -> Row:
@@ -45,3 +50,18 @@ def put(address_hash: bytes, address: Address) -> Row:
 def get_many(state: State, address_hashes: Sequence[bytes]) -> list[Address]:
     rows = state.get_many(Kind.DURABLE, [PREFIX + each for each in address_hashes])
     return [Address() if row is None else _decode(row) for row in rows]
+
+
+def put_former(address_hash: bytes, former: Holder | None, now_ms: int) -> Row:
+    """Who gave up a device token that nobody has claimed since."""
+    value = None if former is None else with_expiry(now_ms + REMEMBERED_MS, _encode(former))
+    return Row(Kind.TRANSIENT, FORMER_PREFIX + address_hash, value)
+
+
+def former_holders(state: State, address_hashes: Sequence[bytes]) -> dict[bytes, Holder]:
+    rows = state.get_many(Kind.TRANSIENT, [FORMER_PREFIX + each for each in address_hashes])
+    return {
+        each: _decode_holder(row[HEAD_BYTES:])
+        for each, row in zip(address_hashes, rows, strict=True)
+        if row is not None
+    }

@@ -37,14 +37,19 @@ def last(words: Words, at_ms: int) -> Word | None:
 
 
 def possible(words: Words, from_ms: int, until_ms: int, unsaid: Any = None) -> list[Any]:
-    """Every value that it may have had at some time in the span, as far as readers can know."""
+    """Every value that it may have had at some time in the span, as far as readers can know. Of words
+    of one rank each may be the last: nobody has promised an order between partitions."""
     if not words:
         return [unsaid]
     before = last(words, from_ms)
     values = [before.value if before else unsaid]
     for each in words:
-        is_news = from_ms < each.came_ms <= until_ms
-        if is_news and (before is None or each.rank >= before.rank):
+        if before is None:
+            is_possible = from_ms < each.came_ms <= until_ms
+        else:
+            is_news = each.rank > before.rank and from_ms < each.came_ms
+            is_possible = each.came_ms <= until_ms and (is_news or each.rank == before.rank)
+        if is_possible:
             values.append(each.value)
     return values
 

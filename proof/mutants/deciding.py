@@ -73,9 +73,11 @@ def decide_where_it_was_found() -> None:
 
 def leave_sold_phones_alone() -> None:
     claim = agents.keep_addresses._claim
-    replace(
-        agents.keep_addresses, "_claim", lambda address, event, derived: claim(address, event, [])
-    )
+
+    def claim_in_silence(address: Any, former: Any, event: Any, derived: Any) -> bool:
+        return claim(address, former, event, [])
+
+    replace(agents.keep_addresses, "_claim", claim_in_silence)
 
 
 def rank_all_receipts_alike() -> None:

@@ -139,9 +139,11 @@ def _after(prefix: bytes) -> bytes:
 
 
 def _blows(world: RealWorld) -> Iterator[Blow]:
-    """Beginnings, which take partitions from others; ends; sleeps that may have lost partitions."""
+    """Beginnings, which take partitions from others; ends; sleeps that may have lost partitions;
+    awakenings, since who fell asleep over a take-over goes on with it, and fences the new owner."""
     for process in world.lives:
-        sleeps = [(at_ms, "suspend") for at_ms in process.domain.suspended_ms]
+        domain = process.domain
+        sleeps = [(at_ms, "suspend") for at_ms in (*domain.suspended_ms, *domain.woken_ms)]
         what = "stop" if process.has_drained else "kill"
         ends = [] if process.ended_ms is None else [(process.ended_ms, what)]
         yield Blow(process.began_ms, process.role, "join")

@@ -52,6 +52,7 @@ class Domain:
         self.is_dead = False
         self.is_suspended = False
         self.suspended_ms: list[int] = []
+        self.woken_ms: list[int] = []
         self.held: list[Handle] = []
 
 
@@ -144,6 +145,7 @@ class VirtualLoop:
 
     def wake(self, domain: Domain) -> None:
         domain.is_suspended = False
+        domain.woken_ms.append(self.now_ms())
         self._ready.extend(domain.held)
         domain.held.clear()
 

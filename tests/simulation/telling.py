@@ -176,7 +176,7 @@ class _Teller:
             if blow.kind == "visit":
                 self._blows.visit(blow.role, blow.seconds)
             else:
-                self._world.clock_of(blow.role).ahead_ms += round(blow.seconds * 1000)
+                self._world.clock_of(blow.role).set(by_ms=round(blow.seconds * 1000))
             return
         self.crash_points += 1
         match blow.kind:

@@ -382,7 +382,7 @@ def test_a_clock_that_is_set_forward_lets_nobody_exceed_a_carriers_rate() -> Non
             await stage.ask(user, "code")
         await stage.until(lambda: len(world.carrier.accepted) == 8)
         for number in range(2):
-            world.clock_of(f"sms-{number}").ahead_ms = 8_000
+            world.clock_of(f"sms-{number}").set(by_ms=8_000)
         for user in USERS[:8]:
             await stage.ask(user, "code")
 

@@ -22,10 +22,15 @@ class MachineClock:
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
-        self.ahead_ms = 0
+        self._ahead_ms = 0
+        self.was_set = False
+
+    def set(self, by_ms: int) -> None:
+        self._ahead_ms += by_ms
+        self.was_set = True
 
     def now_ms(self) -> int:
-        return self._loop.now_ms() + self.ahead_ms
+        return self._loop.now_ms() + self._ahead_ms
 
     def elapsed_seconds(self) -> float:
         return self._loop.time()
@@ -145,8 +150,8 @@ class World:
 
     @property
     def is_askew(self) -> bool:
-        """Whether somebody has set a clock, so that not all show the same."""
-        return any(clock.ahead_ms for clock in self._clocks.values())
+        """Whether somebody has ever set a clock, so that what was told is dated by different ones."""
+        return any(clock.was_set for clock in self._clocks.values())
 
     def retire(self, slot: str) -> list[Process]:
         """The slot is wanted no more; its processes that still run, on whatever machine."""

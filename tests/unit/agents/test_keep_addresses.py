@@ -82,6 +82,41 @@ async def test_a_token_given_up_is_nobodys_and_needs_no_row() -> None:
     assert state.count(kind=addresses.put(HASH, addresses.Address()).kind) == 0
 
 
+def given_up(user_id: str, occurred_ms: int) -> AddressGivenUp:
+    return AddressGivenUp(HASH, "push", occurred_ms, 0, user_id, f"{user_id}'s")
+
+
+async def test_who_gave_a_token_up_hears_of_the_next_to_claim_it_once() -> None:
+    """What is queued for the former holder would reach the next one."""
+    state = MemoryState()
+    await keep(state, claim("ann", 1), given_up("ann", 2))
+
+    kept = await keep(state, claim("bob", 3))
+    assert derived(kept.records) == [DeviceLost("ann", 3, "ann's", HASH, "taken_over")]
+
+    kept = await keep(state, given_up("bob", 4), claim("cid", 5))
+    assert [fact.user_id for fact in derived(kept.records)] == ["bob"]
+
+
+async def test_who_takes_a_token_up_again_has_lost_nothing() -> None:
+    state = MemoryState()
+
+    kept = await keep(state, claim("ann", 1), given_up("ann", 2), claim("ann", 3))
+
+    assert derived(kept.records) == []
+    assert holders(state) == ["ann"]
+    assert addresses.former_holders(state, [HASH]) == {}
+
+
+async def test_a_claim_older_than_that_of_the_former_holder_makes_nobody_the_holder() -> None:
+    state = MemoryState()
+
+    kept = await keep(state, claim("ann", 5), given_up("ann", 6), claim("bob", 4))
+
+    assert derived(kept.records) == [DeviceLost("bob", 5, "bob's", HASH, "taken_over")]
+    assert holders(state) == []
+
+
 async def test_giving_up_what_another_holds_by_now_changes_nothing() -> None:
     state = MemoryState()
 

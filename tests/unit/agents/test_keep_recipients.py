@@ -73,7 +73,7 @@ async def test_a_changed_address_is_given_up_and_its_suppression_forgotten() -> 
     kept = await keep(state, change("recipient_updated", phone="+15550100124", at=2))
 
     assert [type(event) for event in address_events(kept.records)] == [
-        AddressGivenUp, AddressClaimed,
+        AddressClaimed, AddressGivenUp,
     ]  # fmt: skip
     assert profile_of(state).suppressions == {}
 
@@ -191,6 +191,33 @@ async def test_a_device_registered_again_is_claimed_again() -> None:
     kept = await keep(state, change("device_registered", at=5, **device))
 
     assert [event.occurred_ms for event in address_events(kept.records)] == [NOON_MS + 5000]
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        change("device_registered", device_id="phone", token="t2", platform="ios", at=5),
+        change("device_removed", device_id="phone", at=5),
+        change("recipient_deleted", at=5),
+    ],
+)
+async def test_a_registration_that_comes_too_late_still_takes_the_token_from_whoever_had_it(
+    since: Item[RecipientNews],
+) -> None:
+    state = MemoryState()
+    await keep(state, since)
+    before = profile_of(state)
+
+    kept = await keep(
+        state, change("device_registered", device_id="phone", token="t1", platform="ios", at=4)
+    )
+
+    assert profile_of(state) == before
+    digest = address_hash(KEY, "push", "t1")
+    assert address_events(kept.records) == [
+        AddressClaimed(digest, "push", NOON_MS + 4000, 4, "ann", "phone"),
+        AddressGivenUp(digest, "push", NOON_MS + 5000, 4, "ann", "phone"),
+    ]
 
 
 async def test_a_removal_older_than_the_registration_is_ignored_and_the_other_way_round() -> None:
