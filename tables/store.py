@@ -7,11 +7,12 @@ and rebuilt from the changelog, and the caller says so loudly.
 """
 
 import contextlib
-import itertools
 import re
 import shutil
 import struct
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from rocksdict import (
     DBCompressionType,
     Options,
     Rdict,
+    ReadOptions,
     WriteBatch,
     WriteBufferManager,
 )
@@ -42,6 +44,10 @@ _SAYS_DAMAGE = re.compile(r"Corruption(?!.*Too many open files)|.*No such file o
 _BLOOM_BITS = 10
 _MAX_OPEN_FILES = 256
 _SMALLEST_BUFFER_BYTES = 4 * 1024 * 1024
+
+_CROWD = 64
+"""So many keys in order may be neighbours, as those of an audience's members are: to go from row to
+row takes a fifth of finding each."""
 
 
 class StoreBudget:
@@ -113,22 +119,22 @@ class LocalStore:
         return value
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """In whatever order; many that are sorted cost least."""
         try:
-            values: Any = self._db.get(list(keys))
+            return self._walk(keys) if _are_sorted_crowd(keys) else self._find(keys)
         except Exception as error:
             raise self._failed(error) from error
-        return cast(list[bytes | None], values)
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         found: list[tuple[bytes, bytes]] = []
         try:
             rows: Iterator[tuple[Any, Any]] = self._db.items(from_key=start)
-            for key, value in itertools.islice(rows, limit):
+            for key, value in islice(rows, limit):
                 if key >= end:
                     return found
                 found.append((key, value))
             if len(found) < limit:
-                self._check_end(found[-1][0] if found else start)
+                self._check_end(found[-1][0] if found else start, None)
         except Exception as error:
             raise self._failed(error) from error
         return found
@@ -185,9 +191,33 @@ class LocalStore:
         except Exception as error:
             raise self._failed(error) from error
 
-    def _check_end(self, last: bytes) -> None:
+    def _find(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        values: Any = self._db.get(list(keys))
+        return cast(list[bytes | None], values)
+
+    def _walk(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """From row to row, as long as half of those passed are asked for; the rest is found one by
+        one. Never beyond the last: what was deleted there may be much, and is passed, too."""
+        last = keys[-1]
+        until = ReadOptions()
+        until.set_iterate_upper_bound(last + b"\x00")
+        rows: Iterator[tuple[Any, Any]] = self._db.items(from_key=keys[0], read_opt=until)
+        passed: dict[bytes, bytes] = {}
+        known = 0
+        while known < len(keys) and len(passed) <= 2 * known + _CROWD:
+            some = list(islice(rows, _CROWD))
+            passed.update(some)
+            if len(some) == _CROWD:
+                known = bisect_right(keys, some[-1][0])
+            else:
+                self._check_end(some[-1][0] if some else keys[known], until)
+                known = len(keys)
+        values = [passed.get(key) for key in keys[:known]]
+        return values + self._find(keys[known:]) if known < len(keys) else values
+
+    def _check_end(self, last: bytes, until: ReadOptions | None) -> None:
         """`items` ends in silence at a block that cannot be read, as if there were no more rows."""
-        rows = self._db.iter()
+        rows = self._db.iter(until)
         rows.seek(last)
         if rows.valid():
             rows.next()
@@ -209,6 +239,12 @@ class LocalStore:
     def _integer(self, key: bytes) -> int | None:
         value = self.get(key)
         return None if value is None else int(_INTEGER.unpack(value)[0])
+
+
+def _are_sorted_crowd(keys: Sequence[bytes]) -> bool:
+    if len(keys) < _CROWD or any(former > later for former, later in pairwise(keys[:8])):
+        return False  # as eight of any others nearly always say
+    return list(keys) == sorted(keys)
 
 
 def bytes_on_disk(folder: Path) -> int:

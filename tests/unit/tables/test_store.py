@@ -69,6 +69,24 @@ def test_a_scan_sees_its_range_in_order_and_none_of_the_stores_own_rows(store: L
     assert store.scan(b"\x01b", b"\x02", 1) == [(b"\x01b", b"2")]
 
 
+@pytest.mark.parametrize("asked_of_each", [1, 2, 3, 50])
+@pytest.mark.parametrize("kept_of_each", [1, 2, 40])
+def test_many_sorted_keys_are_found_whatever_lies_between_them(
+    store: LocalStore, asked_of_each: int, kept_of_each: int
+) -> None:
+    rows = {b"k%05d" % number: b"%d" % number for number in range(10_000)}
+    store.apply(rows.items(), 1)
+    deleted = {key: None for number, key in enumerate(rows) if number % kept_of_each}
+    store.apply(deleted.items(), 2)
+    keys = [b"k%05d" % number for number in range(500, 12_000, asked_of_each)]
+
+    found = store.get_many(keys)
+
+    held = {key: value for key, value in rows.items() if key not in deleted}
+    assert found == [held.get(key) for key in keys]
+    assert store.get_many(keys[::-1]) == found[::-1]
+
+
 def test_a_sweep_goes_round_in_small_steps_and_deletes_only_garbage(store: LocalStore) -> None:
     rows = [(b"k%02d" % number, b"old" if number % 3 else b"new") for number in range(10)]
     store.apply([*rows], 1)
@@ -106,13 +124,14 @@ def fill(path: Path) -> dict[int | None, Rows]:
 
 
 def rows_read(path: Path) -> tuple[int | None, Rows]:
-    """Offset and rows of a store, read in both ways; raises `StoreDamaged`."""
+    """Offset and rows of a store, read in all ways; raises `StoreDamaged`."""
     store = LocalStore(path, budget())
     try:
         rows = store.scan(b"\x01", b"\xff", 1000)
         keys = [b"k%03d" % number for number in range(400)]
-        values = store.get_many(keys)
-        assert [(k, v) for k, v in zip(keys, values, strict=True) if v is not None] == rows
+        for asked in (keys, keys[::-1]):  # sorted ones are read otherwise
+            found = zip(asked, store.get_many(asked), strict=True)
+            assert sorted((key, value) for key, value in found if value is not None) == rows
         return store.offset, rows
     finally:
         store.close()
