@@ -69,7 +69,8 @@ class Partition:
         self._queue_bytes = queue_bytes
         self._die = die
         self.positions: dict[TopicPartition, SourcePosition] = {}
-        self._queues: dict[TopicPartition, SourceQueue] = {}
+        self._queues: dict[str, SourceQueue] = {}
+        """By topic."""
         self._claimed: set[bytes] = set()
         self._running: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -91,7 +92,7 @@ class Partition:
             place = TopicPartition(source.topic, self.number)
             position = SourcePosition(place, self._store.get(Kind.DURABLE, position_key(place)))
             self.positions[place] = position
-            self._queues[place] = SourceQueue(
+            self._queues[source.topic] = SourceQueue(
                 source=source,
                 position=position,
                 control=self._control,
@@ -126,7 +127,7 @@ class Partition:
 
     def push(self, record: InboundRecord) -> None:
         """Take one record in; ignored while draining, since it will be read again."""
-        queue = self._queues.get(TopicPartition(record.topic, record.partition))
+        queue = self._queues.get(record.topic)
         if self._is_open and queue is not None and queue.push(record):
             self._observer.record_in(record)
             self.pump_source(queue.source)
@@ -155,7 +156,7 @@ class Partition:
             self._die(error)
 
     def pump_source(self, source: Source) -> None:
-        queue = self._queues[TopicPartition(source.topic, self.number)]
+        queue = self._queues[source.topic]
         while queue and self._may_start(source.topic, source):
             records, size = queue.pop(source.take)
             items, refused = self._decode(source, records)

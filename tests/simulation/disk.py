@@ -69,6 +69,8 @@ class MemoryStore:
     def scan(self, kind: Kind, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         keys, rows = self._files.keys[kind], self._files.rows[kind]
         low = bisect.bisect_left(keys, start)
+        if low == len(keys) or keys[low] >= end:  # as nearly always
+            return []
         high = bisect.bisect_left(keys, end, lo=low)
         return [(key, rows[key]) for key in keys[low : min(high, low + limit)]]
 
