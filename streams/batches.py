@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from itertools import chain
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
@@ -28,14 +29,17 @@ class Batch:
             batch_size=_MAX_BATCH_BYTES,
         )  # fmt: skip
 
-    def append(self, content: Content, at_ms: int) -> bool:
-        """Whether there was room: there always is for a first record."""
-        key, value, headers = content
-        own = list(headers) if headers else _NO_HEADERS
-        if self._builder.append(self.count, at_ms, key, value, own) is None:
-            return False
-        self.count += 1
-        return True
+    def fill(self, contents: Iterable[Content], at_ms: int) -> Content | None:
+        """Append as many as there is room for, which is one at least; the first that is left over."""
+        append, count, left_over = self._builder.append, self.count, None
+        for content in contents:
+            key, value, headers = content
+            if append(count, at_ms, key, value, list(headers) if headers else _NO_HEADERS) is None:
+                left_over = content
+                break
+            count += 1
+        self.count = count
+        return left_over
 
     def build(self, producer_id: int, epoch: int, sequence: int) -> bytes:
         """Once."""
@@ -46,11 +50,10 @@ class Batch:
 def batches_of(contents: Iterable[Content]) -> list[Batch]:
     """As few as they fit into, in order."""
     at_ms = time.time_ns() // 1_000_000
-    batch = Batch()
-    batches = [batch]
-    for content in contents:
-        if not batch.append(content, at_ms):
-            batch = Batch()
-            batches.append(batch)
-            batch.append(content, at_ms)
+    rest = iter(contents)
+    batches = [Batch()]
+    left_over = batches[-1].fill(rest, at_ms)
+    while left_over is not None:
+        batches.append(Batch())
+        left_over = batches[-1].fill(chain([left_over], rest), at_ms)
     return batches

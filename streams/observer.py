@@ -3,6 +3,7 @@
 import logging
 import traceback
 from collections import Counter
+from operator import attrgetter
 
 from schemas.kafka import InboundRecord, TopicPartition
 from streams.engine.ports import RestoreReport, Transaction
@@ -10,6 +11,7 @@ from streams.metrics import Metrics
 from tables.state import Kind
 
 log = logging.getLogger("postrider.runner")
+_TOPIC_OF = attrgetter("topic")
 
 
 class WorkerObserver:
@@ -45,7 +47,7 @@ class WorkerObserver:
         for kind in Kind:
             if transaction.rows[kind]:
                 metrics.own(metrics.rows, kind=kind.name.lower()).inc(len(transaction.rows[kind]))
-        by_topic = Counter(record.topic for record in transaction.records)
+        by_topic = Counter[str](map(_TOPIC_OF, transaction.records))
         for topic, count in by_topic.items():
             metrics.own(metrics.records_out, topic=topic).inc(count)
 

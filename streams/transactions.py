@@ -9,7 +9,10 @@ partitions would open one that nobody ends, and late records make the next ones 
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Protocol
 
 from aiokafka.errors import ProducerFenced
@@ -31,6 +34,7 @@ _RENEW_SECONDS = 86_400.0
 """A producer idle for `transactional.id.expiration.ms` (7 days) is forgotten by the broker and
 fails its next transaction; one that is renewed daily never is."""
 _CLOSE_SECONDS = 5.0
+_PLACE_OF = attrgetter("topic", "partition")
 
 
 class Fenced(RuntimeError):
@@ -179,13 +183,9 @@ class KafkaLog:
         if durable:
             rows: list[Content] = [(key, value, ()) for key, value in durable.items()]
             contents[self._changelog(Kind.DURABLE)] = rows
-        places: dict[tuple[str, int], list[Content]] = {}
-        for record in transaction.records:
-            at = record.topic, record.partition
-            place = places.get(at)
-            if place is None:
-                place = places[at] = []
-            place.append((record.key, record.value, record.headers))
+        places: defaultdict[tuple[str, int], list[Content]] = defaultdict(list)
+        for place, run in groupby(transaction.records, _PLACE_OF):  # receipts come in long runs
+            places[place] += [(each.key, each.value, each.headers) for each in run]
         contents.update((self._place(*place), some) for place, some in places.items())
         return contents
 
