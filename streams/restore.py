@@ -13,6 +13,7 @@ from aiokafka.structs import ConsumerRecord
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from schemas.kafka import TopicPartition
+from streams.asking import look_up
 from streams.names import Names
 from streams.patience import Patience
 
@@ -24,6 +25,9 @@ log = logging.getLogger("postrider.stores")
 _FETCH_BYTES = 4 * 1024 * 1024
 _READS_AT_ONCE = 8
 """Each may hold a fetch and the rows decoded from it: what a take-over of many partitions costs."""
+_LOOK_MS = 20
+"""A changelog ends with a marker, as a rule, and that is no record: who waits for one does so in vain,
+and only the position tells that it was passed."""
 _STUCK_SECONDS = 60.0
 
 
@@ -43,6 +47,7 @@ class ChangelogReader:
         consumer = self._consumer("read_uncommitted")
         try:
             await wait_for(consumer.start)
+            look_up(consumer, asked)
             begins = await wait_for(partial(consumer.beginning_offsets, asked))
             ends = await wait_for(partial(consumer.end_offsets, asked))
         finally:
@@ -89,7 +94,7 @@ class ChangelogReader:
                     extra={"topic": partition.topic, "partition": partition.partition,
                            "offset": position},
                 )  # fmt: skip
-            chunks = await consumer.getmany(partition, timeout_ms=500)
+            chunks = await consumer.getmany(partition, timeout_ms=_LOOK_MS)
             records = [record for record in chunks.get(partition, ()) if record.offset < end]
             if records:
                 sink(records)

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from schemas.kafka import InboundRecord, TopicPartition
+from streams.asking import look_up
 from streams.names import Names
 from streams.patience import Patience
 
@@ -41,6 +42,7 @@ class KafkaTailReader:
     async def start(self) -> None:
         self._consumer = await self._open("read_committed")
         self._asker = await self._open("read_uncommitted")
+        look_up(self._asker, self._places)
         self._consumer.assign(self._places)
         await self._consumer.seek_to_beginning(*self._places)
 

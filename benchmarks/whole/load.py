@@ -14,6 +14,7 @@ from schemas import ids, topics
 from schemas.kafka import Record
 
 _PATIENCE_SECONDS = 120.0
+_WARM_UP_SECONDS = 12.0
 _LOOK_SECONDS = 0.5
 
 
@@ -72,6 +73,11 @@ class OpenLoop:
             notification = ids.to_text(ids.notification_id("", user_id(number), key))
             self._intended[notification] = (began_ms + due * 1000, record.partition)
             await producing.send(record)
+
+    async def warm_up(self, producing: Producing) -> None:
+        """Until a broker that has just begun is as quick as one that runs: for its first seconds it
+        interprets what it will compile, and a request takes seconds."""
+        await self.run(producing, _WARM_UP_SECONDS)
 
     async def until_told(self, lab: Lab) -> Sequence[Told]:
         """All requests once each was accepted, in the order in which they were meant.

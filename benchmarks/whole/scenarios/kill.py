@@ -21,6 +21,7 @@ async def _run(run: Run) -> None:
         for each in workers.values():
             await each.ready()
         async with lab.producing(linger_ms=0) as producing:
+            await load.warm_up(producing)
             killed = {}
             for role, worker in workers.items():
                 await load.run(producing, _BEFORE_SECONDS)

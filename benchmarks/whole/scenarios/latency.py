@@ -4,7 +4,6 @@ from benchmarks.whole.load import OpenLoop, quantile
 from benchmarks.whole.run import Run
 from benchmarks.whole.scenario import Figure, Scenario
 
-_WARM_UP_SECONDS = 3.0
 _EASY_RATE = 50.0
 """At which no core is full: what shows is the way itself, not a queue."""
 _SHARES = [each / 1000 for each in (*range(0, 1000, 20), 990, 995, 999)]
@@ -18,7 +17,7 @@ async def _run(run: Run) -> None:
         for each in workers:
             await each.ready()
         async with lab.producing(linger_ms=0) as producing:
-            await load.run(producing, _WARM_UP_SECONDS)
+            await load.warm_up(producing)
             warmed_up = load.asked
             await load.run(producing, seconds, rate=_EASY_RATE)
             easy = load.asked

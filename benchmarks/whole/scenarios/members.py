@@ -8,7 +8,7 @@ from benchmarks.whole.load import OpenLoop, Told, longest_over_time
 from benchmarks.whole.run import Run
 from benchmarks.whole.scenario import Figure, Scenario
 
-_BEFORE_SECONDS, _JOINING_SECONDS, _TAKE_OVER_SECONDS = 3.0, 10.0, 14.0
+_BEFORE_SECONDS, _JOINING_SECONDS, _SERVING_SECONDS, _TAKE_OVER_SECONDS = 3.0, 10.0, 5.0, 14.0
 _RATE = 50.0
 """A pause is to be seen, so nobody may be short of a core: at 200/s a core is full of two workers."""
 _SESSION = {"BENCH_SESSION": "6s"}
@@ -22,17 +22,20 @@ async def _run(run: Run) -> None:
         await decide.ready()
         await email.ready()
         async with lab.producing(linger_ms=0) as producing:
+            await load.warm_up(producing)
+            warmed_up_ms = time.time() * 1000
             await load.run(producing, _BEFORE_SECONDS)
             joined_ms = time.time() * 1000
             newcomer = lab.start("decide", 1)
             await load.run(producing, _JOINING_SECONDS)
-            await newcomer.ready()  # long since, on a quiet machine
+            await newcomer.ready()
+            await load.run(producing, _SERVING_SECONDS)
             moved = {int(path.name.rpartition("-")[2]) for path in newcomer.stores()}
             killed_ms = time.time() * 1000
             await asyncio.to_thread(newcomer.kill)
             await load.run(producing, _TAKE_OVER_SECONDS)
         told = await load.until_told(lab)
-    before = [each for each in told if each.intended_ms < joined_ms]
+    before = [each for each in told if warmed_up_ms <= each.intended_ms < joined_ms]
     joining = [each for each in told if joined_ms <= each.intended_ms < killed_ms]
     dying = [each for each in told if each.intended_ms >= killed_ms]
     others = set(range(lab.config.partitions)) - moved

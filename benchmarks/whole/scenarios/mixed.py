@@ -5,7 +5,6 @@ from benchmarks.whole.load import OpenLoop, longest_over_time, quantile
 from benchmarks.whole.run import Run
 from benchmarks.whole.scenario import Figure, Scenario
 
-_WARM_UP_SECONDS = 3.0
 _ROUND_SECONDS = 1.0
 """Between looks at how far it is: a look costs the worker a little."""
 _MOST_ROUNDS = 900
@@ -19,8 +18,10 @@ async def _run(run: Run) -> None:
         for each in workers:
             await each.ready()
         async with lab.producing(linger_ms=0) as producing:
-            await load.run(producing, _WARM_UP_SECONDS + seconds)
-            idle = (await load.until_told(lab))[round(_WARM_UP_SECONDS * run.request_rate) :]
+            await load.warm_up(producing)
+            warmed_up = load.asked
+            await load.run(producing, seconds)
+            idle = (await load.until_told(lab))[warmed_up:]
             with run.stretch("broadcast", lab, *workers) as stretch:
                 await broadcasting.ask(producing)
                 rounds, sent, asked = 0, 0, load.asked
