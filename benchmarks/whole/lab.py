@@ -44,6 +44,8 @@ class Lab:
             "POSTRIDER_PARTITIONS": str(PARTITIONS),
             "POSTRIDER_DATA": str(folder),
             "POSTRIDER_SANDBOX_FILE": str(folder / "sandbox" / "sandbox.json"),
+            # As where it is installed: a start must not compile all of it again.
+            "PYTHONDONTWRITEBYTECODE": "",
             **env,
         }
         self.config: Config = load(CONFIG, environment={**os.environ, **self._env}, data_dir=folder)
