@@ -139,13 +139,16 @@ def _after(prefix: bytes) -> bytes:
 
 
 def _blows(world: RealWorld) -> Iterator[Blow]:
-    """Beginnings, which take partitions from others; ends; sleeps that may have lost partitions;
-    awakenings, since who fell asleep over a take-over goes on with it, and fences the new owner."""
+    """Beginnings, which take partitions from others; ends, and when they were asked for; sleeps that may
+    have lost partitions; awakenings, since who fell asleep over a take-over goes on with it, and
+    fences the new owner."""
     for process in world.lives:
         domain = process.domain
         sleeps = [(at_ms, "suspend") for at_ms in (*domain.suspended_ms, *domain.woken_ms)]
         what = "stop" if process.has_drained else "kill"
         ends = [] if process.ended_ms is None else [(process.ended_ms, what)]
+        if process.draining_ms is not None:
+            ends.append((process.draining_ms, "stop"))
         yield Blow(process.began_ms, process.role, "join")
         for at_ms, what in (*sleeps, *ends):
             yield Blow(at_ms, process.role, what)

@@ -143,6 +143,8 @@ class Process:
         self.began_ms = world.loop.now_ms()
         self.has_drained = False
         """It ended by itself, having given up what it had."""
+        self.draining_ms: int | None = None
+        """When it was told to end."""
         self.ended_ms: int | None = None
         self._plan = plan
         self._loop = world.loop
@@ -184,6 +186,7 @@ class Process:
 
     def terminate(self) -> None:
         """SIGTERM."""
+        self.draining_ms = self.draining_ms or self._loop.now_ms()
         self._terminating.set()
         self._rebalance.set()
 
