@@ -230,17 +230,10 @@ class RecipientEdits:
             self._member_rows[key] = memberships.put(key, new)
 
     def _follow_up(self, user_id: str, edit: ProfileEdit, offset: int) -> None:
-        # Claims first: what was had for a while only is given up again.
-        for held in edit.claimed:
+        for is_claim, held in edit.moves:
+            event = AddressClaimed if is_claim else AddressGivenUp
             self._address_events.append(
-                AddressClaimed(
-                    held.address_hash, held.channel, held.occurred_ms, offset,
-                    user_id, held.device_id,
-                )
-            )  # fmt: skip
-        for held in edit.given_up:
-            self._address_events.append(
-                AddressGivenUp(
+                event(
                     held.address_hash, held.channel, held.occurred_ms, offset,
                     user_id, held.device_id,
                 )

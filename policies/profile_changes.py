@@ -37,7 +37,7 @@ _NO_WISH = ChannelWish()
 
 
 class Held(NamedTuple):
-    """An address that the recipient has, or has no more, by its hash."""
+    """An address that the recipient has from then on, or has no more, by its hash."""
 
     channel: str
     address_hash: bytes
@@ -76,8 +76,8 @@ class ProfileEdit:
     def __init__(self, profile: Profile | None, hash_of: AddressHash) -> None:
         self._hash_of = hash_of
         self.is_changed = False
-        self.claimed: list[Held] = []
-        self.given_up: list[Held] = []
+        self.moves: list[tuple[bool, Held]] = []
+        """Addresses claimed (True) or given up, in that order: one import may do both with one."""
         self.opted_out: list[tuple[str, str]] = []
         """(channel, "") or ("", type) turned off by an import: senders would not hear of it."""
         self._source: Source = "producer"
@@ -101,8 +101,8 @@ class ProfileEdit:
 
     def forget_consequences(self) -> None:
         """They were seen to."""
-        if self.claimed or self.given_up or self.opted_out:
-            self.claimed, self.given_up, self.opted_out = [], [], []
+        if self.moves or self.opted_out:
+            self.moves, self.opted_out = [], []
 
     def say_name(self, value: str) -> None:
         self._name = self._text("name", self._name, value)
@@ -169,14 +169,15 @@ class ProfileEdit:
             # The same token under another device id is the app installed anew on the same phone.
             kept = [each for each in devices if each is not old and each.token != token]
             kept = sorted([*kept, new], key=lambda each: each.occurred_ms)
+            self._claim_token(new)
             for surplus in kept[:-MAX_DEVICES]:
                 self._give_up("push", surplus.hash, surplus.device_id)
             self._devices = kept[-MAX_DEVICES:]
         else:
             self._devices = (new,)
+            self._claim_token(new)
         if removed_ms >= 0:
             self._removed = {name: at for name, at in self._removed.items() if name != device_id}
-        self.claimed.append(Held("push", new.hash, device_id, occurred_ms))
         self.is_changed = True
 
     def had_device(self, device_id: str, token: str) -> None:
@@ -321,7 +322,7 @@ class ProfileEdit:
         if not text:
             return None
         new = Address(text, self._hash_of(channel, text))
-        self.claimed.append(Held(channel, new.hash, "", self.occurred_ms))
+        self.moves.append((True, Held(channel, new.hash, "", self.occurred_ms)))
         return new
 
     def _lift(self, channel: str) -> None:
@@ -342,9 +343,12 @@ class ProfileEdit:
     def _had_device(self, device_id: str, token: str, *, until_ms: int) -> None:
         """Its registration comes too late to change the profile; but whoever had registered the
         token before has lost it."""
-        address_hash = self._hash_of("push", token)
-        self.claimed.append(Held("push", address_hash, device_id, self.occurred_ms))
-        self.given_up.append(Held("push", address_hash, device_id, until_ms))
+        had = Held("push", self._hash_of("push", token), device_id, self.occurred_ms)
+        self.moves += [(True, had), (False, had._replace(occurred_ms=until_ms))]
+
+    def _claim_token(self, device: Device) -> None:
+        held = Held("push", device.hash, device.device_id, device.occurred_ms)
+        self.moves.append((True, held))
 
     def _give_up(self, channel: str, address_hash: bytes, device_id: str) -> None:
-        self.given_up.append(Held(channel, address_hash, device_id, self.occurred_ms))
+        self.moves.append((False, Held(channel, address_hash, device_id, self.occurred_ms)))

@@ -20,6 +20,7 @@ class Word(NamedTuple):
     came_ms: int
     value: Any
     is_tailed: bool = True
+    partition: int = 0
 
 
 Words = Sequence[Word]
@@ -38,20 +39,20 @@ def last(words: Words, at_ms: int) -> Word | None:
 
 def possible(words: Words, from_ms: int, until_ms: int, unsaid: Any = None) -> list[Any]:
     """Every value that it may have had at some time in the span, as far as readers can know. Of words
-    of one rank each may be the last: nobody has promised an order between partitions."""
+    of one rank from two partitions each may be the last: nobody has promised an order there."""
     if not words:
         return [unsaid]
     before = last(words, from_ms)
     values = [before.value if before else unsaid]
     for each in words:
-        if before is None:
-            is_possible = from_ms < each.came_ms <= until_ms
-        else:
-            is_news = each.rank > before.rank and from_ms < each.came_ms
-            is_possible = each.came_ms <= until_ms and (is_news or each.rank == before.rank)
-        if is_possible:
+        is_news = from_ms < each.came_ms and (before is None or each.rank >= before.rank)
+        if each.came_ms <= until_ms and (is_news or _is_beside(each, before)):
             values.append(each.value)
     return values
+
+
+def _is_beside(word: Word, other: Word | None) -> bool:
+    return other is not None and word.rank == other.rank and word.partition != other.partition
 
 
 class Person:
@@ -120,7 +121,7 @@ class People:
 
         def note(about: str, value: Any, rank: tuple[bool, int] = rank) -> None:
             words = person.words.setdefault(about, [])
-            words.append(Word(rank, came_ms, value, change.is_tailed))
+            words.append(Word(rank, came_ms, value, change.is_tailed, change.partition))
 
         match said.change:
             case "recipient_updated":
@@ -134,7 +135,8 @@ class People:
             case "device_registered":
                 note(f"device:{said.device_id}", said.token, plain)
                 person.tokens[said.token] = said.device_id
-                self._holders[said.token].append(Word(plain, came_ms, said.user_id))
+                word = Word(plain, came_ms, said.user_id, partition=change.partition)
+                self._holders[said.token].append(word)
             case "device_removed":
                 note(f"device:{said.device_id}", "", plain)
             case "audience_joined" | "audience_left":

@@ -138,5 +138,6 @@ async def test_a_broker_that_is_away_is_waited_out_by_everybody(
         for role in early:
             once_a_minute = 1 + AWAY_SECONDS / 60
             assert max(lines[role].values()) <= once_a_minute, f"{role}: {lines[role]}"
+            assert len(lines[role]) <= 6, f"{role} says too many things: {lines[role]}"
             waits = [why for message, why in lines[role].elements() if "transaction" in message]
             assert len(waits) <= once_a_minute, f"{role} says so for each partition: {waits}"

@@ -73,7 +73,7 @@ async def test_a_changed_address_is_given_up_and_its_suppression_forgotten() -> 
     kept = await keep(state, change("recipient_updated", phone="+15550100124", at=2))
 
     assert [type(event) for event in address_events(kept.records)] == [
-        AddressClaimed, AddressGivenUp,
+        AddressGivenUp, AddressClaimed,
     ]  # fmt: skip
     assert profile_of(state).suppressions == {}
 
@@ -218,6 +218,19 @@ async def test_a_registration_that_comes_too_late_still_takes_the_token_from_who
         AddressClaimed(digest, "push", NOON_MS + 4000, 4, "ann", "phone"),
         AddressGivenUp(digest, "push", NOON_MS + 5000, 4, "ann", "phone"),
     ]
+
+
+async def test_a_token_that_one_import_gives_to_another_device_is_kept() -> None:
+    state = MemoryState()
+    await keep(state, change("device_registered", device_id="a", token="t1", platform="ios"))
+
+    devices = (ImportedDevice("a", "t2", "ios"), ImportedDevice("b", "t1", "ios"))
+    kept = await keep(state, imported(devices=devices, at=5))
+
+    assert [each.token for each in profile_of(state).devices] == ["t2", "t1"]
+    digest = address_hash(KEY, "push", "t1")
+    moves = [type(each) for each in address_events(kept.records) if each.address_hash == digest]
+    assert moves == [AddressGivenUp, AddressClaimed]
 
 
 async def test_a_removal_older_than_the_registration_is_ignored_and_the_other_way_round() -> None:

@@ -60,4 +60,6 @@ def test_an_introduction_is_what_weighing_comes_to(line: ImportedRecipient) -> N
         assert getattr(profile, field) == getattr(weighed, field)
     assert sorted(introduced.opted_out) == sorted(edit.opted_out)
     held = [each for each in (profile.email, profile.phone, *profile.devices) if each is not None]
-    assert [each.address_hash for each in edit.claimed] == [each.hash for each in held]
+    assert [each.address_hash for is_claim, each in edit.moves if is_claim] == [
+        each.hash for each in held
+    ]

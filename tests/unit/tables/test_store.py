@@ -70,7 +70,7 @@ def test_a_scan_sees_its_range_in_order_and_none_of_the_stores_own_rows(store: L
 
 
 @pytest.mark.parametrize("asked_of_each", [1, 2, 3, 50])
-@pytest.mark.parametrize("kept_of_each", [1, 2, 40])
+@pytest.mark.parametrize("kept_of_each", [1, 2, 40, 500])
 def test_many_sorted_keys_are_found_whatever_lies_between_them(
     store: LocalStore, asked_of_each: int, kept_of_each: int
 ) -> None:
