@@ -126,7 +126,7 @@ def _refused(receipts: ReceiptsAt, item: Request, status: str, reason: str) -> R
         user_id="",
         request_id=request_id_of(item),
         type_name=request.type,
-        origin=f"{item.topic}:{item.partition}:{item.offset}",
+        origin=str(item.origin),
         tenant=request.tenant or "",
         is_broadcast=True,
         metadata=request.metadata,

@@ -125,9 +125,7 @@ def request_id_of(item: Request) -> bytes:
     request = item.value
     if request.idempotency_key is not None:
         return ids.notification_id(request.tenant or "", request.user_id, request.idempotency_key)
-    return ids.notification_id_from_origin(
-        item.topic, item.partition, item.offset, item.appended_ms, request.user_id
-    )
+    return ids.notification_id_from_origin(request.user_id, *item.origin)
 
 
 def _refused(receipts: ReceiptsAt, item: Request, status: str, reason: str) -> Record:
@@ -138,7 +136,7 @@ def _refused(receipts: ReceiptsAt, item: Request, status: str, reason: str) -> R
         user_id=request.user_id,
         request_id=request_id_of(item),
         type_name=request.type,
-        origin=f"{item.topic}:{item.partition}:{item.offset}",
+        origin=str(item.origin),
         tenant=request.tenant or "",
         metadata=request.metadata,
         traceparent=traceparent_of(item.header(TRACEPARENT_HEADER)),

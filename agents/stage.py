@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from schemas.forwarding import Origin
 from schemas.kafka import Headers, Record
 from schemas.outcome import Outcome
 from tables.state import Row, State
@@ -24,8 +25,9 @@ CallT = TypeVar("CallT", bound="Call")
 class Item(Generic[T]):
     """One thing a batch asks for: a decoded record, or a row that has come due.
 
-    `topic`/`partition`/`offset`/`appended_ms` are those of the record; a forwarded record
-    brings those of its origin. A due row has `row_key` instead and no offset.
+    `topic`/`partition`/`offset`/`appended_ms` are those of the record, `part` its place in a batch
+    record (-1 for one that came alone); a forwarded record brings those of its origin. A due row has
+    `row_key` instead and no offset.
     """
 
     value: T
@@ -35,6 +37,11 @@ class Item(Generic[T]):
     appended_ms: int = 0
     headers: Headers = ()
     row_key: bytes | None = None
+    part: int = -1
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(self.topic, self.partition, self.offset, self.appended_ms, self.part)
 
     def header(self, name: str) -> bytes | None:
         return next((value for key, value in reversed(self.headers) if key == name), None)

@@ -101,7 +101,8 @@ PUBLIC_RECORDS = (
 
 _BY_USER = "user_id, hashed by murmur2; a record in another partition is forwarded to its own"
 _FOR_WHOM = (
-    " faust.yaml may keep the topic for some tenants: a request of another tenant, or of none, is "
+    " A record may hold up to 1000 requests as a JSON array, under the key of any of their users. "
+    "faust.yaml may keep the topic for some tenants: a request of another tenant, or of none, is "
     "rejected there (tenant_not_allowed)."
 )
 

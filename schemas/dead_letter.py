@@ -40,6 +40,8 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     partition: int
     offset: int
     """Where it was read; -1 for deliveries that had waited in a schedule."""
+    part: int = -1
+    """Its place in the batch record that it came in; -1 for one that came alone."""
     appended_at: str = ""
     key: bytes | None = None
     headers: list[tuple[str, bytes]] = []
@@ -75,6 +77,7 @@ def letter_of_record(
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
+        part=record.part,
         appended_at=rfc3339(record.timestamp_ms),
         key=key,
         headers=headers,

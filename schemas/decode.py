@@ -71,7 +71,7 @@ class Decoder(Generic[T]):
         value = record.value
         if value is None:
             raise Undecodable("null_value", "a record without a value says nothing here")
-        size = _size_of(record)
+        size = size_of(record)
         if size > self._max_bytes:
             raise Undecodable("too_large", f"{size} bytes, at most {self._max_bytes}")
         is_newer = bool(record.headers) and _is_newer_minor(record)
@@ -145,8 +145,8 @@ def traceparent_of(header: bytes | None) -> str:
     return header.decode()
 
 
-def _size_of(record: InboundRecord) -> int:
-    """Without its origin: a record that was small enough must not be refused once forwarded."""
+def size_of(record: InboundRecord) -> int:
+    """In bytes, without its origin: who was small enough must not be refused once forwarded."""
     if not record.headers:
         return record.size_bytes
     own = tuple(header for header in record.headers if header[0] not in ORIGIN_HEADERS)
@@ -171,9 +171,10 @@ def _cloud_event_key(record: InboundRecord) -> str | None:
         return None
     if len(event_id) + len(source) > _MAX_CLOUD_EVENT_HEADER_BYTES:
         raise Undecodable("invalid", "ce_id and ce_source: together at most 1024 bytes")
+    place = f"[{record.part}]" if record.part >= 0 else ""  # one event may hold many requests
     try:
         # The length keeps two different pairs from reading the same when joined.
-        return f"ce:{len(source)}:{source.decode()}{event_id.decode()}"
+        return f"ce:{len(source)}:{source.decode()}{event_id.decode()}{place}"
     except UnicodeDecodeError:
         raise Undecodable("bad_utf8", "ce_id or ce_source") from None
 

@@ -96,13 +96,17 @@ def notification_id(tenant: str, user_id: str, idempotency_key: str) -> bytes:
 
 
 def notification_id_from_origin(
-    topic: str, partition: int, offset: int, appended_ms: int, user_id: str
+    user_id: str, topic: str, partition: int, offset: int, appended_ms: int, part: int = -1
 ) -> bytes:
-    """Of a request without a key: the record itself is its identity, wherever it was forwarded.
+    """Of a request without a key: the record itself is its identity, wherever it was forwarded, and in
+    a batch record its place there, unless it came alone (-1).
 
     The append time tells apart the records of a topic that was deleted and created again.
     """
-    return _routable(user_hash(user_id), _origin(topic, partition, offset, appended_ms), _ORIGIN)
+    origin = _origin(topic, partition, offset, appended_ms)
+    if part >= 0:
+        origin += b"\0%d" % part
+    return _routable(user_hash(user_id), origin, _ORIGIN)
 
 
 def broadcast_id(tenant: str, idempotency_key: str) -> bytes:

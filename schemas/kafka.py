@@ -24,6 +24,8 @@ class InboundRecord(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+    part: int = -1
+    """Its place in the batch record that it came in; -1 for one that came alone."""
 
     def header(self, name: str) -> bytes | None:
         """The last value of a header, since a forwarding hop appends."""

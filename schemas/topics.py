@@ -38,4 +38,6 @@ def deliveries(channel: Channel, lane: Lane) -> str:
 
 SCHEMA_VERSION_HEADER = "schema-version"
 TRACEPARENT_HEADER = "traceparent"
-ORIGIN_HEADERS = ("origin-topic", "origin-partition", "origin-offset", "origin-timestamp-ms")
+ORIGIN_HEADERS = (
+    "origin-topic", "origin-partition", "origin-offset", "origin-timestamp-ms", "origin-part",
+)  # fmt: skip

@@ -32,6 +32,8 @@ class RecordEnvelopes:
             headers=record.headers,
             source=TopicPartition(record.topic, record.partition),
             source_offset=record.offset,
+            source_part=record.part,
+            part=origin.part if origin else record.part,
             record=record,
         )
 

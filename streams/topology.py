@@ -4,7 +4,7 @@ What a stage writes stands in its own first line. Nothing registers itself: what
 here does not run.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -32,9 +32,11 @@ from policies.clock import Clock
 from policies.rules import Rules
 from policies.stops import StopList
 from schemas import topics
+from schemas.batch_record import RequestDecoder, parts_of
 from schemas.broadcast import decode_accepted
 from schemas.decode import ControlDecoder, Decoder, MessageDecoder, internal
 from schemas.delivery import LANES, Body, Channel, Lane, decode_batch, decode_returned
+from schemas.kafka import InboundRecord
 from schemas.notification import BroadcastRequest, Cancellation, NotificationRequest
 from schemas.recipient import RECIPIENT_CHANGE
 from schemas.recipient_events import decode_address_events, decode_derived, decode_import
@@ -114,7 +116,7 @@ def decide(settings: FlowSettings, stops: StopList) -> Topology:
     proofread = Proofread()
 
     change = Decoder(RECIPIENT_CHANGE, on_ignored=settings.on_ignored)
-    ask = MessageDecoder(TypeAdapter(NotificationRequest), on_ignored=settings.on_ignored)
+    ask = RequestDecoder(TypeAdapter(NotificationRequest), on_ignored=settings.on_ignored)
     announce = MessageDecoder(TypeAdapter(BroadcastRequest), on_ignored=settings.on_ignored)
     call_off = Decoder(TypeAdapter(Cancellation), on_ignored=settings.on_ignored)
     control = ControlDecoder(on_ignored=settings.on_ignored)
@@ -128,7 +130,9 @@ def decide(settings: FlowSettings, stops: StopList) -> Topology:
             *(
                 source
                 for topic, lane in settings.lanes.items()
-                for source in _keyed(topic, request, ask, _PRIORITY[lane], is_bulk=lane == "bulk")
+                for source in _keyed(
+                    topic, request, ask, _PRIORITY[lane], split=parts_of, is_bulk=lane == "bulk"
+                )
             ),
             _internal(topics.DELIVERIES_RETURNED, reconsider, decode_returned, _USUAL),
             Source(topics.BROADCASTS_REQUESTED, accept, announce, _USUAL, take=_FEW),
@@ -208,15 +212,19 @@ def _keyed(
     *,
     is_bulk: bool = False,
     tells_state: bool = False,
+    split: Callable[[InboundRecord], Sequence[InboundRecord]] | None = None,
 ) -> tuple[Source, Source]:
     """A topic keyed by user, and where its misplaced records are sent."""
-    first = Source(topic, stage, decode, priority, user_of=_user_of, tells_state=tells_state)
+    first = Source(
+        topic, stage, decode, priority, user_of=_user_of, tells_state=tells_state, split=split
+    )  # fmt: skip
     if is_bulk:
         first = replace(first, take=_A_TURN, is_bulk=True)
     forwarded = replace(
         first,
         topic=topics.forwarded(topic),
         user_of=None,
+        split=None,  # what was misplaced went on its way alone
         is_forwarded=True,
         tells_state=False,  # it ends with a marker: nobody can tell that it was read to its end
     )

@@ -163,6 +163,8 @@ class Rubbish(Slim, tag="rubbish"):
     topic: str
     partition: int
     offset: int
+    part: int = -1
+    """Of a batch record; -1 where it is the record itself."""
 
 
 Promise = Request | Broadcast | Unsure | Change | Cancellation | Control | Known | Rubbish
@@ -225,6 +227,7 @@ class Letter(msgspec.Struct, gc=False):
     partition: int
     offset: int
     cause: str = ""
+    part: int = -1
 
 
 class Blow(Slim):

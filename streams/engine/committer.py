@@ -140,7 +140,7 @@ class Committer:
         for item in group.done:
             if isinstance(item, Taken) and item.source is not None:
                 position = self._positions[item.source]
-                position.finish(item.source_offset)
+                position.finish(item.source_offset, item.source_part)
                 moved[item.source] = position
         for position in moved.values():
             row = position.row()

@@ -1,10 +1,12 @@
-"""R2: positions are rows. Up to where a source is done, and which offsets beyond that are.
+"""R2: positions are rows. Up to where a source is done, which offsets beyond that are, and which parts
+of records that hold many.
 
 The row is part of the transaction that finishes the work, so a restart, a rewind by Faust or
 an operator's reset of the group's offsets can neither lose nor repeat a record.
 """
 
 from collections import deque
+from collections.abc import Iterable
 
 import msgspec
 
@@ -17,6 +19,8 @@ POSITION_PREFIX = b"\x01"
 class _PositionRow(msgspec.Struct, array_like=True, frozen=True):
     next_offset: int
     beyond: list[int]
+    partly: dict[int, list[int]] = {}
+    """Parts done, by offset, of records that are not done as a whole."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -37,6 +41,9 @@ class SourcePosition:
         self.next_offset: int | None = stored.next_offset if stored else None
         """Everything below is done; None where nothing was ever finished."""
         self._beyond = set(stored.beyond) if stored else set[int]()
+        self._partly = {at: set(done) for at, done in stored.partly.items()} if stored else {}
+        self._sizes: dict[int, int] = {}
+        """How many parts each open record has; of those that hold many."""
         self._open: deque[int] = deque()
         self._appended_ms: deque[int] = deque()
         self._backlog_end: int | None = None
@@ -46,6 +53,7 @@ class SourcePosition:
         """The source was re-created: its offsets mean other records now."""
         self.next_offset = None
         self._beyond.clear()
+        self._partly.clear()
 
     def begin(self, end: int) -> None:
         """The source ended here when it was taken over: what lies before is backlog."""
@@ -64,6 +72,7 @@ class SourcePosition:
             return False
         if self._taken < 0:  # what lies before the first record will never come again
             self._beyond = {done for done in self._beyond if done >= offset}
+            self._partly = {at: done for at, done in self._partly.items() if at >= offset}
         self._taken = offset
         self._open.append(offset)
         self._appended_ms.append(appended_ms)
@@ -72,11 +81,29 @@ class SourcePosition:
             return False
         return True
 
-    def finish(self, offset: int) -> None:
+    def divide(self, offset: int, size: int) -> Iterable[int]:
+        """The record just taken holds so many: which of its parts are not done, in order."""
+        self._sizes[offset] = size
+        done = self._partly.get(offset, ())
+        return (part for part in range(size) if part not in done)
+
+    def finish(self, offset: int, part: int = -1) -> None:
+        """A record, or one part of it; done as a whole with its last one."""
         if self.next_offset is not None and offset < self.next_offset:
             return  # finished by an earlier yield
-        self._beyond.add(offset)
-        self._advance()
+        if part < 0 or self._is_last(offset, part):
+            self._beyond.add(offset)
+            self._advance()
+
+    def _is_last(self, offset: int, part: int) -> bool:
+        if offset not in self._sizes:  # done as a whole by an earlier yield
+            return False
+        done = self._partly.setdefault(offset, set())
+        done.add(part)
+        if len(done) < self._sizes[offset]:
+            return False
+        del self._partly[offset], self._sizes[offset]
+        return True
 
     @property
     def waiting(self) -> int:
@@ -84,7 +111,8 @@ class SourcePosition:
         return len(self._open)
 
     def row(self) -> Row:
-        value = _encode(_PositionRow(self.next_offset or 0, sorted(self._beyond)))
+        partly = {offset: sorted(done) for offset, done in self._partly.items()}
+        value = _encode(_PositionRow(self.next_offset or 0, sorted(self._beyond), partly))
         return Row(Kind.DURABLE, position_key(self.source), value)
 
     def _advance(self) -> None:

@@ -1,6 +1,7 @@
 """Intake of one source topic-partition: a bounded queue that stops the fetching when it is full."""
 
 from collections import deque
+from collections.abc import Sequence
 
 from schemas.kafka import InboundRecord
 from streams.engine.ports import IntakeControl
@@ -36,11 +37,21 @@ class SourceQueue:
         already is still taken, since it would not come again."""
         if not self.position.take(record.offset, record.timestamp_ms):
             return False
-        self._records.append(record)
-        self._bytes += record.size_bytes
+        parts = self._parts_of(record)
+        self._records.extend(parts)
+        self._bytes += sum(part.size_bytes for part in parts)
         if self._is_over():
             self._pause()
         return True
+
+    def _parts_of(self, record: InboundRecord) -> Sequence[InboundRecord]:
+        """What a record holds, but for what is done of it."""
+        if self.source.split is None:
+            return (record,)
+        parts = self.source.split(record)
+        if parts[0].part < 0:
+            return parts
+        return [parts[part] for part in self.position.divide(record.offset, len(parts))]
 
     def pop(self, limit: int) -> tuple[list[InboundRecord], int]:
         """At most `limit` records, fewer large ones, and how many bytes they are."""

@@ -33,6 +33,8 @@ class Source:
     known, and a call that is intended while none may begin is in doubt if the process ends."""
     tells_state: bool = False
     """What it says counts in decisions: a batch is told up to when it has been read."""
+    split: Callable[[InboundRecord], Sequence[InboundRecord]] | None = None
+    """A record as the records that it holds, or itself; None where none holds many."""
     is_forwarded: bool = False
     """Its records carry the coordinates of their origin, and are never forwarded again."""
 

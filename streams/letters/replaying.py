@@ -95,4 +95,5 @@ def _as_read(letter: DeadLetter) -> InboundRecord:
         letter.key,
         letter.value,
         tuple(letter.headers),
+        letter.part,
     )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from schemas import ids, topics
+from schemas.batch_record import MAX_REQUESTS, parts_of
 from schemas.broadcast import decode_accepted
 from schemas.dead_letter import decode_dead_letter
 from schemas.forwarding import Origin, origin_of
@@ -29,6 +30,8 @@ from streams.reconcile.snapshot import Snapshot
 from streams.reconcile.span import Span
 
 _EXAMPLES = 20
+_PLACES = MAX_REQUESTS + 1
+"""Of a record: alone, or one in a batch."""
 
 Progress = Callable[[], None]
 
@@ -78,10 +81,11 @@ class _Audit:
         self._search = search
         self._ingress = ingress
         self._partitions = partitions
-        self._dead: set[tuple[str, int, int]] = set()
+        self._dead: set[tuple[str, int, int, int]] = set()
         self._broadcasts = Requests([topics.BROADCASTS_REQUESTED])
         self._misplaced: defaultdict[TopicPartition, array[int]] = defaultdict(lambda: array("q"))
         self._forwarded: defaultdict[TopicPartition, array[int]] = defaultdict(lambda: array("q"))
+        """Both by place, with offset and part as one number."""
         self._fates: Counter[Fate] = Counter()
         self._lost_requests: list[Origin] = []
         self._deliveries = 0
@@ -109,10 +113,7 @@ class _Audit:
             deliveries=self._deliveries,
             standings=self._standings - lost,
             overtaken=self._taken.overtaken,
-            lost_requests=[
-                f"{each.topic}:{each.partition}:{each.offset}"
-                for each in self._lost_requests[:_EXAMPLES]
-            ],
+            lost_requests=[str(each) for each in self._lost_requests[:_EXAMPLES]],
             lost_deliveries=[
                 f"{ids.to_text(delivery_id)} ({each.channel}, {each.standing.label})"
                 for delivery_id, each in islice(self._lost_deliveries.items(), _EXAMPLES)
@@ -140,13 +141,14 @@ class _Audit:
 
     async def _read_requests(self, requests: Requests, place: TopicPartition) -> None:
         """Those where their producer put them; misplaced ones are counted where they went."""
-        async for record in self._span.cohort(place):
-            origin = origin_of(record)
-            found, fate = identify_request(record, origin), self._first_fate(record)
-            if found is None or fate is Fate.REJECTED or self._is_home(found, place):
-                requests.add(found.request_id if found else b"", origin, fate)
-            else:
-                self._misplaced[place].append(record.offset)
+        async for whole in self._span.cohort(place):
+            for record in parts_of(whole):
+                origin = origin_of(record)
+                found, fate = identify_request(record, origin), self._first_fate(record)
+                if found is None or fate is Fate.REJECTED or self._is_home(found, place):
+                    requests.add(found.request_id if found else b"", origin, fate)
+                else:
+                    self._misplaced[place].append(_number(origin))
 
     async def _read_forwarded(self, requests: Requests, place: TopicPartition) -> None:
         async for record in self._span.following(place.topic, [place.partition]):
@@ -156,7 +158,7 @@ class _Audit:
             found, fate = identify_request(record, origin), self._first_fate(record)
             home = TopicPartition(origin.topic, origin.partition)
             if origin.partition != place.partition:
-                self._forwarded[home].append(origin.offset)
+                self._forwarded[home].append(_number(origin))
             requests.add_again(found.request_id if found else b"", origin, fate)
 
     async def _read_broadcasts(self) -> None:
@@ -177,7 +179,7 @@ class _Audit:
         async for record in self._span.following(topics.DEAD_LETTERS, range(self._partitions)):
             letter = decode_dead_letter(record.value or b"")
             if letter.kind == "record":
-                self._dead.add((letter.topic, letter.partition, letter.offset))
+                self._dead.add((letter.topic, letter.partition, letter.offset, letter.part))
 
     def _note(self, requests: Requests, deliveries: Deliveries, record: InboundRecord) -> None:
         receipt = decode_receipt(record.value or b"")
@@ -191,7 +193,7 @@ class _Audit:
 
     def _first_fate(self, record: InboundRecord) -> Fate:
         """What its coordinates alone tell."""
-        if (record.topic, record.partition, record.offset) in self._dead:
+        if (record.topic, record.partition, record.offset, record.part) in self._dead:
             return Fate.REJECTED
         place = TopicPartition(record.topic, record.partition)
         return Fate.LOST if self._taken.is_read(place, record.offset) else Fate.WAITING
@@ -205,14 +207,19 @@ class _Audit:
 
     def _count_misplaced(self) -> None:
         """Those that were forwarded are counted already; the others wait for it, or are lost."""
-        for place, offsets in self._misplaced.items():
-            for offset in sorted(set(offsets).difference(self._forwarded[place])):
+        for place, numbers in self._misplaced.items():
+            for number in sorted(set(numbers).difference(self._forwarded[place])):
+                offset, part = divmod(number, _PLACES)
                 if not self._taken.is_read(place, offset):
                     self._fates[Fate.WAITING] += 1
                     continue
                 self._fates[Fate.LOST] += 1
                 if len(self._lost_requests) < _EXAMPLES:
-                    self._lost_requests.append(Origin(*place, offset, 0))
+                    self._lost_requests.append(Origin(*place, offset, 0, part - 1))
+
+
+def _number(origin: Origin) -> int:
+    return origin.offset * _PLACES + origin.part + 1
 
 
 def _is_decided(cohort: Requests, receipt: Receipt, delivery_id: bytes) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 from pydantic import TypeAdapter
 
 from schemas import ids
+from schemas.batch_record import RequestDecoder
 from schemas.decode import MessageDecoder, Undecodable
 from schemas.forwarding import Origin
 from schemas.kafka import InboundRecord
@@ -36,7 +37,7 @@ def _ignore(topic: str, count: int) -> None:
 
 
 _decode_asked = msgspec.json.Decoder(_Asked).decode
-_decode_request = MessageDecoder(TypeAdapter(NotificationRequest), on_ignored=_ignore)
+_decode_request = RequestDecoder(TypeAdapter(NotificationRequest), on_ignored=_ignore)
 _decode_broadcast = MessageDecoder(TypeAdapter(BroadcastRequest), on_ignored=_ignore)
 
 
@@ -46,7 +47,7 @@ def identify_request(record: InboundRecord, origin: Origin) -> Identity | None:
     if asked is None or not asked.user_id:
         return None
     if asked.idempotency_key is None:
-        request_id = ids.notification_id_from_origin(*origin, asked.user_id)
+        request_id = ids.notification_id_from_origin(asked.user_id, *origin)
     else:
         request_id = ids.notification_id(asked.tenant or "", asked.user_id, asked.idempotency_key)
     return Identity(request_id, asked.user_id)
@@ -58,7 +59,7 @@ def identify_broadcast(record: InboundRecord, origin: Origin) -> Identity | None
     if asked is None:
         return None
     if asked.idempotency_key is None:
-        return Identity(ids.broadcast_id_from_origin(*origin), "")
+        return Identity(ids.broadcast_id_from_origin(*origin[:4]), "")
     return Identity(ids.broadcast_id(asked.tenant or "", asked.idempotency_key), "")
 
 

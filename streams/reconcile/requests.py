@@ -39,6 +39,7 @@ class Requests:
         self._topic = array("b")
         self._partition = array("i")
         self._offset = array("q")
+        self._part = array("h")
         self._appended_ms = array("q")
         self._fate = bytearray()
 
@@ -51,6 +52,7 @@ class Requests:
         self._topic.append(self._topics.index(origin.topic))
         self._partition.append(origin.partition)
         self._offset.append(origin.offset)
+        self._part.append(origin.part)
         self._appended_ms.append(origin.appended_ms)
         self._fate.append(fate)
         self._next.append(place)
@@ -94,8 +96,8 @@ class Requests:
     def refused(self, request_id: bytes, receipt_id: bytes, status: str, reason: str) -> None:
         """Take note of a receipt about a request; its id tells about which of the repeats."""
         for place in self._ring(request_id):
-            topic, partition, offset, _ = self._origin(place)
-            fact = ids.receipt_fact(status, reason=reason, detail=f"{topic}:{partition}:{offset}")
+            origin = str(self._origin(place))
+            fact = ids.receipt_fact(status, reason=reason, detail=origin)
             if ids.receipt_id(request_id, fact) == receipt_id:
                 self._raise(place, _fate_of(status, reason))
                 self._last[request_id] = place
@@ -130,6 +132,7 @@ class Requests:
             self._partition[place],
             self._offset[place],
             self._appended_ms[place],
+            self._part[place],
         )
 
 

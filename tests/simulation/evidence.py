@@ -25,7 +25,8 @@ from tests.simulation.carrier import Acceptance
 from tests.simulation.real import PARTITIONS, RealWorld
 from tests.simulation.speaking import RUBBISH
 
-Place = tuple[str, int, int]
+Place = tuple[str, int, int, int]
+"""Topic, partition, offset, and the part of a batch record; -1 of one that came alone."""
 """Topic, partition and offset of a record."""
 
 _KEYED = (*topics.REQUESTED.values(), topics.RECIPIENTS_CHANGED)
@@ -50,7 +51,10 @@ class Said:
         user, key = self.what["user_id"], self.what.get("idempotency_key")
         if key is not None:
             return ids.to_text(ids.notification_id("", user, key))
-        return ids.to_text(ids.notification_id_from_origin(*self.place, self.at_ms, user))
+        topic, partition, offset, part = self.place
+        return ids.to_text(
+            ids.notification_id_from_origin(user, topic, partition, offset, self.at_ms, part)
+        )
 
 
 @dataclass(slots=True)
@@ -90,11 +94,12 @@ def gather(world: RealWorld) -> Evidence:
     }
     for topic, said in asked.items():
         for record in _committed(world.broker, topic):
-            place = (topic, record.partition, record.offset)
-            if RUBBISH in record.headers:
-                found.rubbish.add(place)
-            else:
-                said.append(Said(place, record.timestamp_ms, json.loads(record.value or b"")))
+            for part, what in _parts(record):
+                place = (topic, record.partition, record.offset, part)
+                if isinstance(what, dict):
+                    said.append(Said(place, record.timestamp_ms, what))
+                else:
+                    found.rubbish.add(place)
     for topic in _KEYED:
         for record in _committed(world.broker, topics.forwarded(topic)):
             found.forwarded[_origin(record)] += 1
@@ -111,7 +116,7 @@ def gather(world: RealWorld) -> Evidence:
         ):
             found.profiles[key[len(recipients.PREFIX) :].decode()] = decode_profile(row)
     for record in _committed(world.broker, topics.RECIPIENTS_IMPORTED):
-        place = (record.topic, record.partition, record.offset)
+        place = (record.topic, record.partition, record.offset, -1)
         for line in decode_import(record.value or b"").items:
             found.imports += [Said(place, record.timestamp_ms, each) for each in changes_of(line)]
     found.blows = list(_blows(world))
@@ -123,6 +128,16 @@ def gather(world: RealWorld) -> Evidence:
         for user in users:
             found.inbox += [each.delivery_id for each in inbox.read(state, user, 0)]
     return found
+
+
+def _parts(record: InboundRecord) -> Iterator[tuple[int, Any]]:
+    """Each thing that a record says, with its place in a batch; anything but an object where nobody can
+    read it."""
+    what = None if RUBBISH in record.headers else json.loads(record.value or b"")
+    if isinstance(what, list):
+        yield from enumerate(what)
+    else:
+        yield -1, what
 
 
 def _told(record: InboundRecord, is_askew: bool) -> Receipt:
@@ -161,5 +176,5 @@ def _committed(broker: Broker, topic: str) -> Iterator[InboundRecord]:
 
 
 def _origin(record: InboundRecord) -> Place:
-    topic, partition, offset, _ = (record.header(name) or b"" for name in topics.ORIGIN_HEADERS)
-    return topic.decode(), int(partition), int(offset)
+    topic, partition, offset, _, part = map(record.header, topics.ORIGIN_HEADERS)
+    return (topic or b"").decode(), int(partition or b""), int(offset or b""), int(part or b"-1")

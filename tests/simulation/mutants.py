@@ -1,14 +1,20 @@
 """Processes that break one rule each. A simulator that has not failed proves nothing."""
 
 from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+import msgspec
 
 from schemas.kafka import InboundRecord, Record, TopicPartition
+from streams.engine.items import Taken
 from streams.engine.ports import Committed, Transaction
-from streams.engine.positions import position_key
+from streams.engine.positions import POSITION_PREFIX, position_key
+from streams.engine.routes import Envelopes, Topology
 from streams.engine.runner import Runner
 from tables.state import Kind
 from tests.simulation.disk import Files, MemoryLog, MemoryStore, encode
-from tests.simulation.process import MemoryLease, Process
+from tests.simulation.process import MemoryLease, Plan, Process
 
 
 class _EagerLog(MemoryLog):
@@ -69,6 +75,45 @@ class PositionsAheadOfTheWork(Process):
     def _kept(self) -> dict[TopicPartition, int]:
         kept: dict[TopicPartition, int] = self.broker.__dict__.setdefault(self.role, {})
         return kept
+
+
+class _WholeRecords:
+    def __init__(self, envelopes: Envelopes) -> None:
+        self._envelopes = envelopes
+
+    def item(self, record: InboundRecord, *, is_forwarded: bool) -> Taken[Any]:
+        item = self._envelopes.item(record, is_forwarded=is_forwarded)
+        item.source_part = -1
+        return item
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._envelopes, name)
+
+
+class RecordsDoneWithTheirFirstPart(Process):
+    """R2: the first of many requests in one record moves the position past all of them."""
+
+    def topology_of(self, plan: Plan) -> Topology:
+        flow = super().topology_of(plan)
+        return replace(flow, envelopes=_WholeRecords(flow.envelopes))
+
+
+class _ForgetfulStore(MemoryStore):
+    def get(self, kind: Kind, key: bytes) -> bytes | None:
+        value = super().get(kind, key)
+        if value is None or not key.startswith(POSITION_PREFIX):
+            return value
+        return encode(msgspec.msgpack.decode(value)[:2])
+
+
+class PartsForgottenAtTakeOver(Process):
+    """R2: a record of which some was done is done once more as a whole."""
+
+    def make_store(self, partition: int) -> MemoryStore:
+        files = self.disk.setdefault(partition, Files())
+        return _ForgetfulStore(
+            role=self.role, partition=partition, files=files, broker=self.broker
+        )  # fmt: skip
 
 
 class _UnfencedLog(MemoryLog):

@@ -38,7 +38,7 @@ def outside(found: Evidence, *, stop_ms: int) -> evidence.Evidence:
         broadcasts=[_request(each, evidence.Broadcast) for each in found.broadcasts],
         unsure=[evidence.Unsure(each) for each in found.withdrawn],
         changes=[
-            evidence.Change(each.at_ms, *each.place, msgspec.convert(each.what, evidence.Said))
+            evidence.Change(each.at_ms, *each.place[:3], msgspec.convert(each.what, evidence.Said))
             for each in sorted((*found.changes, *found.imports), key=lambda each: each.at_ms)
         ],
         cancellations=list(_cancellations(found)),
@@ -53,7 +53,9 @@ def outside(found: Evidence, *, stop_ms: int) -> evidence.Evidence:
             msgspec.convert(each, evidence.Receipt, from_attributes=True) for each in found.receipts
         ],
         letters=[
-            evidence.Letter(each.kind, each.topic, each.partition, each.offset, each.cause)
+            evidence.Letter(
+                each.kind, each.topic, each.partition, each.offset, each.cause, each.part
+            )
             for each in found.letters
         ],
     )
@@ -61,7 +63,7 @@ def outside(found: Evidence, *, stop_ms: int) -> evidence.Evidence:
 
 def _request(each: Said, kind: type[evidence.Request]) -> Any:
     said = msgspec.convert(each.what, evidence.Asked)
-    return kind(each.what["metadata"]["intent"], each.at_ms, *each.place, said)
+    return kind(each.what["metadata"]["intent"], each.at_ms, *each.place[:3], said)
 
 
 def _cancellations(found: Evidence) -> Iterable[evidence.Cancellation]:

@@ -112,6 +112,8 @@ BUGS: Mapping[str, type[Process]] = {
             mutants.RowsAppliedBeforeTheCommit,
             mutants.RowsAndRecordsOutsideATransaction,
             mutants.PositionsAheadOfTheWork,
+            mutants.RecordsDoneWithTheirFirstPart,
+            mutants.PartsForgottenAtTakeOver,
             mutants.NoFencingAtTakeOver,
             mutants.GivingUpWithoutADrain,
             mutants.NoLease,

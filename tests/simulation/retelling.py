@@ -1,7 +1,7 @@
 """A story as text: who said what, what was struck, who lived and died, and what was heard of it."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -82,12 +82,15 @@ def _shown(record: Record) -> str:
         said: Any = json.loads(record.value or b"")
     except ValueError:
         return f"rubbish {record.value!r}"
-    words: Sequence[str] = (
-        [f"{name}={value}" for name, value in said.items() if name != "metadata"]
-        if isinstance(said, dict)
-        else [f"rubbish {said}"]
-    )
-    return " ".join(words)
+    if isinstance(said, list):
+        return " | ".join(map(_worded, said)) or "rubbish []"
+    return _worded(said)
+
+
+def _worded(said: Any) -> str:
+    if not isinstance(said, dict):
+        return f"rubbish {said}"
+    return " ".join(f"{name}={value}" for name, value in said.items() if name != "metadata")
 
 
 def _since(at_ms: int) -> float:

@@ -159,7 +159,7 @@ def _said_before_a_call(
 ) -> Said:
     receipt = sent(found, type_name="invoice")
     call = acceptance_of(found, receipt)
-    return Said(("topic", 0, 0), call.called_ms - STOP_MS - 1, dict(what(call, receipt)))
+    return Said(("topic", 0, 0, -1), call.called_ms - STOP_MS - 1, dict(what(call, receipt)))
 
 
 def send_past_an_opt_out(found: Evidence) -> None:
@@ -188,7 +188,7 @@ def send_past_a_cancellation(found: Evidence) -> None:
     )
     at_ms = acceptance_of(found, receipt).called_ms - STOP_MS - 1
     what = {"user_id": receipt.user_id, "idempotency_key": key}
-    found.cancellations.append(Said(("topic", 0, 0), at_ms, what))
+    found.cancellations.append(Said(("topic", 0, 0, -1), at_ms, what))
 
 
 def send_through_a_pause(found: Evidence) -> None:
@@ -203,7 +203,7 @@ def wake_somebody(found: Evidence) -> None:
     """Everybody wants to be left alone all day but for a minute, and said so at the beginning."""
     asleep = {channel: {"quiet_hours": "00:00-23:59"} for channel in ("email", "push")}
     found.changes += [
-        Said(("topic", 0, 0), 0, {
+        Said(("topic", 0, 0, -1), 0, {
             "change": "preferences_updated", "user_id": user, "source": "user",
             "occurred_at": "2025-06-15T15:00:00.000Z", "preferences": asleep,
         })

@@ -37,6 +37,8 @@ KNOWN = {
     "engine:RowsAppliedBeforeTheCommit": 1,
     "engine:RowsAndRecordsOutsideATransaction": 1,
     "engine:PositionsAheadOfTheWork": 0,
+    "engine:RecordsDoneWithTheirFirstPart": 14,
+    "engine:PartsForgottenAtTakeOver": 14,
     "engine:NoFencingAtTakeOver": 1,
     "engine:GivingUpWithoutADrain": 2,
     "engine:NoLease": 37,

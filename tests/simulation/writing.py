@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 from proof.named_yields import CALLING, Point, points_of
@@ -9,6 +10,7 @@ from schemas.delivery import CHANNELS, Channel
 from streams.engine.exposure import MAX_EXPOSED
 from streams.engine.runner import RunnerSettings
 from streams.topology import DECIDE
+from tests.simulation.batching import gathered
 from tests.simulation.carrier import Moods
 from tests.simulation.loop import START_MS
 from tests.simulation.real import RealWorld
@@ -33,6 +35,8 @@ _DOWN = Moods(refuses=1.0)
 _STRIKES: Mapping[BlowKind, int] = {
     "kill": 6, "suspend": 3, "rob": 3, "stop": 3, "wipe": 1, "age": 1, "abort": 1,
 }  # fmt: skip
+_GATHERED = 5
+"""One story of so many has requests in batch records."""
 _ABORTABLE = ("staged", "appended")
 _BRING_ABOUT: Mapping[str, Callable[[Speaker], list[Line]]] = {
     "KeepRecipients": Speaker.move,
@@ -52,7 +56,10 @@ _BRING_ABOUT: Mapping[str, Callable[[Speaker], list[Line]]] = {
 
 def write(seed: int) -> Story:
     """Always the same for a seed."""
-    return _Writer(random.Random(seed)).story(seed)
+    story = _Writer(random.Random(seed)).story(seed)
+    if seed % _GATHERED != _GATHERED - 1:
+        return story
+    return replace(story, steps=gathered(story.steps, random.Random(f"{seed} gathered")))
 
 
 class _Writer:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from proof.checker.evidence import Evidence
+from proof.checker.evidence import Evidence, Letter, Rubbish
 from proof.checker.verdict import Violation
 
 
@@ -11,16 +11,17 @@ def liveness(found: Evidence) -> Iterator[Violation]:
     """Of everything: no user is asked about."""
     if not found.circumstances.is_at_rest:
         yield Violation("L8", "not all had come to rest when the time for it was over")
-    rubbish = {(each.topic, each.partition, each.offset) for each in found.rubbish}
-    letters = Counter(
-        (each.topic, each.partition, each.offset) for each in found.letters if each.kind == "record"
-    )
-    for topic, partition, offset in rubbish - letters.keys():
-        place = f"{topic}:{partition}:{offset}"
+    rubbish = {_place(each) for each in found.rubbish}
+    letters = Counter(_place(each) for each in found.letters if each.kind == "record")
+    for place in rubbish - letters.keys():
         yield Violation("L8", "rubbish without a dead letter", (place,))
-    for (topic, partition, offset), count in letters.items():
-        place = f"{topic}:{partition}:{offset}"
-        if (topic, partition, offset) not in rubbish:
+    for place, count in letters.items():
+        if place not in rubbish:
             yield Violation("L8", "a dead letter of a good record", (place,))
         if count > 1:
             yield Violation("L8", f"{count} dead letters of one record", (place,))
+
+
+def _place(each: Rubbish | Letter) -> str:
+    place = f"{each.topic}:{each.partition}:{each.offset}"
+    return place if each.part < 0 else f"{place}:{each.part}"

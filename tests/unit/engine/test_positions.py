@@ -89,3 +89,60 @@ def test_after_a_crash_exactly_what_was_not_finished_is_taken_again(
     taken = [offset for offset in offsets if offset >= from_where and after.take(offset)]
 
     assert taken == [offset for offset in offsets if offset not in finished]
+
+
+def test_a_record_of_many_is_done_with_its_last_part_in_whatever_order() -> None:
+    source = position()
+    source.take(5)
+    assert list(source.divide(5, 3)) == [0, 1, 2]
+
+    for part in (2, 0):
+        source.finish(5, part)
+    assert source.next_offset is None
+    source.finish(5, 1)
+
+    assert source.next_offset == 6
+
+
+def test_parts_that_are_done_are_not_handed_out_again_after_a_take_over() -> None:
+    source = position()
+    for offset in (5, 6):
+        source.take(offset)
+        source.divide(offset, 3)
+    source.finish(5, 1)
+    for part in range(3):
+        source.finish(6, part)
+
+    again = position(row_of(source))
+
+    assert [again.take(offset) for offset in (5, 6)] == [True, False]
+    assert list(again.divide(5, 3)) == [0, 2]
+    for part in (0, 2):
+        again.finish(5, part)
+    assert again.next_offset == 7
+    assert again.row() == position(row_of(again)).row()
+
+
+def test_a_part_that_is_finished_twice_counts_once() -> None:
+    source = position()
+    source.take(5)
+    source.divide(5, 2)
+
+    for part in (0, 0, 1, 1):
+        source.finish(5, part)
+
+    assert source.next_offset == 6
+
+
+def test_parts_of_a_record_that_will_never_come_again_are_forgotten() -> None:
+    source = position()
+    source.take(5)
+    source.divide(5, 2)
+    source.finish(5, 0)
+    again = position(row_of(source))
+
+    again.take(9)
+    again.finish(9)
+
+    assert again.next_offset == 10
+    assert list(position(row_of(again)).divide(5, 2)) == [0, 1]

@@ -1,5 +1,6 @@
 """Intake of one topic-partition: what waits is bounded by bytes, and so is each batch of it."""
 
+from schemas.batch_record import parts_of
 from schemas.kafka import InboundRecord, TopicPartition
 from streams.engine.positions import SourcePosition
 from streams.engine.queues import MAX_POP_BYTES, SourceQueue
@@ -46,6 +47,25 @@ def test_a_queue_over_its_bound_pauses_its_fetcher_until_it_is_half_empty() -> N
     queue.resume_if_drained()
 
     assert fetcher.told == ["pause", "resume"]
+
+
+def test_a_record_of_many_waits_as_the_many_that_it_holds() -> None:
+    source = Source("names", Tell(), lambda record: record.value, split=parts_of)
+    position = SourcePosition(PLACE, None)
+    position.take(0)
+    position.divide(0, 3)
+    position.finish(0, 1)
+    position = SourcePosition(PLACE, position.row().value)
+    queue = SourceQueue(source=source, position=position, control=Fetcher(), max_bytes=1000)
+
+    queue.push(InboundRecord("names", 0, 0, 0, None, b'["a", "b", "c"]'))
+    queue.push(InboundRecord("names", 0, 1, 0, None, b"d"))
+    batches = [queue.pop(2)[0] for _ in range(2)]
+
+    assert [[(each.value, each.part) for each in batch] for batch in batches] == [
+        [(b'"a"', 0), (b'"c"', 2)],
+        [(b"d", -1)],
+    ]
 
 
 def test_a_batch_takes_few_large_records_and_one_at_least() -> None:

@@ -46,7 +46,7 @@ def test_a_notification_id_alone_finds_its_users_partition(
     broadcast = ids.broadcast_id(tenant, key)
     made = [
         ids.notification_id(tenant, user, key),
-        ids.notification_id_from_origin("notifications.requested", 3, 17, 1_700, user),
+        ids.notification_id_from_origin(user, "notifications.requested", 3, 17, 1_700),
         ids.member_notification_id(broadcast, user, ids.user_hash(user)),
     ]
 
@@ -60,7 +60,7 @@ def test_every_id_is_a_uuid_of_its_version() -> None:
         notification,
         broadcast,
         ids.broadcast_id_from_origin("broadcasts.requested", 0, 1, 2),
-        ids.notification_id_from_origin("notifications.requested", 0, 1, 2, USER),
+        ids.notification_id_from_origin(USER, "notifications.requested", 0, 1, 2),
         ids.member_notification_id(broadcast, USER, ids.user_hash(USER)),
         ids.slice_id(broadcast, "push", 3, b"cursor"),
         ids.delivery_id(notification, "push", 1_700_000_000_000),
@@ -124,15 +124,17 @@ def test_a_scope_cannot_be_imitated_by_moving_the_borders_of_its_parts() -> None
 
 def test_a_request_without_a_key_is_its_coordinates_and_append_time() -> None:
     made = {
-        ids.notification_id_from_origin("notifications.requested", 3, 17, 1_700, USER),
-        ids.notification_id_from_origin("notifications.requested", 3, 18, 1_700, USER),
-        ids.notification_id_from_origin("notifications.requested", 4, 17, 1_700, USER),
-        ids.notification_id_from_origin("notifications.requested.bulk", 3, 17, 1_700, USER),
+        ids.notification_id_from_origin(USER, "notifications.requested", 3, 17, 1_700),
+        ids.notification_id_from_origin(USER, "notifications.requested", 3, 18, 1_700),
+        ids.notification_id_from_origin(USER, "notifications.requested", 4, 17, 1_700),
+        ids.notification_id_from_origin(USER, "notifications.requested.bulk", 3, 17, 1_700),
         # the topic was deleted and created again: same coordinates, another time
-        ids.notification_id_from_origin("notifications.requested", 3, 17, 1_701, USER),
+        ids.notification_id_from_origin(USER, "notifications.requested", 3, 17, 1_701),
+        ids.notification_id_from_origin(USER, "notifications.requested", 3, 17, 1_700, 0),
+        ids.notification_id_from_origin(USER, "notifications.requested", 3, 17, 1_700, 1),
     }
 
-    assert len(made) == 5
+    assert len(made) == 7
 
 
 def test_the_same_fact_told_twice_has_one_receipt_id() -> None:

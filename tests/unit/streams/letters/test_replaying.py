@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from policies.stops import HORIZON_MS
 from schemas import topics
+from schemas.batch_record import parts_of
 from schemas.dead_letter import (
     DeadLetter,
     decode_dead_letter,
@@ -89,6 +90,21 @@ def test_a_record_goes_back_as_itself(topic: str) -> None:
     read = InboundRecord(record.topic, 3, 99, NOW_MS, None, record.value, record.headers)
     assert origin_of(read) == Origin(topic, 3, 17, NOW_MS - 5_001)
     assert read.header("traceparent") == b"00-0-0-01"
+
+
+def test_a_request_of_a_batch_goes_back_alone_with_the_place_it_had() -> None:
+    whole = InboundRecord("orders", 3, 17, NOW_MS, b"ann", b"[{},{}]", ())
+    envelopes = RecordEnvelopes(partitions=PARTITIONS)
+    item = envelopes.item(parts_of(whole)[1], is_forwarded=False)
+    dead = envelopes.dead_letter(
+        item, stage="decide", cause="stage_raised", detail="", now_ms=NOW_MS
+    )
+
+    record, _ = put_back(decode_dead_letter(dead.value or b""))
+
+    again = InboundRecord(record.topic, 3, 5, NOW_MS, None, record.value, record.headers)
+    assert (again.value, origin_of(again)) == (b"{}", Origin("orders", 3, 17, NOW_MS, 1))
+    assert envelopes.item(again, is_forwarded=True).origin == item.origin
 
 
 def test_a_record_that_had_been_forwarded_keeps_its_first_origin() -> None:
