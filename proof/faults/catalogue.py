@@ -6,6 +6,7 @@ from proof.faults.base import Calm, Fault
 from proof.faults.brokers import BrokerAway, BrokerHung, BrokerKilled, BrokerRestarted
 from proof.faults.disks import DiskDamaged, DiskFull, DiskLost, DiskStale
 from proof.faults.inputs import (
+    GatheringProducers,
     NewerProducers,
     OffsetsReset,
     OptOutInAFanOut,
@@ -36,6 +37,7 @@ _ALL: tuple[Fault, ...] = (
     WrongPartitions(),
     NewerProducers(),
     RepeatingProducers(),
+    GatheringProducers(),
     OffsetsReset(),
     DiskLost(),
     DiskStale(),

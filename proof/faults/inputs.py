@@ -51,6 +51,16 @@ class RepeatingProducers(_Input):
         return LoadPlan(seed=seed, first=first, steps=doing(ask_again=40, contradict=20))
 
 
+class GatheringProducers(_Input):
+    name = "gathering-producers"
+    does = "most requests come by the dozen in one record, some misplaced, some unreadable"
+    expects = "each decided once, as if it had come alone"
+
+    def plan(self, seed: int, first: int) -> LoadPlan:
+        steps = doing(ask=20, ask_many=30)
+        return LoadPlan(seed=seed, first=first, steps=steps, misplaced_share=0.2)
+
+
 class OptOutInAFanOut(_Input):
     name = "opt-out-in-a-fan-out"
     does = "people opt out while broadcasts to them are expanded and sent"

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -71,24 +71,39 @@ class Outbox:
         partition: int,
         headers: Headers = (),
     ) -> None:
-        value = said | {"metadata": {"intent": number}}
         asked = msgspec.convert(said, Asked)
 
         def promise(place: Place) -> list[Promise]:
             return [Request(number, *place, asked)]
 
-        unsure = Unsure(number, asked.user_id, asked.idempotency_key or "")
-        self._put(topic, _json(value), promise, partition, said["user_id"], headers, unsure)
+        value, user = _numbered(number, said), said["user_id"]
+        self._put(topic, _json(value), promise, partition, user, headers, [_unsure(number, asked)])
+
+    def requests(
+        self, topic: str, said: Mapping[int, dict[str, Any]], *, partition: int, is_spoiled: bool
+    ) -> None:
+        """In one record; spoiled by something that is no request at its end."""
+        asked = {number: msgspec.convert(each, Asked) for number, each in said.items()}
+
+        def promise(place: Place) -> list[Promise]:
+            rubbish = [Rubbish(*place, part=len(asked))] if is_spoiled else []
+            return [*(Request(number, *place, each) for number, each in asked.items()), *rubbish]
+
+        values: list[Any] = [_numbered(*each) for each in said.items()]
+        if is_spoiled:
+            values.append("no request")
+        unsure = [_unsure(*each) for each in asked.items()]
+        self._put(topic, _json(values), promise, partition, unsure=unsure)
 
     def broadcast(self, number: int, said: dict[str, Any], *, partition: int) -> None:
-        value = said | {"metadata": {"intent": number}}
+        value = _numbered(number, said)
         asked = msgspec.convert(said, Asked)
 
         def promise(place: Place) -> list[Promise]:
             return [Broadcast(number, *place, asked)]
 
         self._put(
-            topics.BROADCASTS_REQUESTED, _json(value), promise, partition, unsure=Unsure(number)
+            topics.BROADCASTS_REQUESTED, _json(value), promise, partition, unsure=[Unsure(number)]
         )
 
     def change(self, said: dict[str, Any], *, partition: int) -> None:
@@ -140,7 +155,7 @@ class Outbox:
         partition: int,
         key: str = "",
         headers: Headers = (),
-        unsure: Unsure | None = None,
+        unsure: Sequence[Unsure] = (),
     ) -> None:
         async def put() -> None:
             try:
@@ -152,11 +167,12 @@ class Outbox:
                     headers=list(headers),
                 )
             except KafkaError:
-                if unsure is None:
+                if not unsure:
                     raise  # a change that may have happened leaves nothing to judge by
-                self._ledger.append(unsure)
-                return
-            for each in promise((told.timestamp, topic, told.partition, told.offset)):
+                promised: Sequence[Promise] = unsure
+            else:
+                promised = promise((told.timestamp, topic, told.partition, told.offset))
+            for each in promised:
                 self._ledger.append(each)
 
         self._start(put())
@@ -172,5 +188,14 @@ class Outbox:
             raise error
 
 
-def _json(said: Mapping[str, Any]) -> bytes:
+def _numbered(number: int, said: dict[str, Any]) -> dict[str, Any]:
+    """Receipts echo which intent they are about."""
+    return said | {"metadata": {"intent": number}}
+
+
+def _unsure(number: int, asked: Asked) -> Unsure:
+    return Unsure(number, asked.user_id, asked.idempotency_key or "")
+
+
+def _json(said: Any) -> bytes:
     return json.dumps(said).encode()

@@ -5,9 +5,9 @@ import msgspec
 from schemas.delivery import LANES, Lane
 
 STEPS: dict[str, float] = {
-    "ask": 100, "ask_again": 8, "contradict": 3, "blunder": 1, "cancel": 4, "announce": 1.5,
-    "announce_again": 1, "refuse": 4, "consent": 2, "move": 1, "hand_over": 1.5, "bring_file": 1,
-    "pause": 0.4,
+    "ask": 100, "ask_many": 3, "ask_again": 8, "contradict": 3, "blunder": 1, "cancel": 4,
+    "announce": 1.5, "announce_again": 1, "refuse": 4, "consent": 2, "move": 1, "hand_over": 1.5,
+    "bring_file": 1, "pause": 0.4,
 }  # fmt: skip
 """How often each thing is done, relative to the others."""
 

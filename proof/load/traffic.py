@@ -55,10 +55,27 @@ class Traffic:
             await asyncio.wait(self._paused)
 
     def ask(self) -> None:
+        self._request(self._anything())
+
+    def ask_many(self) -> None:
+        """Several requests in one record, perhaps with something that nobody can read."""
+        first, *others = (self._anything() for _ in range(self._random.randint(2, 24)))
+        partition = self._place_for(first["user_id"])
+        asked = {self._next(): first} | {
+            self._next(): said
+            for said in others
+            if partition == self._outbox.home_of(said["user_id"])
+            or self._random.random() < self._plan.misplaced_share
+        }
+        topic = topics.REQUESTED[self._random.choice(self._plan.lanes)]
+        is_spoiled = self._random.random() < 0.2
+        self._outbox.requests(topic, asked, partition=partition, is_spoiled=is_spoiled)
+
+    def _anything(self) -> dict[str, Any]:
         """One request of any kind."""
         kinds, weights = zip(*self._plan.kinds.items(), strict=True)
         person, chance = self._somebody(), self._random.random
-        number = str(self._number)
+        number = str(self._next())
         said: dict[str, Any] = {
             "user_id": person.user_id,
             "type": self._random.choices(kinds, weights)[0],
@@ -85,7 +102,7 @@ class Traffic:
             said |= {"user_id": stranger, "recipient": {"email": f"{stranger}@example.org"}}
         if "idempotency_key" in said:
             self._keyed.append(said)
-        self._request(said)
+        return said
 
     def ask_again(self) -> None:
         """A producer that repeats itself, perhaps by another lane."""
