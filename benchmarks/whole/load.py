@@ -4,8 +4,9 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.whole.lab import PARTITIONS, Lab, Producing
 from benchmarks.whole.people import user_id
@@ -34,14 +35,37 @@ class Told:
 def request(number: int, key: str) -> Record:
     """A mail to one person, named by an idempotency key."""
     user = user_id(number)
-    what = {
+    return _record([_asked(user, key)], ids.partition_of(user, PARTITIONS))
+
+
+def in_batches(numbers: Iterable[int], size: int) -> Iterator[Record]:
+    """The same for many, so many of a partition in one record; the rest in smaller ones."""
+    waiting: list[list[dict[str, Any]]] = [[] for _ in range(PARTITIONS)]
+    for number in numbers:
+        user = user_id(number)
+        partition = ids.partition_of(user, PARTITIONS)
+        waiting[partition].append(_asked(user, f"order-{number}"))
+        if len(waiting[partition]) == size:
+            yield _record(waiting[partition], partition)
+            waiting[partition] = []
+    for partition, some in enumerate(waiting):
+        if some:
+            yield _record(some, partition)
+
+
+def _asked(user: str, key: str) -> dict[str, Any]:
+    return {
         "user_id": user,
         "type": "order_confirmed",
         "data": {"order_id": key, "total": "12 EUR"},
         "idempotency_key": key,
     }
-    partition = ids.partition_of(user, PARTITIONS)
-    return Record(topics.REQUESTED["normal"], partition, json.dumps(what).encode(), user.encode())
+
+
+def _record(asked: Sequence[dict[str, Any]], partition: int) -> Record:
+    value = asked[0] if len(asked) == 1 else asked
+    key = asked[0]["user_id"].encode()
+    return Record(topics.REQUESTED["normal"], partition, json.dumps(value).encode(), key)
 
 
 class OpenLoop:
