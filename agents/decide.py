@@ -2,6 +2,7 @@
 caps and what waits."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
+from itertools import groupby
 from typing import NamedTuple
 
 from agents.dedup import Asked, Dedup
@@ -16,6 +17,7 @@ from schemas.decode import traceparent_of
 from schemas.delivery import Channel, Lane
 from schemas.kafka import Record
 from schemas.notification import NotificationRequest
+from schemas.profile import Profile
 from schemas.topics import TRACEPARENT_HEADER
 from tables import recipients
 
@@ -29,6 +31,7 @@ class _Accepted(NamedTuple):
     notification_id: bytes
     notice: Notice
     channels: tuple[Channel, ...]
+    send_ms: int | None
 
 
 class Decide:
@@ -59,12 +62,20 @@ class Decide:
             for each in accepted
             for channel in each.channels
         )
-        for each, known in zip(accepted, profiles, strict=True):
-            profile = with_inline(known, each.notice.body.inline)
-            crowd = [Whom(each.request.user_id, each.notification_id, profile)]
-            send_ms = each.request.send_ms()
-            for channel in each.channels:
-                dispatch.decide(each.notice, channel, crowd, send_ms=send_ms)
+        for _, run in groupby(zip(accepted, profiles, strict=True), _alike):
+            alike = list(run)
+            crowd = [
+                Whom(
+                    each.request.user_id,
+                    each.notification_id,
+                    with_inline(known, each.notice.body.inline),
+                    each.notice,
+                )
+                for each, known in alike
+            ]
+            first = alike[0][0]
+            for channel in first.channels:
+                dispatch.decide(first.notice, channel, crowd, send_ms=first.send_ms)
         yield Effects([*dedup.rows(), *dispatch.all_rows()], dispatch.all_records(), batch.items)
 
     def give_up(self, batch: Batch[NotificationRequest], item: Request, cause: str) -> Effects:
@@ -104,7 +115,8 @@ class Decide:
             standing = dedup.judge(ask)
             if standing == "new":
                 channels = channels_of(item.value, kind)
-                accepted.append(_Accepted(item.value, ask.request_id, notice, channels))
+                send_ms = item.value.send_ms()
+                accepted.append(_Accepted(item.value, ask.request_id, notice, channels, send_ms))
             elif standing == "duplicate":
                 dispatch.told.append(_refused(dispatch.receipts, item, "duplicate", ""))
             else:
@@ -118,6 +130,17 @@ class Decide:
         if tenants is not None and item.value.tenant not in tenants:
             return "tenant_not_allowed"
         return None if item.value.type in self._terms.rules.types else "unknown_type"
+
+
+def _alike(asked: tuple[_Accepted, Profile | None]) -> tuple[object, ...]:
+    """What decisions and receipts of several have in common: a run of them is weighed together. Of
+    metadata as it reads, since 1 equals True."""
+    accepted, _ = asked
+    body = accepted.notice.body
+    return (
+        body.type, accepted.channels, body.accepted_ms, body.expires_ms,
+        accepted.send_ms, body.tenant, body.traceparent, repr(body.metadata),
+    )  # fmt: skip
 
 
 def request_id_of(item: Request) -> bytes:

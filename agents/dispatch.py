@@ -6,6 +6,8 @@ that none of them can be without the others.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -30,6 +32,7 @@ from tables.waiting import Waiter, Waiting
 
 Reached = tuple[str, bytes, str]
 """An address, its hash, and the device's id."""
+_NOTIFICATION = attrgetter("notification_id")
 _INBOX: Sequence[Reached] = (("", b"", ""),)
 
 
@@ -83,6 +86,9 @@ class Whom(msgspec.Struct, frozen=True, gc=False):
     user_id: str
     notification_id: bytes
     profile: Profile
+    notice: Notice | None = None
+    """What they are told, where each of a crowd is told something else; but for its data, when it was
+    asked for and by whom, it is as the crowd's."""
 
 
 class Dispatch:
@@ -198,13 +204,15 @@ class Dispatch:
                     )  # fmt: skip
             elif isinstance(verdict, Defer):
                 fact = self.fact("deferred", verdict.reason)
-                self._put_off(notice, channel, whom, delivery_id, verdict)
+                self._put_off(whom.notice or notice, channel, whom, delivery_id, verdict)
             else:
                 fact = self.fact(verdict.status, verdict.reason)
             told.setdefault((fact, devices), []).append(
                 (whom.user_id, whom.notification_id, delivery_id)
             )
-        if targets:
+        if targets and crowd[0].notice is not None:
+            self._send_each(crowd, channel, targets)
+        elif targets:
             self._send(notice, channel, targets)
         for (fact, devices), whose in told.items():
             self.told += self.receipts.deliveries(fact, body, channel, whose, device_count=devices)
@@ -253,6 +261,14 @@ class Dispatch:
         key = (verdict.until_ms, channel, id(notice), verdict.is_counted)
         _, waiters, _ = self._waiting.setdefault(key, (notice, [], delivery_id))
         waiters.append(Waiter(whom.user_id, whom.notification_id))
+
+    def _send_each(self, crowd: Sequence[Whom], channel: Channel, targets: list[Target]) -> None:
+        """To each of the crowd their own."""
+        notices = {whom.notification_id: whom.notice for whom in crowd}
+        for notification_id, theirs in groupby(targets, _NOTIFICATION):
+            notice = notices[notification_id]
+            assert notice is not None, "all of a crowd are told something of their own, or none"
+            self._send(notice, channel, list(theirs))
 
     def _send(self, notice: Notice, channel: Channel, targets: list[Target]) -> None:
         """An SMS goes to the partition of its sender, everything else stays with its user."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -41,8 +42,7 @@ class Notice:
         return cls(body, lane, len(encode_body(body)), is_stored)
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
+class _Way(NamedTuple):
     """Deliveries that may share a record."""
 
     channel: Channel

@@ -44,6 +44,8 @@ class Item(Generic[T]):
         return Origin(self.topic, self.partition, self.offset, self.appended_ms, self.part)
 
     def header(self, name: str) -> bytes | None:
+        if not self.headers:
+            return None
         return next((value for key, value in reversed(self.headers) if key == name), None)
 
 
