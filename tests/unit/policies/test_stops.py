@@ -421,3 +421,13 @@ def test_opt_outs_that_are_noted_together_count_as_each_alone(
     for user in ("ada", "bob"):
         assert check(together, user=user) == check(alone, user=user)
     assert len(together) == len(alone)
+
+
+def test_opt_outs_of_an_import_are_news_to_who_asked_before(stops: StopList) -> None:
+    assert check(stops) == GO
+    version = stops.version
+
+    stops.note_imported_opt_outs(["ada"], channel="email", occurred_ms=BEFORE, appended_ms=SINCE)
+
+    assert stops.version != version
+    assert check(stops) == OPTED_OUT
