@@ -3,7 +3,7 @@
 Time here is elapsed time: had somebody set the clock, tokens would be back too early, or never.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from policies.rate_limit import Bucket, Granted, share
@@ -71,6 +71,12 @@ class Line:
 class Pace(Protocol):
     """The rate limits of a role."""
 
+    def take_over(self, partitions: Collection[int], elapsed_ms: int) -> None:
+        """To be called at every take-over, of all partitions that this worker has now, once earlier
+        owners are fenced. Buckets are empty as of then: an intent is committed between a token and
+        its call, so no token that is taken later becomes a call of theirs."""
+        ...
+
     def line(self, partition: int, batch: DeliveryBatch, elapsed_ms: int) -> Line | None:
         """Where these deliveries take their tokens; None where nothing limits them."""
         ...
@@ -84,10 +90,9 @@ class WorkerPace:
         self._partitions = partitions
         self._line: Line | None = None
 
-    def assign(self, assigned: int, elapsed_ms: int) -> None:
-        """To be called at every take-over: the share changes, and its bucket starts empty."""
+    def take_over(self, partitions: Collection[int], elapsed_ms: int) -> None:
         part = (
-            share(self._limit, assigned=assigned, partitions=self._partitions)
+            share(self._limit, assigned=len(partitions), partitions=self._partitions)
             if self._limit
             else None
         )
@@ -103,11 +108,11 @@ class SenderPace:
     def __init__(self, *, limits: Mapping[str, RateLimit]) -> None:
         self._limits = limits
         self._lines: dict[tuple[int, str], Line] = {}
+        self._fenced_ms: int | None = None
 
-    def take_over(self, partition: int) -> None:
-        """To be called at every take-over: who had the partition before may have spent it all."""
-        for key in [key for key in self._lines if key[0] == partition]:
-            del self._lines[key]
+    def take_over(self, partitions: Collection[int], elapsed_ms: int) -> None:
+        self._lines = {}
+        self._fenced_ms = elapsed_ms
 
     def line(self, partition: int, batch: DeliveryBatch, elapsed_ms: int) -> Line | None:
         limit = self._limits.get(batch.sender)
@@ -115,5 +120,6 @@ class SenderPace:
             return None
         line = self._lines.get((partition, batch.sender))
         if line is None:
-            line = self._lines[partition, batch.sender] = Line(limit, elapsed_ms)
+            assert self._fenced_ms is not None, "nothing was taken over"
+            line = self._lines[partition, batch.sender] = Line(limit, self._fenced_ms)
         return line

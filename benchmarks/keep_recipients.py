@@ -76,7 +76,9 @@ class Nothing:
         sink: Callable[[Sequence[ConsumerRecord[bytes, bytes]]], None],
     ) -> None: ...
 
-    async def before_open(self, numbers: Collection[int]) -> None: ...
+    def fenced(self, numbers: Collection[int]) -> None: ...
+
+    async def before_open(self) -> None: ...
 
     def is_good(self) -> bool:
         return True
@@ -113,6 +115,7 @@ async def _measure(people: int, folder: Path) -> None:
         log_for=log,
         store_for=store,
         bounds_of=nothing.bounds,
+        fenced=nothing.fenced,
         before_open=nothing.before_open,
         lease=nothing,
         clock=clock,

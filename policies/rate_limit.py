@@ -5,7 +5,10 @@ has ended. The provider accepts a call at some instant between; at any instant n
 are out than the limit has, so no window that the provider can look at holds more accepted
 calls. Nothing is assumed about how long a commit, a call or the network takes.
 
-A bucket starts empty, as if its predecessor had spent every token at the last moment.
+A bucket starts empty, as if its predecessor had spent every token at the last moment: when it
+was fenced, after which no token that it takes becomes a call. What it had in flight then without
+being drained, as when it was killed, may be accepted a moment later: the network's, or, where it
+lives on, a call's. That is the one thing that this cannot count.
 """
 
 from collections import deque

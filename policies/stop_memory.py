@@ -3,7 +3,7 @@
 Facts are kept under 60-bit hashes of whom they are about, in 65 to 250 bytes each.
 """
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from typing import Literal
 
 from policies import stop_facts as facts
@@ -48,6 +48,27 @@ class StopMemory:
         table, about = (self._channels, channel) if channel else (self._types, type_name)
         rank = facts.rank_of_word(source, occurred_ms)
         self._note(table, facts.about(user_id, about), rank, appended_ms, enabled is not False)
+
+    def note_imported_opt_outs(
+        self,
+        user_ids: Sequence[str],
+        *,
+        channel: str = "",
+        type_name: str = "",
+        occurred_ms: int,
+        appended_ms: int,
+    ) -> None:
+        """An import turned off one channel or type of all of them. There may be millions, and a sender
+        that starts reads them all before its first call."""
+        table, about = (self._channels, channel) if channel else (self._types, type_name)
+        rank = facts.rank_of_word("import", occurred_ms)
+        keys = facts.about_each(user_ids, about)
+        if table.keys().isdisjoint(keys):  # as a rule: nothing was said of them before
+            table.update(dict.fromkeys(keys, facts.fact(rank, appended_ms, False)))
+            self.version += 1
+        else:
+            for key in keys:
+                self._note(table, key, rank, appended_ms, False)
 
     def note_address(
         self,

@@ -93,13 +93,13 @@ class PlannedRole:
         await self._tails.start(die)
         self._forgetting = asyncio.create_task(self._forget())
 
-    async def before_open(self, numbers: Collection[int]) -> None:
-        """Buckets start empty, since an earlier owner may have spent them; tails reach their end."""
-        if isinstance(self._pace, WorkerPace):
-            self._pace.assign(len(numbers), elapsed_ms(self._clock))
-        elif isinstance(self._pace, SenderPace):
-            for number in numbers:
-                self._pace.take_over(number)
+    def fenced(self, numbers: Collection[int]) -> None:
+        """An earlier owner may have spent every token up to now: they come back while we restore."""
+        if self._pace is not None:
+            self._pace.take_over(numbers, elapsed_ms(self._clock))
+
+    async def before_open(self) -> None:
+        """Tails reach their end."""
         await self._tails.catch_up()
 
     async def close(self) -> None:

@@ -6,6 +6,8 @@ and longer than others, since nobody can tell whether a decision knew what waite
 that is not its own.
 """
 
+from collections import defaultdict
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, assert_never
 
@@ -69,8 +71,7 @@ class StopFeed:
                 change = self._change(record)
                 self._note_change(change, self._came_ms(record, change.user_id))
             elif record.topic == topics.RECIPIENTS_DERIVED:
-                for fact in self._derived(record):
-                    self._note_derived(fact, record.timestamp_ms)
+                self._note_all_derived(self._derived(record), record.timestamp_ms)
             elif record.topic == topics.NOTIFICATIONS_CANCELLED:
                 target_id = self._cancellation(record).target_id()
                 self._stops.note_cancelled(target_id, appended_ms=record.timestamp_ms)
@@ -153,23 +154,33 @@ class StopFeed:
         for type_name, enabled in change.preferences.types.items():
             note(enabled, type_name=type_name)
 
-    def _note_derived(self, fact: DerivedChange, appended_ms: int) -> None:
+    def _note_all_derived(self, facts: Iterable[DerivedChange], appended_ms: int) -> None:
+        """Opt-outs that say the same are noted together, in any order: of two about the same thing
+        the later said counts, and they touch nothing else."""
+        opted_out = defaultdict[tuple[str, str, int], list[str]](list)
+        for fact in facts:
+            if isinstance(fact, ImportedOptOut):
+                opted_out[fact.channel, fact.type, fact.occurred_ms].append(fact.user_id)
+            else:
+                self._note_derived(fact, appended_ms)
+        for (channel, type_name, occurred_ms), user_ids in opted_out.items():
+            self._stops.note_imported_opt_outs(
+                user_ids,
+                channel=channel,
+                type_name=type_name,
+                occurred_ms=occurred_ms,
+                appended_ms=appended_ms,
+            )
+
+    def _note_derived(
+        self, fact: DeviceLost | HolderBarred | HolderUnbarred, appended_ms: int
+    ) -> None:
         stops, occurred_ms = self._stops, fact.occurred_ms
         match fact:
             case DeviceLost():
                 stops.note_token_lost(
                     fact.user_id,
                     fact.address_hash,
-                    occurred_ms=occurred_ms,
-                    appended_ms=appended_ms,
-                )
-            case ImportedOptOut():
-                stops.note_choice(
-                    fact.user_id,
-                    False,
-                    channel=fact.channel,
-                    type_name=fact.type,
-                    source="import",
                     occurred_ms=occurred_ms,
                     appended_ms=appended_ms,
                 )

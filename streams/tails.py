@@ -12,6 +12,9 @@ from typing import Protocol
 
 from schemas.kafka import InboundRecord, TopicPartition
 
+_TURN_SECONDS = 0.003
+"""A week of stops may take a second to take in: meanwhile the group is joined and owners are fenced."""
+
 Feed = Callable[[InboundRecord], None]
 
 
@@ -89,8 +92,13 @@ class Tails:
 
     async def _follow(self) -> None:
         while True:
-            for record in await self._reader.read():
+            records = await self._reader.read()
+            turn_ends = self._now_seconds() + _TURN_SECONDS
+            for record in records:
                 self._feed(record)
+                if (now := self._now_seconds()) > turn_ends:
+                    turn_ends = now + _TURN_SECONDS
+                    await asyncio.sleep(0)
             self._moved.set()
             self._moved.clear()
 

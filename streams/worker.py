@@ -90,7 +90,11 @@ class Plan(Protocol):
         """Open senders and tails, before the group is joined."""
         ...
 
-    async def before_open(self, numbers: Collection[int]) -> None:
+    def fenced(self, numbers: Collection[int]) -> None:
+        """Told once no earlier owner of these partitions, all that we have, begins another call."""
+        ...
+
+    async def before_open(self) -> None:
         """Return when everything that must be known before the first send is known."""
         ...
 
@@ -152,6 +156,7 @@ class _Process:
             log_for=self._log_for,
             store_for=self._store_for,
             bounds_of=self._bounds_of,
+            fenced=self._plan.fenced,
             before_open=self._plan.before_open,
             lease=self._permit,
             clock=self._clock,

@@ -37,7 +37,7 @@ decided before the senders' tails begin would be given up."""
 
 
 class Partition:
-    """Call `take_over`, then `open`, then `push` and `tick`; `drain` and `close` give it up."""
+    """Call `fence`, `restore`, then `open`, then `push` and `tick`; `drain` and `close` give it up."""
 
     def __init__(
         self,
@@ -82,9 +82,12 @@ class Partition:
             if source.tells_state
         ]
 
-    async def take_over(self) -> None:
-        """R3: fence the earlier owner, then restore to the committed end, then read positions."""
+    async def fence(self) -> None:
+        """R3, first: no earlier owner commits an intent from now on, so none begins another call."""
         await self._log.start()
+
+    async def restore(self) -> None:
+        """R3, then: restore to the committed end, and read positions."""
         report = await self._store.restore()
         self._log.restored(report.ends)
         self._observer.restored(self.number, report)

@@ -59,7 +59,8 @@ class Runner:
         log_for: Callable[[int], TransactionLog],
         store_for: Callable[[int], PartitionStore],
         bounds_of: Callable[[Collection[TopicPartition]], Awaitable[Bounds]],
-        before_open: Callable[[Collection[int]], Awaitable[None]],
+        fenced: Callable[[Collection[int]], None],
+        before_open: Callable[[], Awaitable[None]],
         lease: Lease,
         clock: Clock,
         control: IntakeControl,
@@ -71,6 +72,7 @@ class Runner:
         self._log_for = log_for
         self._store_for = store_for
         self._bounds_of = bounds_of
+        self._fenced = fenced
         self._before_open = before_open
         self._clock = clock
         self._control = control
@@ -99,8 +101,8 @@ class Runner:
         """R3. Returns the offset that each source must be read from.
 
         Nothing is kept across a rebalance: every partition is taken over, and one that comes
-        back finds nothing to restore. `before_open` is told the partitions and returns once every
-        tail is at its end.
+        back finds nothing to restore. `fenced` is told the partitions once no earlier owner takes
+        another token for them; `before_open` returns once every tail is at its end.
         """
         assert not self._partitions, "the partitions of the last assignment were not given up"
         self.is_taking_over = True
@@ -113,12 +115,14 @@ class Runner:
         sources = len(numbers) * len(self._topology.sources)
         queue_bytes = max(_LEAST_QUEUE_BYTES, self._settings.intake_bytes // max(sources, 1))
         taken = {number: self._new_partition(number, queue_bytes) for number in sorted(numbers)}
-        await asyncio.gather(*(partition.take_over() for partition in taken.values()))
+        await asyncio.gather(*(partition.fence() for partition in taken.values()))
+        self._fenced(numbers)
+        await asyncio.gather(*(partition.restore() for partition in taken.values()))
         places = [place for partition in taken.values() for place in partition.positions]
         bounds = await self._bounds_of(places)
         for partition in taken.values():
             partition.correct_positions(bounds)
-        await self._before_open(numbers)
+        await self._before_open()
         self._partitions = taken
         self.gate.reopen()
         for partition in taken.values():

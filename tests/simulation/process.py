@@ -91,7 +91,9 @@ class Plan(Protocol):
 
     async def start(self, die: Callable[[BaseException], None]) -> None: ...
 
-    async def before_open(self, numbers: Collection[int]) -> None: ...
+    def fenced(self, numbers: Collection[int]) -> None: ...
+
+    async def before_open(self) -> None: ...
 
     async def close(self) -> None: ...
 
@@ -166,6 +168,7 @@ class Process:
             log_for=self._watched_log,
             store_for=self.make_store,
             bounds_of=self._bounds_of,
+            fenced=plan.fenced,
             before_open=plan.before_open,
             lease=plan.permit(self.lease),
             clock=clock,

@@ -157,7 +157,7 @@ class Desk:
     def limit(self, limit: RateLimit) -> None:
         """As if the worker had just been given its only partition."""
         pace = WorkerPace(limit=limit, partitions=1)
-        pace.assign(1, elapsed_ms(self.clock))
+        pace.take_over({0}, elapsed_ms(self.clock))
         self.pace = pace
         self.start()
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from agents.pace import Line
+from agents.pace import Line, Pace, SenderPace, WorkerPace
 from policies.rules import RateLimit
 from tests.unit.agents.desk import NOW_MS, batch_of
 
@@ -57,3 +57,39 @@ def test_those_behind_come_later_than_those_before() -> None:
     waits_ms = [line.wait_ms(CRITICAL, NOW_MS) for _ in range(4)]
 
     assert waits_ms == [1000, 1500, 2000, 2500]
+
+
+LIMIT = RateLimit(10, 1.0)
+RESTORE_MS = 5_000
+
+
+@pytest.mark.parametrize(
+    "pace", [WorkerPace(limit=LIMIT, partitions=1), SenderPace(limits={"us": LIMIT})]
+)
+def test_tokens_come_back_while_a_partition_is_restored(pace: Pace) -> None:
+    batch = msgspec.structs.replace(CRITICAL, sender="us")
+
+    pace.take_over({0}, NOW_MS)
+
+    line = pace.line(0, batch, NOW_MS + RESTORE_MS)  # asked for the first time
+    assert line is not None
+    assert line.take(batch, 20, NOW_MS + RESTORE_MS) == 10
+    assert line.take(batch, 20, NOW_MS + RESTORE_MS) == 0
+
+
+@pytest.mark.parametrize(
+    "pace", [WorkerPace(limit=LIMIT, partitions=1), SenderPace(limits={"us": LIMIT})]
+)
+def test_what_an_earlier_owner_spent_up_to_its_fence_counts_for_a_window(pace: Pace) -> None:
+    batch = msgspec.structs.replace(CRITICAL, sender="us")
+    pace.take_over({0}, NOW_MS)
+    line = pace.line(0, batch, NOW_MS)
+    assert line is not None
+    assert line.take(batch, 10, NOW_MS + 2_000) == 10
+
+    pace.take_over({0}, NOW_MS + 2_000)
+
+    line = pace.line(0, batch, NOW_MS + 3_000)
+    assert line is not None
+    assert line.take(batch, 10, NOW_MS + 3_000) == 0
+    assert line.take(batch, 10, NOW_MS + 3_021) == 10  # a grain later

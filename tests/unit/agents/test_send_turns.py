@@ -145,9 +145,7 @@ async def test_the_critical_lane_keeps_a_reserve_of_the_tokens(desk: Desk) -> No
 async def test_one_senders_full_line_does_not_hold_up_another_sender(desk: Desk) -> None:
     desk.pace = SenderPace(limits={"us": RateLimit(1, 1.0), "de": RateLimit(50, 1.0)})
     desk.start()
-    for sender in ("us", "de"):
-        batch = msgspec.structs.replace(batch_of("x"), sender=sender)
-        desk.pace.line(0, batch, elapsed_ms(desk.clock))
+    desk.pace.take_over({0}, elapsed_ms(desk.clock))
     desk.clock.advance(seconds=2)
     crowd = batch_of(*(f"us{number}" for number in range(20)), slice_id=SLICE, channel="sms")
     desk.put(
@@ -165,7 +163,7 @@ async def test_a_clock_that_is_set_brings_no_token_back_and_keeps_none(desk: Des
     desk.start()
     crowd = batch_of(*(f"us{number}" for number in range(6)), slice_id=SLICE, channel="sms")
     crowd = msgspec.structs.replace(crowd, sender="us")
-    desk.pace.line(0, crowd, elapsed_ms(desk.clock))
+    desk.pace.take_over({0}, elapsed_ms(desk.clock))
     desk.clock.advance(seconds=2)
     desk.put(crowd)
     await desk.turn()
@@ -184,12 +182,13 @@ async def test_a_clock_that_is_set_brings_no_token_back_and_keeps_none(desk: Des
 async def test_a_partition_taken_over_again_starts_with_empty_buckets() -> None:
     pace = SenderPace(limits={"us": RateLimit(5, 1.0)})
     batch = msgspec.structs.replace(batch_of("ann", channel="sms"), sender="us")
+    pace.take_over({3}, NOW_MS)
     first = pace.line(3, batch, NOW_MS)
     assert first is not None
     assert first.take(batch, 5, NOW_MS + 2_000) == 5
 
-    pace.take_over(3)
+    pace.take_over({3}, NOW_MS + 2_000)
 
-    again = pace.line(3, batch, NOW_MS + 2_000)
+    again = pace.line(3, batch, NOW_MS + 2_999)
     assert again is not None
-    assert again.take(batch, 5, NOW_MS + 2_000) == 0
+    assert again.take(batch, 5, NOW_MS + 2_999) == 0

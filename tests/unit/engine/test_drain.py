@@ -9,6 +9,7 @@ import pytest
 
 from schemas.kafka import Record, TopicPartition
 from schemas.outcome import Accepted, Outcome
+from streams.engine.ports import RestoreReport
 from streams.engine.runner import Bounds, Runner, RunnerSettings
 from tests.simulation.broker import Broker
 from tests.simulation.disk import Files, MemoryLog, MemoryStore
@@ -55,12 +56,27 @@ class GivenLease:
 
 
 class TidiedStore(MemoryStore):
-    """Counts how often it is tidied."""
+    """Counts how often it is tidied, and tells when it is restored."""
 
     tidied = 0
+    told: list[str]
+
+    async def restore(self) -> RestoreReport:
+        self.told.append("restore")
+        return await super().restore()
 
     def tidy(self, now_ms: int, horizon_ms: int) -> None:
         self.tidied += 1
+
+
+class ToldLog(MemoryLog):
+    """Tells when it has fenced the owner before."""
+
+    told: list[str]
+
+    async def start(self) -> None:
+        await super().start()
+        self.told.append("fence")
 
 
 class Bench:
@@ -75,10 +91,12 @@ class Bench:
         self.deaths: list[BaseException] = []
         self.lease = GivenLease()
         self.stores: list[TidiedStore] = []
-        self.runner = self._life()
+        self.told: list[str] = []
+        """What a take-over did, in order."""
+        self.runner = self.new_life()
 
     async def take_over(self) -> None:
-        self.runner = self._life()
+        self.runner = self.new_life()
         seeks = await self.runner.partitions_assigned({0})
         records, _ = self.broker.read_committed(SOURCE, seeks[SOURCE], 100)
         for record in records:
@@ -100,17 +118,19 @@ class Bench:
             while not condition():  # noqa: ASYNC110  # a look at the log, which tells nobody
                 await asyncio.sleep(0.002)
 
-    def _life(self) -> Runner:
+    def new_life(self) -> Runner:
         async def bounds_of(places: Collection[TopicPartition]) -> Bounds:
             return {place: (0, self.broker.log(place).end) for place in places}
 
-        async def before_open(numbers: Collection[int]) -> None: ...
+        async def before_open() -> None:
+            self.told.append("before open")
 
         return Runner(
             topology=send_topology(self.provider),
-            log_for=lambda number: MemoryLog(role="send", partition=number, broker=self.broker),
+            log_for=self._log_for,
             store_for=self._store_for,
             bounds_of=bounds_of,
+            fenced=lambda numbers: self.told.append(f"fenced {numbers}"),
             before_open=before_open,
             lease=self.lease,
             clock=_Clock(self),
@@ -120,8 +140,14 @@ class Bench:
             die=self.deaths.append,
         )
 
+    def _log_for(self, number: int) -> MemoryLog:
+        log = ToldLog(role="send", partition=number, broker=self.broker)
+        log.told = self.told
+        return log
+
     def _store_for(self, number: int) -> TidiedStore:
         store = TidiedStore(role="send", partition=number, files=self.files, broker=self.broker)
+        store.told = self.told
         self.stores.append(store)
         return store
 
@@ -145,6 +171,18 @@ async def bench() -> AsyncIterator[Bench]:
     bench.provider.let_go.set()
     bench.runner.kill()
     assert bench.deaths == []
+
+
+async def test_earlier_owners_are_fenced_before_it_is_told_and_before_anything_is_restored(
+    bench: Bench,
+) -> None:
+    bench.runner = bench.new_life()
+
+    await bench.runner.partitions_assigned({0, 1})
+
+    fences, told = bench.told[:2], bench.told[2:]
+    assert fences == ["fence"] * 2
+    assert told == ["fenced {0, 1}", "restore", "restore", "before open"]
 
 
 async def test_a_drain_waits_for_calls_and_records_their_outcomes(bench: Bench) -> None:

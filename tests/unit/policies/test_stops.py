@@ -385,3 +385,49 @@ def test_the_version_changes_with_every_news(stops: StopList) -> None:
     choice(stops, False)
 
     assert stops.version != before
+
+
+@given(
+    words=st.lists(
+        st.tuples(
+            st.sampled_from([True, False, None]),
+            st.sampled_from(["user", "import", "producer"]),
+            st.integers(BEFORE - 3, BEFORE),
+            st.sampled_from(["ada", "bob"]),
+        ),
+        max_size=4,
+    ),
+    said=st.integers(BEFORE - 3, BEFORE),
+    place=st.integers(0, 4),
+)
+def test_opt_outs_that_are_noted_together_count_as_each_alone(
+    words: list[tuple[bool | None, Source, int, str]], said: int, place: int
+) -> None:
+    together, alone = StopList(RULES), StopList(RULES)
+    for stops in (together, alone):
+        for at in range(5):
+            if at == min(place, len(words)):
+                if stops is together:
+                    stops.note_imported_opt_outs(
+                        ["ada", "bob", "ada"], channel="email", occurred_ms=said, appended_ms=SINCE
+                    )
+                else:
+                    for user in ("ada", "bob", "ada"):
+                        choice(stops, False, source="import", said=said, user=user)
+            if at < len(words):
+                enabled, source, said_ms, user = words[at]
+                choice(stops, enabled, source=source, said=said_ms, user=user)
+
+    for user in ("ada", "bob"):
+        assert check(together, user=user) == check(alone, user=user)
+    assert len(together) == len(alone)
+
+
+def test_opt_outs_of_an_import_are_news_to_who_asked_before(stops: StopList) -> None:
+    assert check(stops) == GO
+    version = stops.version
+
+    stops.note_imported_opt_outs(["ada"], channel="email", occurred_ms=BEFORE, appended_ms=SINCE)
+
+    assert stops.version != version
+    assert check(stops) == OPTED_OUT

@@ -164,6 +164,19 @@ def test_a_derived_fact_stops_what_it_speaks_of(
     assert reason(ear.check(channel)) == expected
 
 
+def test_of_an_import_all_that_one_record_says_is_heard() -> None:
+    ear = Ear()
+    others = [ImportedOptOut(f"user-{n}", SAID_MS - n % 2, type="news") for n in range(100)]
+    lost = DeviceLost("ann", SAID_MS, "d1", hash_of("push"), "taken_over")
+    of_ann = [ImportedOptOut("ann", SAID_MS, type="other"), ImportedOptOut("ann", SAID_MS, "email")]
+
+    ear.hear(topics.RECIPIENTS_DERIVED, encode_derived([*others, of_ann[0], lost, of_ann[1]]))
+
+    assert reason(ear.check("email")) == "opted_out_channel"
+    assert reason(ear.check("push")) == "address_gone"
+    assert len(ear.stops) == 103
+
+
 def test_an_address_is_free_again_when_its_bar_is_lifted() -> None:
     ear = Ear()
     barred = HolderBarred("ann", SAID_MS, "email", hash_of("email"), "stop")

@@ -20,7 +20,8 @@ class MemoryReader:
         self.end = 0
         self.is_asked = asyncio.Event()
         self.error: Exception | None = None
-        self._position = 0
+        self.at_once = 1
+        self._position = self._read = 0
         self._arrived: asyncio.Queue[int] = asyncio.Queue()
 
     async def start(self) -> None: ...
@@ -35,17 +36,21 @@ class MemoryReader:
         return self._position
 
     async def read(self) -> Sequence[InboundRecord]:
-        if not self._arrived.empty():
-            self._position = self._arrived.get_nowait() + 1
-            return [InboundRecord(*STOPS, self._position - 1, 0, None, b"stop")]
-        await asyncio.sleep(0)
-        return []
+        self._position = self._read
+        if self._arrived.empty():
+            await asyncio.sleep(0)
+            return []
+        found = list[InboundRecord]()
+        while len(found) < self.at_once and not self._arrived.empty():
+            found.append(InboundRecord(*STOPS, self._arrived.get_nowait(), 0, None, b"stop"))
+        self._read = found[-1].offset + 1
+        return found
 
     async def close(self) -> None: ...
 
     def arrive(self, count: int) -> None:
         for _ in range(count):
-            self._arrived.put_nowait(self._position + self._arrived.qsize())
+            self._arrived.put_nowait(self._read + self._arrived.qsize())
 
 
 class Bench:
@@ -53,10 +58,11 @@ class Bench:
         self.now_seconds = 100.0
         self.reader = MemoryReader()
         self.fed: list[int] = []
+        self.seconds_a_record = 0.0
         self.died: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self.tails = Tails(
             reader=self.reader,
-            feed=lambda record: self.fed.append(record.offset),
+            feed=self._feed,
             now_seconds=lambda: self.now_seconds,
             max_age_seconds=MAX_AGE_SECONDS,
             ask_seconds=0,
@@ -64,6 +70,10 @@ class Bench:
 
     async def start(self) -> None:
         await self.tails.start(self.died.set_result)
+
+    def _feed(self, record: InboundRecord) -> None:
+        self.fed.append(record.offset)
+        self.now_seconds += self.seconds_a_record
 
     async def until_asked(self) -> None:
         """The end was asked once more, and what was readable before has been read."""
@@ -137,6 +147,22 @@ async def test_the_age_counts_from_when_the_end_was_asked_for(bench: Bench) -> N
     await bench.tails.catch_up()
 
     assert not bench.tails.is_fresh()
+
+
+async def test_a_long_backlog_leaves_others_their_turns(bench: Bench) -> None:
+    bench.reader.end = 100
+    bench.reader.arrive(100)
+    bench.reader.at_once = 100
+    bench.seconds_a_record = 0.001
+    await bench.start()
+
+    while not bench.fed:  # noqa: ASYNC110  # turns of the loop are what is looked at
+        await asyncio.sleep(0)
+    assert len(bench.fed) < 10
+    assert not bench.tails.is_fresh()
+
+    await bench.tails.catch_up()
+    assert bench.fed == list(range(100))
 
 
 async def test_an_error_of_the_reader_is_told_for_stops_would_be_missed(bench: Bench) -> None:
