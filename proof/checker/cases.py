@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from proof.checker.accepted import Accepted
 from proof.checker.evidence import Accept, Asked, Evidence, Receipt, Request
 from proof.checker.instants import ms_of
 
@@ -58,13 +59,12 @@ class Delivery:
 class Case:
     """What became of one request: deliveries, or a word that refuses it."""
 
-    __slots__ = ("_index", "deliveries", "refusals", "request")
+    __slots__ = ("deliveries", "refusals", "request")
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.deliveries: list[Delivery] = []
         self.refusals: list[Receipt] = []
-        self._index: dict[tuple[str, str], Delivery] | None = None
 
     @property
     def said(self) -> Asked:
@@ -74,17 +74,16 @@ class Case:
     def ids(self) -> tuple[str, ...]:
         return ids_of(self.request)
 
-    def of(self, user_id: str, channel: str) -> Delivery | None:
-        """Once all deliveries are known; there should be one."""
-        if self._index is None:
-            self._index = {(each.user_id, each.channel): each for each in self.deliveries}
-        return self._index.get((user_id, channel))
+    def reached(self) -> set[tuple[str, str]]:
+        """Users and channels that deliveries were told of."""
+        return {(each.user_id, each.channel) for each in self.deliveries}
 
 
 class Cases:
     """Everything, by intent and by delivery."""
 
     def __init__(self, found: Evidence) -> None:
+        self.found = found
         self.by_number = {each.number: Case(each) for each in found.all_requests()}
         self.deliveries: dict[str, Delivery] = {}
         self.strays: list[Receipt] = []
@@ -92,9 +91,14 @@ class Cases:
         self.unclaimed: list[Accept] = []
         """Acceptances of deliveries that no receipt speaks of."""
         self._take_receipts(found)
-        self.take_accepts(found.accepts)
+
+    def take_accepted(self, accepted: Accepted) -> None:
+        """Of the deliveries that receipts speak of."""
+        for delivery in self.deliveries.values():
+            delivery.accepts = accepted.of(delivery.id)
 
     def take_accepts(self, accepts: Iterable[Accept]) -> None:
+        """All that there is."""
         deliveries = self.deliveries
         for accept in accepts:
             delivery = deliveries.get(accept.delivery_id)

@@ -3,7 +3,7 @@
 Slim structs without references to each other: there may be millions. Times are epoch milliseconds.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -282,8 +282,6 @@ class Evidence:
     accepts: list[Accept] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
-    is_ours: Callable[[str], bool] | None = None
-    """Whether a user is among those judged here; None: all are."""
 
     def add(self, promise: Promise) -> None:
         match promise:

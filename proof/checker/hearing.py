@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 
+from proof.checker.background import Background
 from proof.checker.cases import Cases, Delivery
-from proof.checker.evidence import Accept, Evidence
+from proof.checker.evidence import Accept
 from proof.checker.instants import ms_of
-from proof.checker.members import Members
-from proof.checker.oracle import Matter, Oracle
-from proof.checker.pauses import Pauses
-from proof.checker.people import People
+from proof.checker.oracle import Matter
 from proof.checker.plain import Plain
 from proof.checker.rules import Kind
 
@@ -17,17 +15,22 @@ UNKNOWN_DEVICE = "?"
 
 
 class Hearing:
-    def __init__(self, found: Evidence, cases: Cases | None = None) -> None:
+    """Of the users of one part."""
+
+    def __init__(self, cases: Cases, background: Background, part: int = 0) -> None:
+        found = cases.found
         self.found = found
         self.rules = found.rules
         self.circumstances = found.circumstances
-        self.cases = cases or Cases(found)
-        self.people = People(found.changes, found.is_ours)
-        self.oracle = Oracle(found, self.people)
-        self.pauses = Pauses(found)
-        self.members = Members(found, self.people, self.oracle)
+        self.cases = cases
+        self.background = background
+        self.part = part
+        self.people = background.people
+        self.oracle = background.oracle
+        self.pauses = background.pauses
+        self.members = background.members
         self._matters: dict[str, Matter] = {}
-        plain = Plain(self.rules, self.people, self.oracle, self.members, self.pauses)
+        plain = Plain(self.rules, background)
         not_plain = [each for each in self.cases.deliveries.values() if not plain.look_at(each)]
         self.others = [each for each in not_plain if self.kind_of(each) is not None]
         """Deliveries that are not plain, of those that somebody asked for."""

@@ -4,6 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from proof.checker.background import Background
+from proof.checker.cases import Cases
 from proof.checker.evidence import Evidence
 from proof.checker.hearing import Hearing
 from proof.checker.invariants import equations
@@ -33,13 +35,14 @@ class Part:
 
 def judge(found: Evidence) -> Verdict:
     """Of everything at once."""
-    hearing = Hearing(found)
-    verdict = whole(found, [judge_part(hearing)])
+    cases = Cases(found)
+    cases.take_accepts(found.accepts)
+    verdict = whole(found, [judge_part(Hearing(cases, Background(found)))])
     calls: defaultdict[str, list[int]] = defaultdict(list)
     for line, at_ms in {each.call: (each.line, each.at_ms) for each in found.accepts}.values():
         calls[line].append(at_ms)
     verdict.violations += rates(found.rules, calls)
-    for each in hearing.cases.unclaimed:
+    for each in cases.unclaimed:
         verdict.violations.append(unclaimed(each.provider, each.delivery_id, each.at_ms))
     return verdict
 

@@ -11,14 +11,14 @@ Users are spread over shards, so that parts of it can be judged apart, in proces
 """
 
 import zlib
-from collections.abc import Callable, Collection, Container, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from proof.checker.evidence import (
-    Accept,
     Circumstances,
     Evidence,
     Letter,
@@ -51,46 +51,33 @@ def receipts_of(shard: int) -> str:
     return f"receipts-{shard:02}.jsonl"
 
 
-def read(folder: Path, shards: Collection[int] = range(SHARDS)) -> Evidence:
-    """What concerns the users of these shards; acceptances are read apart, see `accepts_in`."""
+def read(folder: Path) -> Evidence:
+    """What concerns everybody; acceptances are read apart, see `calls_in`."""
     found = Evidence(
         rules=msgspec.json.decode((folder / RULES).read_bytes(), type=Rules),
         circumstances=msgspec.json.decode(
             (folder / CIRCUMSTANCES).read_bytes(), type=Circumstances
         ),
-        is_ours=None if len(shards) == SHARDS else lambda user_id: shard_of(user_id) in shards,
     )
     for promise in _decoded(folder / PROMISES, _decode_promises):
         found.add(promise)
-    for shard in shards:
-        found.requests += _decoded(folder / requests_of(shard), _decode_requests)
-        found.receipts += _decoded(folder / receipts_of(shard), _decode_receipts)
     found.letters += _decoded(folder / LETTERS, _decode_letters)
     return found
 
 
-def calls_in(folder: Path, since_ms: int = 0) -> Iterator[Line]:
+def read_shard(folder: Path, shard: int, everybodys: Evidence) -> Evidence:
+    """What concerns the users of a shard, besides what concerns everybody."""
+    return replace(
+        everybodys,
+        requests=list(_decoded(folder / requests_of(shard), _decode_requests)),
+        receipts=list(_decoded(folder / receipts_of(shard), _decode_receipts)),
+    )
+
+
+def calls_in(folder: Path) -> Iterator[Line]:
     """Requests that the sandbox accepted, in the order that it did."""
     for file in sorted((folder / LEDGER).glob("ledger-*.jsonl")):
-        for each in _decoded(file, _decode_calls):
-            if each.at_ms >= since_ms:
-                yield each
-
-
-def accepts_in(
-    calls: Iterable[Line], wanted: Container[str], claimed: bytearray
-) -> Iterator[Accept]:
-    """Messages of these deliveries. `claimed` grows by a byte for each message there is: whether
-    it was one of them."""
-    for call, line in enumerate(calls):
-        for place, delivery_id in enumerate(line.delivery_ids):
-            is_wanted = delivery_id in wanted
-            claimed.append(is_wanted)
-            if is_wanted:
-                yield Accept(
-                    line.at_ms, call, line.provider, line.provider, delivery_id,
-                    line.addresses[place], line.body_hashes[place], line.round, line.attempt,
-                )  # fmt: skip
+        yield from _decoded(file, _decode_calls)
 
 
 def _decoded(path: Path, decode: Callable[[bytes], list[T]]) -> Iterator[T]:

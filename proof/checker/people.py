@@ -91,14 +91,14 @@ STRANGER = Person()
 
 class People:
     def __init__(
-        self, changes: Iterable[Change], is_ours: Callable[[str], bool] | None = None
+        self, changes: Iterable[Change], is_ours: Callable[[str], bool] = lambda _: True
     ) -> None:
         """Of the users who are ours; a phone may have come from any other."""
         self._people: defaultdict[str, Person] = defaultdict(Person)
         self._holders: defaultdict[str, list[Word]] = defaultdict(list)
         for change in changes:
             said = change.said
-            if is_ours is None or is_ours(said.user_id) or said.change == "device_registered":
+            if said.change == "device_registered" or is_ours(said.user_id):
                 self._note(change)
 
     def of(self, user_id: str) -> Person:

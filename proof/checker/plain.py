@@ -5,26 +5,23 @@ matters: no wish, no quiet hours, one address since before; nothing paused or ca
 invariant but the caps holds for such a delivery, so the others are spared looking.
 """
 
+from proof.checker.background import Background
 from proof.checker.cases import Case, Delivery
 from proof.checker.contents import hash_of
 from proof.checker.evidence import Receipt, Request
 from proof.checker.instants import ms_of
-from proof.checker.members import Members
-from proof.checker.oracle import Oracle, expires_ms
-from proof.checker.pauses import Pauses
-from proof.checker.people import ADDRESS_FIELDS, People, Person
+from proof.checker.oracle import expires_ms
+from proof.checker.people import ADDRESS_FIELDS, Person
 from proof.checker.rules import Kind, Rules
 
 
 class Plain:
-    def __init__(
-        self, rules: Rules, people: People, oracle: Oracle, members: Members, pauses: Pauses
-    ) -> None:
+    def __init__(self, rules: Rules, background: Background) -> None:
         self._rules = rules
-        self._people = people
-        self._oracle = oracle
-        self._members = members
-        self._pauses = pauses
+        self._people = background.people
+        self._oracle = background.oracle
+        self._members = background.members
+        self._pauses = background.pauses
 
     def look_at(self, delivery: Delivery) -> bool:
         """Whether it is plain, which is noted."""

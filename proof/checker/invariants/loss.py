@@ -31,9 +31,9 @@ def _request(hearing: Hearing, case: Case) -> Iterator[Violation]:
         if not case.refusals:
             yield Violation("L1", "nothing was ever said of a request", case.ids)
         return
-    channels = case.said.channels or kind.channels
+    channels, reached = case.said.channels or kind.channels, case.reached()
     for channel in channels:
-        if not case.of(case.said.user_id, channel):
+        if (case.said.user_id, channel) not in reached:
             yield Violation("L1", f"nothing was ever said of its {channel}", case.ids)
     yield from _deliveries(hearing, case)
 
@@ -159,9 +159,10 @@ def _forgotten_members(hearing: Hearing) -> Iterator[Violation]:
         channels = [
             each for each in request.said.channels or kind.channels if each in kind.channels
         ]
-        for user_id in hearing.members.certain(request):
+        reached = set[tuple[str, str]]().union(*(case.reached() for case in cases))
+        for user_id in hearing.members.certain(request, hearing.part):
             for channel in channels:
-                if not any(case.of(user_id, channel) for case in cases):
+                if (user_id, channel) not in reached:
                     words = f"{user_id} was forgotten by {channel}"
                     yield Violation("L1", words, (*cases[0].ids, f"user {user_id}"))
 

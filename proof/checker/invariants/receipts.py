@@ -17,7 +17,8 @@ _FINAL = _RANKS.keys() - {"queued", "deferred", "sent", "in_doubt"}
 def receipts(hearing: Hearing) -> Iterator[Violation]:
     for delivery in hearing.others:
         yield from _facts(hearing, delivery)
-    notifications: dict[str, tuple[int, str]] = {}
+    yield from _in_other_parts(hearing)
+    notifications = hearing.background.notifications
     for delivery in hearing.cases.deliveries.values():
         if delivery.request is not None:
             first = delivery.receipts[0]
@@ -25,6 +26,15 @@ def receipts(hearing: Hearing) -> Iterator[Violation]:
             if notifications.setdefault(first.notification_id, whose) != whose:
                 words = "one notification id for what is another request or user"
                 yield Violation("L7", words, (*delivery.ids, first.notification_id))
+
+
+def _in_other_parts(hearing: Hearing) -> Iterator[Violation]:
+    """Receipts of one delivery are of one user, whichever part is judged first."""
+    before, deliveries = hearing.background.delivery_ids, hearing.cases.deliveries
+    for delivery_id in before & deliveries.keys():
+        words = "receipts of one delivery are about several users"
+        yield Violation("L7", words, deliveries[delivery_id].ids)
+    before.update(deliveries)
 
 
 def _facts(hearing: Hearing, delivery: Delivery) -> Iterator[Violation]:
