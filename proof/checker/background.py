@@ -7,6 +7,7 @@ from proof.checker.members import Members
 from proof.checker.oracle import Oracle
 from proof.checker.pauses import Pauses
 from proof.checker.people import People
+from proof.checker.plain import Plain
 
 
 class Background:
@@ -23,6 +24,7 @@ class Background:
         self.oracle = Oracle(found, self.people)
         self.pauses = Pauses(found)
         self.members = Members(found, self.people, self.oracle, part_of)
+        self.plain = Plain(found.rules, self.people, self.oracle, self.members, self.pauses)
         self.notifications: dict[str, tuple[int, str]] = {}
         """Ids that were told so far, of which request and user; see `invariants.receipts`."""
         self.delivery_ids: set[str] = set()

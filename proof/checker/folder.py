@@ -4,18 +4,19 @@ import gc
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 from proof.checker.accepted import Accepted
 from proof.checker.background import Background
-from proof.checker.cases import Cases
+from proof.checker.gathered import Cases
 from proof.checker.hearing import Hearing
 from proof.checker.invariants.limits import rates
 from proof.checker.invariants.phantoms import unclaimed
 from proof.checker.judge import Part, judge_part, whole
-from proof.checker.ledgers import SHARDS, calls_in, read, read_shard, shard_of
+from proof.checker.ledgers import SHARDS, calls_in, read, receipts_in, requests_in, shard_of
 from proof.checker.verdict import Verdict
 
 _SMALL_BYTES = 32 << 20
@@ -52,8 +53,8 @@ def _hear(folder: Path, shards: Sequence[int]) -> _Heard:
         background = Background(found, shard_of, shards)
         parts = []
         for shard in shards:
-            cases = Cases(read_shard(folder, shard, found))
-            cases.take_accepted(accepted)
+            theirs = replace(found, requests=requests_in(folder, shard))
+            cases = Cases(theirs, receipts_in(folder, shard), accepted.of, background.plain)
             parts.append(judge_part(Hearing(cases, background, shard)))
         if 0 in shards:  # limits of providers are nobody's in particular
             parts[0].violations += rates(found.rules, accepted.times())

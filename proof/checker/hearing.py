@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from proof.checker.background import Background
-from proof.checker.cases import Cases, Delivery
+from proof.checker.cases import Case, Delivery
 from proof.checker.evidence import Accept
+from proof.checker.gathered import Cases
 from proof.checker.instants import ms_of
 from proof.checker.oracle import Matter
-from proof.checker.plain import Plain
 from proof.checker.rules import Kind
 
 UNKNOWN_DEVICE = "?"
@@ -30,15 +30,14 @@ class Hearing:
         self.pauses = background.pauses
         self.members = background.members
         self._matters: dict[str, Matter] = {}
-        plain = Plain(self.rules, background)
-        not_plain = [each for each in self.cases.deliveries.values() if not plain.look_at(each)]
-        self.others = [each for each in not_plain if self.kind_of(each) is not None]
+        self.not_plain = [each for each in cases.deliveries.values() if not each.is_plain]
+        self.others = [each for each in self.not_plain if self.kind_of(each) is not None]
         """Deliveries that are not plain, of those that somebody asked for."""
         by_number = self.cases.by_number
         self.requests = [
             case
             for case in (by_number[each.number] for each in found.requests)
-            if not plain.is_closed(case)
+            if not self._is_closed(case)
         ]
         """Single ones of which not all is plain."""
         self.broadcasts = [by_number[each.number] for each in found.broadcasts]
@@ -66,6 +65,17 @@ class Hearing:
         if delivery.channel != "push":
             return ""
         return self.people.of(delivery.user_id).tokens.get(accept.address, UNKNOWN_DEVICE)
+
+    def _is_closed(self, case: Case) -> bool:
+        """All channels of it are plain, and nothing else was told."""
+        deliveries = case.deliveries
+        if not deliveries or case.refusals or not all(each.is_plain for each in deliveries):
+            return False
+        channels = case.said.channels or self.rules.kinds[case.said.type].channels
+        if len(deliveries) == 1:
+            return len(channels) == 1
+        told = {each.channel for each in deliveries}
+        return len(channels) == len(deliveries) == len(told)
 
     def _matter_of(self, delivery: Delivery) -> Matter:
         request, kind = delivery.request, self.kind_of(delivery)

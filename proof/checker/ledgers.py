@@ -12,9 +12,8 @@ Users are spread over shards, so that parts of it can be judged apart, in proces
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -34,8 +33,8 @@ RULES, CIRCUMSTANCES = "rules.json", "circumstances.json"
 PROMISES, LETTERS, LEDGER = "promises.jsonl", "letters.jsonl", "ledger"
 
 T = TypeVar("T")
-_CHUNK_BYTES = 1 << 22
-"""Lines are decoded this many bytes at a time: fast, and never the whole file twice in memory."""
+_CHUNK_BYTES = 1 << 18
+"""Lines are decoded this many bytes at a time: few enough for memory that is at hand to do."""
 
 
 def shard_of(user_id: str) -> int:
@@ -59,37 +58,45 @@ def read(folder: Path) -> Evidence:
             (folder / CIRCUMSTANCES).read_bytes(), type=Circumstances
         ),
     )
-    for promise in _decoded(folder / PROMISES, _decode_promises):
+    for promise in Lines(folder / PROMISES, _decode_promises):
         found.add(promise)
-    found.letters += _decoded(folder / LETTERS, _decode_letters)
+    found.letters += Lines(folder / LETTERS, _decode_letters)
     return found
 
 
-def read_shard(folder: Path, shard: int, everybodys: Evidence) -> Evidence:
-    """What concerns the users of a shard, besides what concerns everybody."""
-    return replace(
-        everybodys,
-        requests=list(_decoded(folder / requests_of(shard), _decode_requests)),
-        receipts=list(_decoded(folder / receipts_of(shard), _decode_receipts)),
-    )
+def requests_in(folder: Path, shard: int) -> list[Request]:
+    """Single ones, of the users of a shard."""
+    return list(Lines(folder / requests_of(shard), _decode_requests))
+
+
+def receipts_in(folder: Path, shard: int) -> "Lines[Receipt]":
+    """Of the users of a shard."""
+    return Lines(folder / receipts_of(shard), _decode_receipts)
 
 
 def calls_in(folder: Path) -> Iterator[Line]:
     """Requests that the sandbox accepted, in the order that it did."""
     for file in sorted((folder / LEDGER).glob("ledger-*.jsonl")):
-        yield from _decoded(file, _decode_calls)
+        yield from Lines(file, _decode_calls)
 
 
-def _decoded(path: Path, decode: Callable[[bytes], list[T]]) -> Iterator[T]:
-    """A line that is still being written is left out."""
-    if not path.exists():
-        return
-    rest = b""
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            whole, newline, rest = (rest + chunk).rpartition(b"\n")
-            if newline:
-                yield from decode(whole)
+class Lines(Generic[T]):
+    """Of a ledger, read from the file as often as they are asked for. A line that is still being
+    written is left out."""
+
+    def __init__(self, path: Path, decode: Callable[[bytes], list[T]]) -> None:
+        self._path = path
+        self._decode = decode
+
+    def __iter__(self) -> Iterator[T]:
+        if not self._path.exists():
+            return
+        rest = b""
+        with self._path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                whole, newline, rest = (rest + chunk).rpartition(b"\n")
+                if newline:
+                    yield from self._decode(whole)
 
 
 def _decode_calls(lines: bytes) -> list[Line]:

@@ -14,7 +14,6 @@ from proof.checker.people import Words, possible
 from proof.checker.rules import Category, Rules
 from proof.checker.verdict import Violation
 
-_COUNTED_REASONS = frozenset({"quiet_hours", "legal_window"})
 _SLOTS = 12
 """What was used comes back up to a twelfth of the window late."""
 
@@ -69,7 +68,7 @@ def _is_refused(delivery: Delivery) -> bool:
 def _passed(hearing: Hearing, some: Iterable[Delivery]) -> list[Passed]:
     found = []
     for each in some:
-        kind, at_ms = hearing.kind_of(each), _passed_ms(each)
+        kind, at_ms = hearing.kind_of(each), each.passed_ms()
         if kind is not None and at_ms is not None:
             found.append(Passed(at_ms, kind.category, each))
     return sorted(found, key=lambda each: each.at_ms)
@@ -81,14 +80,6 @@ def _too_fast(line: str, at: list[int], count: int, window_ms: int) -> Iterator[
             words = f"{line}: more than {count} within {last - first} ms"
             yield Violation("L5", words, (f"from {first}",))
             return
-
-
-def _passed_ms(delivery: Delivery) -> int | None:
-    for each in delivery.receipts:
-        is_counted = each.status == "deferred" and each.reason in _COUNTED_REASONS
-        if each.status == "queued" or is_counted:
-            return ms_of(each.occurred_at)
-    return None
 
 
 def _rate_of(

@@ -21,19 +21,19 @@ def receipts(hearing: Hearing) -> Iterator[Violation]:
     notifications = hearing.background.notifications
     for delivery in hearing.cases.deliveries.values():
         if delivery.request is not None:
-            first = delivery.receipts[0]
             whose = (delivery.request.number, delivery.user_id)
-            if notifications.setdefault(first.notification_id, whose) != whose:
+            if notifications.setdefault(delivery.notification_id, whose) != whose:
                 words = "one notification id for what is another request or user"
-                yield Violation("L7", words, (*delivery.ids, first.notification_id))
+                yield Violation("L7", words, (*delivery.ids, delivery.notification_id))
 
 
 def _in_other_parts(hearing: Hearing) -> Iterator[Violation]:
     """Receipts of one delivery are of one user, whichever part is judged first."""
     before, deliveries = hearing.background.delivery_ids, hearing.cases.deliveries
-    for delivery_id in before & deliveries.keys():
-        words = "receipts of one delivery are about several users"
-        yield Violation("L7", words, deliveries[delivery_id].ids)
+    if not before.isdisjoint(deliveries):
+        for delivery_id in before.intersection(deliveries):
+            words = "receipts of one delivery are about several users"
+            yield Violation("L7", words, deliveries[delivery_id].ids)
     before.update(deliveries)
 
 
