@@ -57,7 +57,7 @@ def _hear(folder: Path, shards: Sequence[int]) -> _Heard:
             cases = Cases(theirs, receipts_in(folder, shard), accepted.of, background.plain)
             parts.append(judge_part(Hearing(cases, background, shard)))
         if 0 in shards:  # limits of providers are nobody's in particular
-            parts[0].violations += rates(found.rules, accepted.times())
+            parts[0].violations += rates(found.rules, accepted.times)
         return _Heard(parts, accepted.claimed_by(background.delivery_ids))
     finally:
         if was_enabled:

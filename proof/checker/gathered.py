@@ -26,6 +26,7 @@ class Cases:
         self.strays: list[Receipt] = []
         """Receipts that no request accounts for."""
         self._unsure = {each.number for each in found.unsure}
+        """Nor is it missed for these, which may have come or not."""
         self._take(receipts, accepts_of, plain)
         for delivery in self.deliveries.values():
             if not delivery.is_plain:
@@ -36,21 +37,30 @@ class Cases:
     ) -> None:
         """What is plain is closed with its second receipt, so that millions need little memory,
         which is what takes the time. If there is a third one, all of them are read again."""
-        deliveries, to_reopen = self.deliveries, set[str]()
+        deliveries, by_number, to_reopen = self.deliveries, self.by_number, set[str]()
         for receipt in receipts:
             delivery_id = receipt.delivery_id
-            if receipt.kind != "delivery":
-                self._take_word(receipt)
-            elif (delivery := deliveries.get(delivery_id)) is None:
-                deliveries[delivery_id] = self._new(receipt)
-            elif delivery.is_plain:
-                to_reopen.add(delivery_id)
-            else:
+            delivery = deliveries.get(delivery_id) if receipt.kind == "delivery" else None
+            if delivery is not None:
+                if delivery.is_plain:
+                    to_reopen.add(delivery_id)
+                    continue
                 delivery.receipts.append(receipt)
                 if plain is not None and len(delivery.receipts) == 2:
                     delivery.accepts = accepts_of(delivery_id)
                     if plain.is_plain(delivery):
                         delivery.close()
+                continue
+            case = by_number.get(receipt.metadata.intent)
+            if case is None:
+                self._note_stray(receipt)
+            if receipt.kind == "delivery":
+                delivery = Delivery(case.request if case else None, receipt)
+                deliveries[delivery_id] = delivery
+                if case is not None:
+                    case.deliveries.append(delivery)
+            elif receipt.kind == "request" and case is not None:
+                case.refusals.append(receipt)
         if to_reopen:
             self._reopen(to_reopen, receipts)
 
@@ -61,23 +71,6 @@ class Cases:
             if receipt.kind == "delivery" and receipt.delivery_id in delivery_ids:
                 self.deliveries[receipt.delivery_id].receipts.append(receipt)
 
-    def _new(self, receipt: Receipt) -> Delivery:
-        case = self._case_of(receipt)
-        if case is None:
-            return Delivery(None, receipt)
-        delivery = Delivery(case.request, receipt)
-        case.deliveries.append(delivery)
-        return delivery
-
-    def _take_word(self, receipt: Receipt) -> None:
-        """About the request as such."""
-        case = self._case_of(receipt)
-        if case is not None and receipt.kind == "request":
-            case.refusals.append(receipt)
-
-    def _case_of(self, receipt: Receipt) -> Case | None:
-        number = receipt.metadata.intent
-        case = self.by_number.get(number)
-        if case is None and number not in self._unsure:
+    def _note_stray(self, receipt: Receipt) -> None:
+        if receipt.metadata.intent not in self._unsure:
             self.strays.append(receipt)
-        return case

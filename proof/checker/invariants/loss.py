@@ -1,7 +1,7 @@
 """L1, no loss: every promise comes to one end that the policy allows, `sent` only if it was."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from proof.checker.cases import Case, Delivery, same_key
 from proof.checker.evidence import Receipt
@@ -47,7 +47,7 @@ def _deliveries(hearing: Hearing, case: Case) -> Iterator[Violation]:
     for delivery in others:
         yield from _ends(hearing, delivery)
     if others:
-        yield from _fallbacks(hearing, case)
+        yield from _fallbacks(hearing, case, {each.user_id for each in others})
 
 
 def _ends(hearing: Hearing, delivery: Delivery) -> Iterator[Violation]:
@@ -102,7 +102,7 @@ def _breach(end: Receipt) -> str:
     return {"sent": "L2", "in_doubt": "L3"}.get(end.status, "L1")
 
 
-def _fallbacks(hearing: Hearing, case: Case) -> Iterator[Violation]:
+def _fallbacks(hearing: Hearing, case: Case, users: Set[str]) -> Iterator[Violation]:
     """What failed for good on every device goes on by the next channel, and nothing else does."""
     kind = hearing.rules.kinds.get(case.said.type)
     if kind is None:
@@ -111,7 +111,8 @@ def _fallbacks(hearing: Hearing, case: Case) -> Iterator[Violation]:
     ways = [each for each in kind.fallback if each not in (named or ())]
     heard: defaultdict[str, dict[str, Delivery]] = defaultdict(dict)
     for each in case.deliveries:
-        heard[each.user_id][each.channel] = each
+        if each.user_id in users:
+            heard[each.user_id][each.channel] = each
     for of_user in heard.values():
         yield from _of_user(case, kind, of_user, ways)
 
