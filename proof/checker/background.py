@@ -25,7 +25,7 @@ class Background:
         self.pauses = Pauses(found)
         self.members = Members(found, self.people, self.oracle, part_of)
         self.plain = Plain(found.rules, self.people, self.oracle, self.members, self.pauses)
-        self.notifications: dict[str, tuple[int, str]] = {}
-        """Ids that were told so far, of which request and user; see `invariants.receipts`."""
         self.delivery_ids: set[str] = set()
         """Those that were told of users of the parts before."""
+        self.notification_ids: set[str] = set()
+        """Likewise."""

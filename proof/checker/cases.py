@@ -97,9 +97,9 @@ class Case:
     def ids(self) -> tuple[str, ...]:
         return ids_of(self.request)
 
-    def reached(self) -> set[tuple[str, str]]:
+    def reached(self) -> Iterator[tuple[str, str]]:
         """Users and channels that deliveries were told of."""
-        return {(each.user_id, each.channel) for each in self.deliveries}
+        return ((each.user_id, each.channel) for each in self.deliveries)
 
 
 def ids_of(request: Request) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """What needs no second look: nearly all deliveries of an installation that does what it promised.
 
 Asked for, queued and sent once, with the right content, to somebody of whom nothing was said that
-matters: no wish, no quiet hours, one address since before; nothing paused or called off. Every
-invariant but the caps holds for such a delivery, so the others are spared looking.
+matters: no wish, or to be left alone at another time of the day; one address since before; nothing
+paused or called off. Every invariant but the caps holds for such a delivery, so the others are
+spared looking.
 """
 
 from operator import attrgetter
@@ -11,7 +12,7 @@ from typing import NamedTuple
 from proof.checker.cases import Delivery
 from proof.checker.contents import hash_of
 from proof.checker.evidence import Receipt, Request
-from proof.checker.instants import ms_of
+from proof.checker.instants import is_inside, ms_of
 from proof.checker.members import Members
 from proof.checker.oracle import Oracle, expires_ms
 from proof.checker.pauses import Pauses
@@ -30,7 +31,9 @@ class _Way(NamedTuple):
     kind: Kind
     channel: str
     matters: frozenset[str]
-    """What may have been said of it."""
+    """Of what users may say, what counts for it."""
+    night: str
+    """What they call quiet hours of it; "" where none are kept."""
 
 
 class Plain:
@@ -43,7 +46,7 @@ class Plain:
         self._members = members
         self._pauses = pauses
         self._ways = {
-            (kind.name, channel): _Way(kind, channel, _matters(kind, channel))
+            (kind.name, channel): _way(kind, channel)
             for kind in rules.kinds.values()
             for channel in kind.channels
             if _is_open(rules, kind, channel)
@@ -73,13 +76,16 @@ class Plain:
         if self._oracle.called_off_ms(said) is not None:
             return False
         at_ms = self._taken_ms(delivery, said.data.number, address)
-        return at_ms is not None and self._is_in_time(request, way.kind, at_ms)
+        if at_ms is None or self._may_be_asleep(person, way, at_ms):
+            return False
+        return self._is_in_time(request, way.kind, at_ms)
 
     def _taken_ms(self, delivery: Delivery, number: str, address: str) -> int | None:
         """When its only provider took it, as it should; None if it is otherwise."""
         channel, accepts = delivery.channel, delivery.accepts
         if channel == "in_app":
-            return None if accepts else ms_of(delivery.receipts[-1].occurred_at)
+            sent = max(delivery.receipts, key=lambda each: each.state_rank)
+            return None if accepts else ms_of(sent.occurred_at)
         if len(accepts) != 1:
             return None
         accept = accepts[0]
@@ -94,6 +100,17 @@ class Plain:
     def _is_in_time(self, request: Request, kind: Kind, at_ms: int) -> bool:
         expiry_ms = expires_ms(request.said, request.at_ms, kind)
         return at_ms < expiry_ms and not self._pauses.any_at(at_ms)
+
+    def _may_be_asleep(self, person: Person, way: _Way, at_ms: int) -> bool:
+        hours = person.of(way.night)
+        if not hours:
+            return False
+        zones = person.of("timezone")
+        if len(hours) > 1 or len(zones) > 1:
+            return True
+        zone = (zones[0].value if zones else "") or self._rules.timezone
+        span = hours[0].value
+        return bool(span) and is_inside(at_ms, zone, span)
 
     def _only_address(self, person: Person, way: _Way) -> str | None:
         """Where a user of whom nothing else is said is reached; None where something is."""
@@ -119,10 +136,10 @@ def _is_open(rules: Rules, kind: Kind, channel: str) -> bool:
     return category.mandatory or rules.is_on_by_default(category.name, channel)
 
 
-def _matters(kind: Kind, channel: str) -> frozenset[str]:
-    return frozenset(
-        (f"{channel}.enabled", f"{channel}.quiet_hours", f"bar:{channel}", f"types.{kind.name}")
-    )
+def _way(kind: Kind, channel: str) -> _Way:
+    wishes = () if kind.category.mandatory else (f"{channel}.enabled", f"types.{kind.name}")
+    night = f"{channel}.quiet_hours" if kind.category.quiet_hours else ""
+    return _Way(kind, channel, frozenset((f"bar:{channel}", *wishes)), night)
 
 
 def _is_told(receipts: list[Receipt], number: int, way: _Way) -> bool:

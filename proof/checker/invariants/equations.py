@@ -17,9 +17,9 @@ def count(hearing: Hearing) -> Counter[str]:
         for each in case.refusals:
             terms["duplicate" if each.status == "duplicate" else "rejected"] += 1
     terms["broadcasts"] = len(hearing.found.broadcasts)
-    plain = [each for each in hearing.cases.deliveries.values() if each.is_plain]
+    plain = [each.channel for each in hearing.cases.deliveries.values() if each.is_plain]
     terms["deliveries"] = terms["settled"] = len(plain)
-    terms["accepts"] = sum(each.channel != "in_app" for each in plain)
+    terms["accepts"] = len(plain) - plain.count("in_app")
     terms["accepts"] += sum(len(each.accepts) for each in hearing.not_plain)
     for delivery in hearing.others:
         units = delivery.units().values()

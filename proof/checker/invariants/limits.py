@@ -17,6 +17,8 @@ from proof.checker.verdict import Violation
 _SLOTS = 12
 """What was used comes back up to a twelfth of the window late."""
 
+_UNLIMITED = 1 << 60
+
 
 class Passed(NamedTuple):
     """A delivery that was decided for, and so counts."""
@@ -35,12 +37,15 @@ def rates(rules: Rules, calls: Mapping[str, list[int]]) -> Iterator[Violation]:
 
 def caps(hearing: Hearing) -> Iterator[Violation]:
     groups: defaultdict[tuple[str, str], list[Delivery]] = defaultdict(list)
-    for each in hearing.cases.deliveries.values():
-        groups[each.user_id, each.channel].append(each)
     refused = [each for each in hearing.others if _is_refused(each)]
     least = {channel: _least_limit(hearing.rules, channel) for channel in CHANNELS}
+    limited = {channel for channel, limit in least.items() if limit != _UNLIMITED}
+    users = hearing.people.with_limits.union(each.user_id for each in refused)
+    for each in hearing.cases.deliveries.values():
+        if each.channel in limited or each.user_id in users:
+            groups[each.user_id, each.channel].append(each)
     for key, some in groups.items():
-        if len(some) > least[key[1]] or _own_limits(hearing, *key):
+        if len(some) > least.get(key[1], _UNLIMITED) or _own_limits(hearing, *key):
             passed = _passed(hearing, some)
             yield from _rate_of(hearing, *key, passed)
             yield from _days_of(hearing, *key, passed)
@@ -54,7 +59,7 @@ def _least_limit(rules: Rules, channel: str) -> int:
     limits = [kind.category.daily_limit.get(channel) for kind in rules.kinds.values()]
     if channel in rules.per_user:
         limits.append(rules.per_user[channel][0])
-    return min((each for each in limits if each is not None), default=1 << 60)
+    return min((each for each in limits if each is not None), default=_UNLIMITED)
 
 
 def _own_limits(hearing: Hearing, user_id: str, channel: str) -> Words:

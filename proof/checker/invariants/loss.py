@@ -31,7 +31,7 @@ def _request(hearing: Hearing, case: Case) -> Iterator[Violation]:
         if not case.refusals:
             yield Violation("L1", "nothing was ever said of a request", case.ids)
         return
-    channels, reached = case.said.channels or kind.channels, case.reached()
+    channels, reached = case.said.channels or kind.channels, set(case.reached())
     for channel in channels:
         if (case.said.user_id, channel) not in reached:
             yield Violation("L1", f"nothing was ever said of its {channel}", case.ids)
@@ -160,7 +160,7 @@ def _forgotten_members(hearing: Hearing) -> Iterator[Violation]:
         channels = [
             each for each in request.said.channels or kind.channels if each in kind.channels
         ]
-        reached = set[tuple[str, str]]().union(*(case.reached() for case in cases))
+        reached = {place for case in cases for place in case.reached()}
         for user_id in hearing.members.certain(request, hearing.part):
             for channel in channels:
                 if (user_id, channel) not in reached:
