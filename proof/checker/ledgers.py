@@ -33,7 +33,7 @@ RULES, CIRCUMSTANCES = "rules.json", "circumstances.json"
 PROMISES, LETTERS, LEDGER = "promises.jsonl", "letters.jsonl", "ledger"
 
 T = TypeVar("T")
-_CHUNK_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 16
 """Lines are decoded this many bytes at a time: few enough for memory that is at hand to do."""
 
 

@@ -20,7 +20,7 @@ from proof.checker.people import ADDRESS_FIELDS, People, Person
 from proof.checker.rules import Kind, Rules
 
 _facts = attrgetter(
-    "user_id", "notification_id", "metadata.intent", "channel", "type", "category", "round",
+    "user_id", "channel", "type", "category", "notification_id", "metadata", "reason", "round",
     "device_count",
 )  # fmt: skip
 
@@ -53,7 +53,7 @@ class Plain:
         }
 
     def is_plain(self, delivery: Delivery) -> bool:
-        """As far as was told of it until now."""
+        """Of one of which two receipts were told until now."""
         request, channel, user_id = delivery.request, delivery.channel, delivery.user_id
         if request is None:
             return False
@@ -71,7 +71,10 @@ class Plain:
         if not self._oracle.is_known(person.last_ms, request.at_ms):
             return False
         address = self._only_address(person, way)
-        if address is None or not _is_told(delivery.receipts, request.number, way):
+        if address is None:
+            return False
+        device_id = person.tokens.get(address, "") if channel == "push" else ""
+        if not _is_told(delivery.receipts, request.number, way, device_id):
             return False
         if self._oracle.called_off_ms(said) is not None:
             return False
@@ -142,24 +145,25 @@ def _way(kind: Kind, channel: str) -> _Way:
     return _Way(kind, channel, frozenset((f"bar:{channel}", *wishes)), night)
 
 
-def _is_told(receipts: list[Receipt], number: int, way: _Way) -> bool:
+def _is_told(receipts: list[Receipt], number: int, way: _Way, device_id: str) -> bool:
     """Queued, then sent, and no more."""
-    if len(receipts) != 2:
-        return False
-    first, second = receipts
-    if first.status == "sent":
-        first, second = second, first
-    kind = way.kind
-    expected = (
-        first.user_id, first.notification_id, number, way.channel, kind.name, kind.category.name,
-        0, 1,
-    )  # fmt: skip
+    queued, sent = receipts
+    if queued.status == "sent":
+        queued, sent = sent, queued
     return (
-        first.status == "queued"
-        and second.status == "sent"
-        and first.state_rank == 1
-        and second.state_rank == 5
-        and first.receipt_id != second.receipt_id
-        and _facts(first) == expected
-        and _facts(second) == expected
+        queued.status == "queued"
+        and sent.status == "sent"
+        and queued.state_rank == 1
+        and sent.state_rank == 5
+        and not queued.is_final
+        and queued.receipt_id != sent.receipt_id
+        and queued.metadata.intent == number
+        and queued.type == way.kind.name
+        and queued.category == way.kind.category.name
+        and sent.device_id == device_id
+        and queued.device_id in ("", device_id)
+        and not queued.reason
+        and queued.round == 0
+        and queued.device_count == 1
+        and _facts(queued) == _facts(sent)
     )

@@ -128,7 +128,11 @@ def _refused_too_soon(
         at_ms = ms_of(receipt.occurred_at)
         until_ms = at_ms + SLACK_MS
         if receipt.reason == "rate_limited":
-            count, window_ms = hearing.rules.per_user[delivery.channel]
+            limit = hearing.rules.per_user.get(delivery.channel)
+            if limit is None:
+                yield Violation("L5", "rate_limited, and there is no such limit", delivery.ids)
+                continue
+            count, window_ms = limit
             since_ms = at_ms - window_ms - window_ms // _SLOTS - 1000
             reached = _between(some, since_ms, until_ms)
         elif receipt.reason == "daily_limit":
