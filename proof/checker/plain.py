@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from proof.checker.cases import Delivery
 from proof.checker.contents import hash_of
-from proof.checker.evidence import Receipt, Request
+from proof.checker.evidence import Receipt
 from proof.checker.instants import is_inside, ms_of
 from proof.checker.members import Members
 from proof.checker.oracle import Oracle, expires_ms
@@ -79,9 +79,10 @@ class Plain:
         if self._oracle.called_off_ms(said) is not None:
             return False
         at_ms = self._taken_ms(delivery, said.data.number, address)
-        if at_ms is None or self._may_be_asleep(person, way, at_ms):
+        if at_ms is None or (way.night in person.words and self._may_be_asleep(person, way, at_ms)):
             return False
-        return self._is_in_time(request, way.kind, at_ms)
+        expiry_ms = expires_ms(said, request.at_ms, way.kind)
+        return request.at_ms < expiry_ms > at_ms and not self._pauses.any_at(at_ms)
 
     def _taken_ms(self, delivery: Delivery, number: str, address: str) -> int | None:
         """When its only provider took it, as it should; None if it is otherwise."""
@@ -100,15 +101,8 @@ class Plain:
         )
         return accept.at_ms if is_right else None
 
-    def _is_in_time(self, request: Request, kind: Kind, at_ms: int) -> bool:
-        expiry_ms = expires_ms(request.said, request.at_ms, kind)
-        return at_ms < expiry_ms and not self._pauses.any_at(at_ms)
-
     def _may_be_asleep(self, person: Person, way: _Way, at_ms: int) -> bool:
-        hours = person.of(way.night)
-        if not hours:
-            return False
-        zones = person.of("timezone")
+        hours, zones = person.of(way.night), person.of("timezone")
         if len(hours) > 1 or len(zones) > 1:
             return True
         zone = (zones[0].value if zones else "") or self._rules.timezone
