@@ -39,7 +39,9 @@ def judge_folder(folder: Path, *, processes: int | None = None) -> Verdict:
     else:
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
             heard = list(pool.map(_hear, [folder] * processes, shares))
-    verdict = whole(read(folder), [part for each in heard for part in each.parts])
+    verdict = whole(
+        read(folder, with_changes=False), [part for each in heard for part in each.parts]
+    )
     _note_unclaimed(folder, verdict, [each.claimed for each in heard])
     return verdict
 

@@ -50,15 +50,16 @@ def receipts_of(shard: int) -> str:
     return f"receipts-{shard:02}.jsonl"
 
 
-def read(folder: Path) -> Evidence:
+def read(folder: Path, *, with_changes: bool = True) -> Evidence:
     """What concerns everybody; acceptances are read apart, see `calls_in`."""
+    decode = _decode_promises if with_changes else _decode_promises_but_changes
     found = Evidence(
         rules=msgspec.json.decode((folder / RULES).read_bytes(), type=Rules),
         circumstances=msgspec.json.decode(
             (folder / CIRCUMSTANCES).read_bytes(), type=Circumstances
         ),
     )
-    for promise in Lines(folder / PROMISES, _decode_promises):
+    for promise in Lines(folder / PROMISES, decode):
         found.add(promise)
     found.letters += Lines(folder / LETTERS, _decode_letters)
     return found
@@ -104,6 +105,11 @@ def _decode_calls(lines: bytes) -> list[Line]:
     if b"\n{" in lines or lines.startswith(b"{"):
         lines = b"\n".join(each for each in lines.split(b"\n") if each[:1] == b"[")
     return _decode_lines(lines)
+
+
+def _decode_promises_but_changes(lines: bytes) -> list[Promise]:
+    kept = [each for each in lines.split(b"\n") if not each.startswith(b'["change"')]
+    return _decode_promises(b"\n".join(kept))
 
 
 _decode_promises = msgspec.json.Decoder(Promise).decode_lines
