@@ -15,8 +15,16 @@ class Accepted:
         self.times: defaultdict[str, list[int]] = defaultdict(list)
         """When each provider was called."""
         for number, line in enumerate(calls):
-            self.times[line.provider].append(line.at_ms)
-            self._take(number, line)
+            at_ms, provider, round_, attempt = line.at_ms, line.provider, line.round, line.attempt
+            self.times[provider].append(at_ms)
+            columns = (line.delivery_ids, line.addresses, line.body_hashes)
+            for delivery_id, address, body_hash in zip(*columns, strict=True):
+                accept = Accept(
+                    at_ms, number, provider, provider, delivery_id,
+                    address, body_hash, round_, attempt,
+                )  # fmt: skip
+                if self._first.setdefault(delivery_id, accept) is not accept:
+                    self._again[delivery_id].append(accept)
 
     def of(self, delivery_id: str) -> list[Accept]:
         """In the order they were taken."""
@@ -34,13 +42,3 @@ class Accepted:
         for delivery_id, is_claimed in zip(self._first, claimed, strict=False):
             if not is_claimed:
                 yield from self.of(delivery_id)
-
-    def _take(self, number: int, line: Line) -> None:
-        at_ms, provider, round_, attempt = line.at_ms, line.provider, line.round, line.attempt
-        messages = zip(line.delivery_ids, line.addresses, line.body_hashes, strict=True)
-        for delivery_id, address, body_hash in messages:
-            accept = Accept(
-                at_ms, number, provider, provider, delivery_id, address, body_hash, round_, attempt
-            )
-            if self._first.setdefault(delivery_id, accept) is not accept:
-                self._again[delivery_id].append(accept)
