@@ -5,7 +5,9 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import reduce
 from multiprocessing import get_context
+from operator import or_
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,7 +70,9 @@ def _hear(folder: Path, shards: Sequence[int]) -> _Heard:
 
 def _note_unclaimed(folder: Path, verdict: Verdict, claimed: Sequence[bytes]) -> None:
     """An acceptance that no part accounts for."""
-    together = bytes(map(any, zip(*claimed, strict=False)))  # a ledger may have grown meanwhile
+    length = min(map(len, claimed))  # a ledger may have grown meanwhile
+    bits = (int.from_bytes(each[:length], "big") for each in claimed)
+    together = reduce(or_, bits).to_bytes(length, "big")
     if 0 in together:
         for each in Accepted(calls_in(folder)).unclaimed(together):
             verdict.violations.append(unclaimed(each.provider, each.delivery_id, each.at_ms))

@@ -26,7 +26,7 @@ class Cases:
         self.strays: list[Receipt] = []
         """Receipts that no request accounts for."""
         self._unsure = {each.number for each in found.unsure}
-        """Nor is it missed for these, which may have come or not."""
+        """These may have come or not: what is told of them is no stray."""
         self._take(receipts, accepts_of, plain)
         for delivery in self.deliveries.values():
             if not delivery.is_plain:
@@ -37,32 +37,35 @@ class Cases:
     ) -> None:
         """What is plain is closed with its second receipt, so that millions need little memory,
         which is what takes the time. If there is a third one, all of them are read again."""
-        deliveries, by_number, to_reopen = self.deliveries, self.by_number, set[str]()
+        deliveries, to_reopen = self.deliveries, set[str]()
         for receipt in receipts:
-            delivery_id = receipt.delivery_id
-            delivery = deliveries.get(delivery_id) if receipt.kind == "delivery" else None
-            if delivery is not None:
-                if delivery.is_plain:
-                    to_reopen.add(delivery_id)
-                    continue
+            delivery = deliveries.get(receipt.delivery_id) if receipt.kind == "delivery" else None
+            if delivery is None:
+                self._take_first(receipt)
+            elif delivery.is_plain:
+                to_reopen.add(delivery.id)
+            else:
                 delivery.receipts.append(receipt)
                 if plain is not None and len(delivery.receipts) == 2:
-                    delivery.accepts = accepts_of(delivery_id)
+                    delivery.accepts = accepts_of(delivery.id)
                     if plain.is_plain(delivery):
                         delivery.close()
-                continue
-            case = by_number.get(receipt.metadata.intent)
-            if case is None:
-                self._note_stray(receipt)
-            if receipt.kind == "delivery":
-                delivery = Delivery(case.request if case else None, receipt)
-                deliveries[delivery_id] = delivery
-                if case is not None:
-                    case.deliveries.append(delivery)
-            elif receipt.kind == "request" and case is not None:
-                case.refusals.append(receipt)
         if to_reopen:
             self._reopen(to_reopen, receipts)
+
+    def _take_first(self, receipt: Receipt) -> None:
+        """Of a delivery, or what is about a request as such."""
+        number = receipt.metadata.intent
+        case = self.by_number.get(number)
+        if case is None and number not in self._unsure:
+            self.strays.append(receipt)
+        if receipt.kind == "delivery":
+            delivery = Delivery(case.request if case else None, receipt)
+            self.deliveries[delivery.id] = delivery
+            if case is not None:
+                case.deliveries.append(delivery)
+        elif receipt.kind == "request" and case is not None:
+            case.refusals.append(receipt)
 
     def _reopen(self, delivery_ids: Set[str], receipts: Iterable[Receipt]) -> None:
         for delivery_id in delivery_ids:
@@ -70,7 +73,3 @@ class Cases:
         for receipt in receipts:
             if receipt.kind == "delivery" and receipt.delivery_id in delivery_ids:
                 self.deliveries[receipt.delivery_id].receipts.append(receipt)
-
-    def _note_stray(self, receipt: Receipt) -> None:
-        if receipt.metadata.intent not in self._unsure:
-            self.strays.append(receipt)

@@ -116,11 +116,11 @@ class Plain:
             return None
         if channel == "in_app":
             return ""
-        if channel == "push":
-            abouts = person.devices()
-            words = person.of(abouts[0]) if len(abouts) == 1 else ()
-        else:
+        if channel != "push":
             words = person.of(ADDRESS_FIELDS[channel])
+            return words[0].value or None if len(words) == 1 else None
+        abouts = person.devices()
+        words = person.of(abouts[0]) if len(abouts) == 1 else ()
         if len(words) != 1 or len(self._people.holders(words[0].value)) > 1:
             return None
         return words[0].value or None
