@@ -1,37 +1,49 @@
-"""Evidence put together: what was asked for whom by which channel, and all that is known of it."""
+"""What was asked for whom by which channel, and all that is known of it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from proof.checker.evidence import Accept, Asked, Evidence, Receipt, Request
+from proof.checker.evidence import Accept, Asked, Receipt, Request
 from proof.checker.instants import ms_of
 
 R = TypeVar("R", bound=Request)
 Unit = tuple[str, int]
 """Device ("" for the delivery as a whole) and round."""
+_COUNTED_REASONS = frozenset({"quiet_hours", "legal_window"})
 
 
 class Delivery:
     """One notification, one user, one channel."""
 
-    __slots__ = ("accepts", "channel", "id", "is_plain", "receipts", "request", "user_id")
+    __slots__ = (
+        "_queued_at", "_sent_at", "accepts", "channel", "id", "is_plain", "notification_id",
+        "receipts", "request", "user_id",
+    )  # fmt: skip
 
     def __init__(self, request: Request | None, first: Receipt) -> None:
         self.id = first.delivery_id
         self.user_id = first.user_id
         self.channel = first.channel
+        self.notification_id = first.notification_id
         self.request = request
         """None where no producer asked for it."""
         self.receipts = [first]
-        self.accepts: list[Accept] = []
+        self.accepts: Sequence[Accept] = ()
         self.is_plain = False
-        """There is nothing more to ask about it; see `plain`."""
+        """There is nothing more to ask about it, and nothing more is kept; see `plain`."""
 
     @property
     def ids(self) -> tuple[str, ...]:
         """What to look at."""
         number = str(self.request.number) if self.request else "?"
         return f"delivery {self.id}", f"intent {number}", f"user {self.user_id}"
+
+    def close(self) -> None:
+        """It is plain: queued, accepted once if not in an inbox, and sent."""
+        first, second = self.receipts
+        queued, sent = (second, first) if first.status == "sent" else (first, second)
+        self._queued_at, self._sent_at = queued.occurred_at, sent.occurred_at
+        self.receipts, self.accepts, self.is_plain = [], (), True
 
     def ends(self) -> list[Receipt]:
         return [each for each in self.receipts if each.is_end]
@@ -50,21 +62,32 @@ class Delivery:
 
     def ended_ms(self) -> int | None:
         """When the last of it was told; None while some of it goes on."""
+        if self.is_plain:
+            return ms_of(self._sent_at)
         if not all(any(each.is_end for each in some) for some in self.units().values()):
             return None
         return max(ms_of(each.occurred_at) for each in self.ends())
+
+    def passed_ms(self) -> int | None:
+        """When it was decided for, so that it counts where there are limits."""
+        if self.is_plain:
+            return ms_of(self._queued_at)
+        for each in self.receipts:
+            is_counted = each.status == "deferred" and each.reason in _COUNTED_REASONS
+            if each.status == "queued" or is_counted:
+                return ms_of(each.occurred_at)
+        return None
 
 
 class Case:
     """What became of one request: deliveries, or a word that refuses it."""
 
-    __slots__ = ("_index", "deliveries", "refusals", "request")
+    __slots__ = ("deliveries", "refusals", "request")
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.deliveries: list[Delivery] = []
         self.refusals: list[Receipt] = []
-        self._index: dict[tuple[str, str], Delivery] | None = None
 
     @property
     def said(self) -> Asked:
@@ -74,53 +97,9 @@ class Case:
     def ids(self) -> tuple[str, ...]:
         return ids_of(self.request)
 
-    def of(self, user_id: str, channel: str) -> Delivery | None:
-        """Once all deliveries are known; there should be one."""
-        if self._index is None:
-            self._index = {(each.user_id, each.channel): each for each in self.deliveries}
-        return self._index.get((user_id, channel))
-
-
-class Cases:
-    """Everything, by intent and by delivery."""
-
-    def __init__(self, found: Evidence) -> None:
-        self.by_number = {each.number: Case(each) for each in found.all_requests()}
-        self.deliveries: dict[str, Delivery] = {}
-        self.strays: list[Receipt] = []
-        """Receipts that no request accounts for."""
-        self.unclaimed: list[Accept] = []
-        """Acceptances of deliveries that no receipt speaks of."""
-        self._take_receipts(found)
-        self.take_accepts(found.accepts)
-
-    def take_accepts(self, accepts: Iterable[Accept]) -> None:
-        deliveries = self.deliveries
-        for accept in accepts:
-            delivery = deliveries.get(accept.delivery_id)
-            if delivery is None:
-                self.unclaimed.append(accept)
-            else:
-                delivery.accepts.append(accept)
-
-    def _take_receipts(self, found: Evidence) -> None:
-        deliveries, by_number = self.deliveries, self.by_number
-        unsure = {each.number for each in found.unsure}
-        for receipt in found.receipts:
-            kind = receipt.kind
-            if kind == "delivery" and (delivery := deliveries.get(receipt.delivery_id)) is not None:
-                delivery.receipts.append(receipt)
-                continue
-            case = by_number.get(receipt.metadata.intent)
-            if case is None and receipt.metadata.intent not in unsure:
-                self.strays.append(receipt)
-            if kind == "delivery":
-                delivery = Delivery(case.request if case else None, receipt)
-                deliveries[delivery.id] = delivery
-                if case is not None:
-                    case.deliveries.append(delivery)
-            elif kind == "request" and case is not None:
-                case.refusals.append(receipt)
+    def reached(self) -> Iterator[tuple[str, str]]:
+        """Users and channels that deliveries were told of."""
+        return ((each.user_id, each.channel) for each in self.deliveries)
 
 
 def ids_of(request: Request) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
 """What is known from outside: promises, acceptances, receipts, dead letters, and the blows between.
 
-Slim structs without references to each other: there may be millions. Times are epoch milliseconds.
+Slim structs without references to each other: there may be millions. What was not said is not
+written down, which is read faster. Times are epoch milliseconds.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -23,7 +24,7 @@ class Data(msgspec.Struct, gc=False, frozen=True):
     number: str = ""
 
 
-class Inline(msgspec.Struct, gc=False):
+class Inline(msgspec.Struct, gc=False, omit_defaults=True):
     """Addresses that came with a request."""
 
     email: str = ""
@@ -31,7 +32,7 @@ class Inline(msgspec.Struct, gc=False):
     timezone: str = ""
 
 
-class Asked(msgspec.Struct, gc=False):
+class Asked(msgspec.Struct, gc=False, omit_defaults=True):
     """A request, or a broadcast, as its producer wrote it."""
 
     type: str
@@ -79,7 +80,7 @@ class Unsure(Slim, tag="unsure"):
     key: str = ""
 
 
-class Wish(msgspec.Struct, gc=False):
+class Wish(msgspec.Struct, gc=False, omit_defaults=True):
     """What is said of one channel; UNSET where nothing is."""
 
     enabled: bool | msgspec.UnsetType | None = msgspec.UNSET
@@ -87,7 +88,7 @@ class Wish(msgspec.Struct, gc=False):
     daily_limit: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
-class Preferences(msgspec.Struct, gc=False, frozen=True):
+class Preferences(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     push: Wish | None = None
     email: Wish | None = None
     sms: Wish | None = None
@@ -101,7 +102,7 @@ class Preferences(msgspec.Struct, gc=False, frozen=True):
                 yield channel, wish
 
 
-class Said(msgspec.Struct, gc=False):
+class Said(msgspec.Struct, gc=False, omit_defaults=True):
     """What became known of a recipient, and by whom."""
 
     change: str
@@ -285,8 +286,6 @@ class Evidence:
     accepts: list[Accept] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
-    is_ours: Callable[[str], bool] | None = None
-    """Whether a user is among those judged here; None: all are."""
 
     def add(self, promise: Promise) -> None:
         match promise:

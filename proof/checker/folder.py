@@ -2,30 +2,33 @@
 
 import gc
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import reduce
 from multiprocessing import get_context
+from operator import or_
 from pathlib import Path
 from typing import NamedTuple
 
-from proof.checker.cases import Cases
+from proof.checker.accepted import Accepted
+from proof.checker.background import Background
+from proof.checker.gathered import Cases
 from proof.checker.hearing import Hearing
 from proof.checker.invariants.limits import rates
 from proof.checker.invariants.phantoms import unclaimed
 from proof.checker.judge import Part, judge_part, whole
-from proof.checker.ledgers import SHARDS, accepts_in, calls_in, read
+from proof.checker.ledgers import SHARDS, calls_in, read, receipts_in, requests_in, shard_of
 from proof.checker.verdict import Verdict
-from sandbox.ledger import Line
 
 _SMALL_BYTES = 32 << 20
 """Another process takes longer to start than to judge so much."""
 
 
 class _Heard(NamedTuple):
-    part: Part
+    parts: list[Part]
     claimed: bytes
-    """For each message that was accepted, whether a user of this part accounts for it."""
+    """For each delivery that was accepted, whether a user of these parts accounts for it."""
 
 
 def judge_folder(folder: Path, *, processes: int | None = None) -> Verdict:
@@ -38,52 +41,41 @@ def judge_folder(folder: Path, *, processes: int | None = None) -> Verdict:
     else:
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
             heard = list(pool.map(_hear, [folder] * processes, shares))
-    verdict = whole(read(folder, ()), [each.part for each in heard])
+    verdict = whole(
+        read(folder, with_changes=False), [part for each in heard for part in each.parts]
+    )
     _note_unclaimed(folder, verdict, [each.claimed for each in heard])
     return verdict
 
 
 def _hear(folder: Path, shards: Sequence[int]) -> _Heard:
+    """One shard after the other: memory that is used again is faster than memory that is new."""
     was_enabled = gc.isenabled()
     gc.disable()  # nothing refers to itself, and there are millions to look through
     try:
-        found, claimed = read(folder, shards), bytearray()
-        cases = Cases(found)
-        times: defaultdict[str, list[int]] = defaultdict(list)
-        calls = _noting(calls_in(folder), times)
-        cases.take_accepts(accepts_in(calls, cases.deliveries, claimed))
-        part = judge_part(Hearing(found, cases))
+        found, accepted = read(folder), Accepted(calls_in(folder))
+        background = Background(found, shard_of, shards)
+        parts = []
+        for shard in shards:
+            theirs = replace(found, requests=requests_in(folder, shard))
+            cases = Cases(theirs, receipts_in(folder, shard), accepted.of, background.plain)
+            parts.append(judge_part(Hearing(cases, background, shard)))
         if 0 in shards:  # limits of providers are nobody's in particular
-            part.violations += rates(found.rules, times)
-        return _Heard(part, bytes(claimed))
+            parts[0].violations += rates(found.rules, accepted.times)
+        return _Heard(parts, accepted.claimed_by(background.delivery_ids))
     finally:
         if was_enabled:
             gc.enable()
 
 
-def _noting(calls: Iterable[Line], times: defaultdict[str, list[int]]) -> Iterator[Line]:
-    for line in calls:
-        times[line.provider].append(line.at_ms)
-        yield line
-
-
 def _note_unclaimed(folder: Path, verdict: Verdict, claimed: Sequence[bytes]) -> None:
     """An acceptance that no part accounts for."""
     length = min(map(len, claimed))  # a ledger may have grown meanwhile
-    claims = [int.from_bytes(each[:length], "big") for each in claimed]
-    everybodys = 0
-    for each in claims:
-        everybodys |= each
-    together = everybodys.to_bytes(length, "big")
-    if together.count(0) == 0:
-        return
-    place = 0
-    for line in calls_in(folder):
-        for delivery_id in line.delivery_ids:
-            if place < length and not together[place]:
-                found = unclaimed(line.provider, delivery_id, line.at_ms)
-                verdict.violations.append(found)
-            place += 1
+    bits = (int.from_bytes(each[:length], "big") for each in claimed)
+    together = reduce(or_, bits).to_bytes(length, "big")
+    if 0 in together:
+        for each in Accepted(calls_in(folder)).unclaimed(together):
+            verdict.violations.append(unclaimed(each.provider, each.delivery_id, each.at_ms))
 
 
 def _bytes_in(folder: Path) -> int:

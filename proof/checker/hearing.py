@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 
-from proof.checker.cases import Cases, Delivery
-from proof.checker.evidence import Accept, Evidence
+from proof.checker.background import Background
+from proof.checker.cases import Case, Delivery
+from proof.checker.evidence import Accept
+from proof.checker.gathered import Cases
 from proof.checker.instants import ms_of
-from proof.checker.members import Members
-from proof.checker.oracle import Matter, Oracle
-from proof.checker.pauses import Pauses
-from proof.checker.people import People
-from proof.checker.plain import Plain
+from proof.checker.oracle import Matter
 from proof.checker.rules import Kind
 
 UNKNOWN_DEVICE = "?"
@@ -17,25 +15,29 @@ UNKNOWN_DEVICE = "?"
 
 
 class Hearing:
-    def __init__(self, found: Evidence, cases: Cases | None = None) -> None:
+    """Of the users of one part."""
+
+    def __init__(self, cases: Cases, background: Background, part: int = 0) -> None:
+        found = cases.found
         self.found = found
         self.rules = found.rules
         self.circumstances = found.circumstances
-        self.cases = cases or Cases(found)
-        self.people = People(found.changes, found.is_ours)
-        self.oracle = Oracle(found, self.people)
-        self.pauses = Pauses(found)
-        self.members = Members(found, self.people, self.oracle)
+        self.cases = cases
+        self.background = background
+        self.part = part
+        self.people = background.people
+        self.oracle = background.oracle
+        self.pauses = background.pauses
+        self.members = background.members
         self._matters: dict[str, Matter] = {}
-        plain = Plain(self.rules, self.people, self.oracle, self.members, self.pauses)
-        not_plain = [each for each in self.cases.deliveries.values() if not plain.look_at(each)]
-        self.others = [each for each in not_plain if self.kind_of(each) is not None]
+        self.not_plain = [each for each in cases.deliveries.values() if not each.is_plain]
+        self.others = [each for each in self.not_plain if self.kind_of(each) is not None]
         """Deliveries that are not plain, of those that somebody asked for."""
         by_number = self.cases.by_number
         self.requests = [
             case
             for case in (by_number[each.number] for each in found.requests)
-            if not plain.is_closed(case)
+            if not self._is_closed(case)
         ]
         """Single ones of which not all is plain."""
         self.broadcasts = [by_number[each.number] for each in found.broadcasts]
@@ -63,6 +65,17 @@ class Hearing:
         if delivery.channel != "push":
             return ""
         return self.people.of(delivery.user_id).tokens.get(accept.address, UNKNOWN_DEVICE)
+
+    def _is_closed(self, case: Case) -> bool:
+        """All channels of it are plain, and nothing else was told."""
+        deliveries = case.deliveries
+        if not deliveries or case.refusals or not all(each.is_plain for each in deliveries):
+            return False
+        channels = case.said.channels or self.rules.kinds[case.said.type].channels
+        if len(deliveries) == 1:
+            return len(channels) == 1
+        told = {each.channel for each in deliveries}
+        return len(channels) == len(deliveries) == len(told)
 
     def _matter_of(self, delivery: Delivery) -> Matter:
         request, kind = delivery.request, self.kind_of(delivery)

@@ -4,7 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from proof.checker.evidence import Evidence
+from proof.checker.background import Background
+from proof.checker.evidence import Accept, Evidence
+from proof.checker.gathered import Cases
 from proof.checker.hearing import Hearing
 from proof.checker.invariants import equations
 from proof.checker.invariants.doubles import doubles
@@ -31,16 +33,22 @@ class Part:
     """What was told of broadcasts as such: number, status, reason."""
 
 
-def judge(found: Evidence) -> Verdict:
-    """Of everything at once."""
-    hearing = Hearing(found)
-    verdict = whole(found, [judge_part(hearing)])
+def judge(found: Evidence, *, is_sparing: bool = True) -> Verdict:
+    """Of everything at once; the verdict is the same if what is plain is not spared a look."""
+    accepts: defaultdict[str, list[Accept]] = defaultdict(list)
+    for each in found.accepts:
+        accepts[each.delivery_id].append(each)
+    background = Background(found)
+    plain = background.plain if is_sparing else None
+    cases = Cases(found, found.receipts, lambda each: accepts.get(each, []), plain)
+    verdict = whole(found, [judge_part(Hearing(cases, background))])
     calls: defaultdict[str, list[int]] = defaultdict(list)
     for line, at_ms in {each.call: (each.line, each.at_ms) for each in found.accepts}.values():
         calls[line].append(at_ms)
     verdict.violations += rates(found.rules, calls)
-    for each in hearing.cases.unclaimed:
-        verdict.violations.append(unclaimed(each.provider, each.delivery_id, each.at_ms))
+    for each in found.accepts:
+        if each.delivery_id not in cases.deliveries:
+            verdict.violations.append(unclaimed(each.provider, each.delivery_id, each.at_ms))
     return verdict
 
 

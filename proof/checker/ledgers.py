@@ -11,14 +11,13 @@ Users are spread over shards, so that parts of it can be judged apart, in proces
 """
 
 import zlib
-from collections.abc import Callable, Collection, Container, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
 from proof.checker.evidence import (
-    Accept,
     Circumstances,
     Evidence,
     Letter,
@@ -34,8 +33,8 @@ RULES, CIRCUMSTANCES = "rules.json", "circumstances.json"
 PROMISES, LETTERS, LEDGER = "promises.jsonl", "letters.jsonl", "ledger"
 
 T = TypeVar("T")
-_CHUNK_BYTES = 1 << 22
-"""Lines are decoded this many bytes at a time: fast, and never the whole file twice in memory."""
+_CHUNK_BYTES = 1 << 16
+"""Lines are decoded this many bytes at a time: few enough for memory that is at hand to do."""
 
 
 def shard_of(user_id: str) -> int:
@@ -51,58 +50,54 @@ def receipts_of(shard: int) -> str:
     return f"receipts-{shard:02}.jsonl"
 
 
-def read(folder: Path, shards: Collection[int] = range(SHARDS)) -> Evidence:
-    """What concerns the users of these shards; acceptances are read apart, see `accepts_in`."""
+def read(folder: Path, *, with_changes: bool = True) -> Evidence:
+    """What concerns everybody; acceptances are read apart, see `calls_in`."""
+    decode = _decode_promises if with_changes else _decode_promises_but_changes
     found = Evidence(
         rules=msgspec.json.decode((folder / RULES).read_bytes(), type=Rules),
         circumstances=msgspec.json.decode(
             (folder / CIRCUMSTANCES).read_bytes(), type=Circumstances
         ),
-        is_ours=None if len(shards) == SHARDS else lambda user_id: shard_of(user_id) in shards,
     )
-    for promise in _decoded(folder / PROMISES, _decode_promises):
+    for promise in Lines(folder / PROMISES, decode):
         found.add(promise)
-    for shard in shards:
-        found.requests += _decoded(folder / requests_of(shard), _decode_requests)
-        found.receipts += _decoded(folder / receipts_of(shard), _decode_receipts)
-    found.letters += _decoded(folder / LETTERS, _decode_letters)
+    found.letters += Lines(folder / LETTERS, _decode_letters)
     return found
 
 
-def calls_in(folder: Path, since_ms: int = 0) -> Iterator[Line]:
+def requests_in(folder: Path, shard: int) -> list[Request]:
+    """Single ones, of the users of a shard."""
+    return list(Lines(folder / requests_of(shard), _decode_requests))
+
+
+def receipts_in(folder: Path, shard: int) -> "Lines[Receipt]":
+    """Of the users of a shard."""
+    return Lines(folder / receipts_of(shard), _decode_receipts)
+
+
+def calls_in(folder: Path) -> Iterator[Line]:
     """Requests that the sandbox accepted, in the order that it did."""
     for file in sorted((folder / LEDGER).glob("ledger-*.jsonl")):
-        for each in _decoded(file, _decode_calls):
-            if each.at_ms >= since_ms:
-                yield each
+        yield from Lines(file, _decode_calls)
 
 
-def accepts_in(
-    calls: Iterable[Line], wanted: Container[str], claimed: bytearray
-) -> Iterator[Accept]:
-    """Messages of these deliveries. `claimed` grows by a byte for each message there is: whether
-    it was one of them."""
-    for call, line in enumerate(calls):
-        for place, delivery_id in enumerate(line.delivery_ids):
-            is_wanted = delivery_id in wanted
-            claimed.append(is_wanted)
-            if is_wanted:
-                yield Accept(
-                    line.at_ms, call, line.provider, line.provider, delivery_id,
-                    line.addresses[place], line.body_hashes[place], line.round, line.attempt,
-                )  # fmt: skip
+class Lines(Generic[T]):
+    """Of a ledger, read from the file as often as they are asked for. A line that is still being
+    written is left out."""
 
+    def __init__(self, path: Path, decode: Callable[[bytes], list[T]]) -> None:
+        self._path = path
+        self._decode = decode
 
-def _decoded(path: Path, decode: Callable[[bytes], list[T]]) -> Iterator[T]:
-    """A line that is still being written is left out."""
-    if not path.exists():
-        return
-    rest = b""
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            whole, newline, rest = (rest + chunk).rpartition(b"\n")
-            if newline:
-                yield from decode(whole)
+    def __iter__(self) -> Iterator[T]:
+        if not self._path.exists():
+            return
+        rest = b""
+        with self._path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                whole, newline, rest = (rest + chunk).rpartition(b"\n")
+                if newline:
+                    yield from self._decode(whole)
 
 
 def _decode_calls(lines: bytes) -> list[Line]:
@@ -110,6 +105,11 @@ def _decode_calls(lines: bytes) -> list[Line]:
     if b"\n{" in lines or lines.startswith(b"{"):
         lines = b"\n".join(each for each in lines.split(b"\n") if each[:1] == b"[")
     return _decode_lines(lines)
+
+
+def _decode_promises_but_changes(lines: bytes) -> list[Promise]:
+    kept = [each for each in lines.split(b"\n") if not each.startswith(b'["change"')]
+    return _decode_promises(b"\n".join(kept))
 
 
 _decode_promises = msgspec.json.Decoder(Promise).decode_lines

@@ -1,19 +1,28 @@
 """Who was meant by a broadcast, as far as that can be known."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from proof.checker.evidence import Evidence, Request
 from proof.checker.oracle import Oracle
 from proof.checker.people import People, possible
 
+Parts = Mapping[int, list[str]]
+"""Users by the part in which they are judged."""
+_NOBODY: Parts = {}
+
 
 class Members:
-    def __init__(self, found: Evidence, people: People, oracle: Oracle) -> None:
+    def __init__(
+        self, found: Evidence, people: People, oracle: Oracle, part_of: Callable[[str], int]
+    ) -> None:
         self._people = people
         self._oracle = oracle
         self._ended_ms = found.circumstances.ended_ms
-        self._is_ours = found.is_ours
+        self._part_of = part_of
         self._named = {each.number: frozenset(each.said.user_ids) for each in found.broadcasts}
+        self._named_in_parts: dict[int, Parts] = {}
+        self._known_in_parts = _NOBODY
 
     def of(self, broadcast: Request, user_id: str) -> set[bool]:
         """Whether the user was meant: both, if that changed while it was expanded."""
@@ -27,11 +36,28 @@ class Members:
         return found | {False} if person.deleted else found
 
     def is_certain(self, broadcast: Request, user_id: str) -> bool:
+        if broadcast.said.user_ids:
+            return user_id in self._named[broadcast.number]
         return self.of(broadcast, user_id) == {True}
 
-    def certain(self, broadcast: Request) -> Iterator[str]:
-        """Those of our users who were meant whenever it was expanded."""
-        is_ours = self._is_ours
-        for user_id in broadcast.said.user_ids or self._people.users():
-            if (is_ours is None or is_ours(user_id)) and self.is_certain(broadcast, user_id):
+    def certain(self, broadcast: Request, part: int) -> Iterator[str]:
+        """Those of the users of this part who were meant whenever it was expanded."""
+        if broadcast.said.user_ids:
+            named = self._named_in_parts.get(broadcast.number)
+            if named is None:
+                named = self._in_parts(broadcast.said.user_ids)
+                self._named_in_parts[broadcast.number] = named
+            yield from named.get(part, ())
+            return
+        if self._known_in_parts is _NOBODY:
+            self._known_in_parts = self._in_parts(self._people.users())
+        for user_id in self._known_in_parts.get(part, ()):
+            if self.is_certain(broadcast, user_id):
                 yield user_id
+
+    def _in_parts(self, users: Iterable[str]) -> Parts:
+        """Made once: to ask each part whether somebody is in it takes longer than to judge them."""
+        found: defaultdict[int, list[str]] = defaultdict(list)
+        for user_id in users:
+            found[self._part_of(user_id)].append(user_id)
+        return dict(found)

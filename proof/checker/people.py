@@ -59,7 +59,7 @@ class Person:
     """All words about one user, by what they are about: `email`, `push.enabled`, `types.offer`,
     `device:phone`, `member:news`, `bar:email`."""
 
-    __slots__ = ("deleted", "last_ms", "only_addresses", "tokens", "words")
+    __slots__ = ("deleted", "last_ms", "tokens", "words")
 
     def __init__(self) -> None:
         self.words: dict[str, list[Word]] = {}
@@ -68,8 +68,6 @@ class Person:
         self.deleted: list[Word] = []
         self.last_ms = 0
         """When the last word came."""
-        self.only_addresses: dict[tuple[str, str], str | None] = {}
-        """What `plain` found, by type and channel."""
 
     def of(self, about: str) -> Words:
         return self.words.get(about, NO_WORDS)
@@ -91,14 +89,16 @@ STRANGER = Person()
 
 class People:
     def __init__(
-        self, changes: Iterable[Change], is_ours: Callable[[str], bool] | None = None
+        self, changes: Iterable[Change], is_ours: Callable[[str], bool] = lambda _: True
     ) -> None:
         """Of the users who are ours; a phone may have come from any other."""
         self._people: defaultdict[str, Person] = defaultdict(Person)
         self._holders: defaultdict[str, list[Word]] = defaultdict(list)
+        self.with_limits: set[str] = set()
+        """Users who ever said how often they want to be reached."""
         for change in changes:
             said = change.said
-            if is_ours is None or is_ours(said.user_id) or said.change == "device_registered":
+            if said.change == "device_registered" or is_ours(said.user_id):
                 self._note(change)
 
     def of(self, user_id: str) -> Person:
@@ -132,6 +132,8 @@ class People:
             case "preferences_updated":
                 for about, value in _wishes(said):
                     note(about, value)
+                    if about.endswith(".daily_limit"):
+                        self.with_limits.add(said.user_id)
             case "device_registered":
                 note(f"device:{said.device_id}", said.token, plain)
                 person.tokens[said.token] = said.device_id

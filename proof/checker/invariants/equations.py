@@ -17,9 +17,10 @@ def count(hearing: Hearing) -> Counter[str]:
         for each in case.refusals:
             terms["duplicate" if each.status == "duplicate" else "rejected"] += 1
     terms["broadcasts"] = len(hearing.found.broadcasts)
-    terms["accepts"] = sum(len(each.accepts) for each in hearing.cases.deliveries.values())
-    plain = sum(each.is_plain for each in hearing.cases.deliveries.values())
-    terms["deliveries"] = terms["settled"] = plain
+    plain = [each.channel for each in hearing.cases.deliveries.values() if each.is_plain]
+    terms["deliveries"] = terms["settled"] = len(plain)
+    terms["accepts"] = len(plain) - plain.count("in_app")
+    terms["accepts"] += sum(len(each.accepts) for each in hearing.not_plain)
     for delivery in hearing.others:
         units = delivery.units().values()
         terms["deliveries"] += len(units)

@@ -14,9 +14,10 @@ from proof.checker.people import Words, possible
 from proof.checker.rules import Category, Rules
 from proof.checker.verdict import Violation
 
-_COUNTED_REASONS = frozenset({"quiet_hours", "legal_window"})
 _SLOTS = 12
 """What was used comes back up to a twelfth of the window late."""
+
+_UNLIMITED = 1 << 60
 
 
 class Passed(NamedTuple):
@@ -36,12 +37,15 @@ def rates(rules: Rules, calls: Mapping[str, list[int]]) -> Iterator[Violation]:
 
 def caps(hearing: Hearing) -> Iterator[Violation]:
     groups: defaultdict[tuple[str, str], list[Delivery]] = defaultdict(list)
-    for each in hearing.cases.deliveries.values():
-        groups[each.user_id, each.channel].append(each)
     refused = [each for each in hearing.others if _is_refused(each)]
     least = {channel: _least_limit(hearing.rules, channel) for channel in CHANNELS}
+    limited = {channel for channel, limit in least.items() if limit != _UNLIMITED}
+    users = hearing.people.with_limits.union(each.user_id for each in refused)
+    for each in hearing.cases.deliveries.values():
+        if each.channel in limited or each.user_id in users:
+            groups[each.user_id, each.channel].append(each)
     for key, some in groups.items():
-        if len(some) > least[key[1]] or _own_limits(hearing, *key):
+        if len(some) > least.get(key[1], _UNLIMITED) or _own_limits(hearing, *key):
             passed = _passed(hearing, some)
             yield from _rate_of(hearing, *key, passed)
             yield from _days_of(hearing, *key, passed)
@@ -55,7 +59,7 @@ def _least_limit(rules: Rules, channel: str) -> int:
     limits = [kind.category.daily_limit.get(channel) for kind in rules.kinds.values()]
     if channel in rules.per_user:
         limits.append(rules.per_user[channel][0])
-    return min((each for each in limits if each is not None), default=1 << 60)
+    return min((each for each in limits if each is not None), default=_UNLIMITED)
 
 
 def _own_limits(hearing: Hearing, user_id: str, channel: str) -> Words:
@@ -69,7 +73,7 @@ def _is_refused(delivery: Delivery) -> bool:
 def _passed(hearing: Hearing, some: Iterable[Delivery]) -> list[Passed]:
     found = []
     for each in some:
-        kind, at_ms = hearing.kind_of(each), _passed_ms(each)
+        kind, at_ms = hearing.kind_of(each), each.passed_ms()
         if kind is not None and at_ms is not None:
             found.append(Passed(at_ms, kind.category, each))
     return sorted(found, key=lambda each: each.at_ms)
@@ -81,14 +85,6 @@ def _too_fast(line: str, at: list[int], count: int, window_ms: int) -> Iterator[
             words = f"{line}: more than {count} within {last - first} ms"
             yield Violation("L5", words, (f"from {first}",))
             return
-
-
-def _passed_ms(delivery: Delivery) -> int | None:
-    for each in delivery.receipts:
-        is_counted = each.status == "deferred" and each.reason in _COUNTED_REASONS
-        if each.status == "queued" or is_counted:
-            return ms_of(each.occurred_at)
-    return None
 
 
 def _rate_of(
@@ -132,7 +128,11 @@ def _refused_too_soon(
         at_ms = ms_of(receipt.occurred_at)
         until_ms = at_ms + SLACK_MS
         if receipt.reason == "rate_limited":
-            count, window_ms = hearing.rules.per_user[delivery.channel]
+            limit = hearing.rules.per_user.get(delivery.channel)
+            if limit is None:
+                yield Violation("L5", "rate_limited, and there is no such limit", delivery.ids)
+                continue
+            count, window_ms = limit
             since_ms = at_ms - window_ms - window_ms // _SLOTS - 1000
             reached = _between(some, since_ms, until_ms)
         elif receipt.reason == "daily_limit":

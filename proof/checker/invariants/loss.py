@@ -1,7 +1,7 @@
 """L1, no loss: every promise comes to one end that the policy allows, `sent` only if it was."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from proof.checker.cases import Case, Delivery, same_key
 from proof.checker.evidence import Receipt
@@ -31,9 +31,9 @@ def _request(hearing: Hearing, case: Case) -> Iterator[Violation]:
         if not case.refusals:
             yield Violation("L1", "nothing was ever said of a request", case.ids)
         return
-    channels = case.said.channels or kind.channels
+    channels, reached = case.said.channels or kind.channels, set(case.reached())
     for channel in channels:
-        if not case.of(case.said.user_id, channel):
+        if (case.said.user_id, channel) not in reached:
             yield Violation("L1", f"nothing was ever said of its {channel}", case.ids)
     yield from _deliveries(hearing, case)
 
@@ -47,7 +47,7 @@ def _deliveries(hearing: Hearing, case: Case) -> Iterator[Violation]:
     for delivery in others:
         yield from _ends(hearing, delivery)
     if others:
-        yield from _fallbacks(hearing, case)
+        yield from _fallbacks(hearing, case, {each.user_id for each in others})
 
 
 def _ends(hearing: Hearing, delivery: Delivery) -> Iterator[Violation]:
@@ -102,7 +102,7 @@ def _breach(end: Receipt) -> str:
     return {"sent": "L2", "in_doubt": "L3"}.get(end.status, "L1")
 
 
-def _fallbacks(hearing: Hearing, case: Case) -> Iterator[Violation]:
+def _fallbacks(hearing: Hearing, case: Case, users: Set[str]) -> Iterator[Violation]:
     """What failed for good on every device goes on by the next channel, and nothing else does."""
     kind = hearing.rules.kinds.get(case.said.type)
     if kind is None:
@@ -111,7 +111,8 @@ def _fallbacks(hearing: Hearing, case: Case) -> Iterator[Violation]:
     ways = [each for each in kind.fallback if each not in (named or ())]
     heard: defaultdict[str, dict[str, Delivery]] = defaultdict(dict)
     for each in case.deliveries:
-        heard[each.user_id][each.channel] = each
+        if each.user_id in users:
+            heard[each.user_id][each.channel] = each
     for of_user in heard.values():
         yield from _of_user(case, kind, of_user, ways)
 
@@ -159,9 +160,10 @@ def _forgotten_members(hearing: Hearing) -> Iterator[Violation]:
         channels = [
             each for each in request.said.channels or kind.channels if each in kind.channels
         ]
-        for user_id in hearing.members.certain(request):
+        reached = {place for case in cases for place in case.reached()}
+        for user_id in hearing.members.certain(request, hearing.part):
             for channel in channels:
-                if not any(case.of(user_id, channel) for case in cases):
+                if (user_id, channel) not in reached:
                     words = f"{user_id} was forgotten by {channel}"
                     yield Violation("L1", words, (*cases[0].ids, f"user {user_id}"))
 

@@ -1,7 +1,7 @@
 """L7, receipts: facts of one delivery agree, so that whatever order they come in tells one story."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from proof.checker.cases import Delivery
 from proof.checker.hearing import Hearing
@@ -17,14 +17,31 @@ _FINAL = _RANKS.keys() - {"queued", "deferred", "sent", "in_doubt"}
 def receipts(hearing: Hearing) -> Iterator[Violation]:
     for delivery in hearing.others:
         yield from _facts(hearing, delivery)
-    notifications: dict[str, tuple[int, str]] = {}
+    first_of: dict[str, Delivery] = {}
     for delivery in hearing.cases.deliveries.values():
         if delivery.request is not None:
-            first = delivery.receipts[0]
-            whose = (delivery.request.number, delivery.user_id)
-            if notifications.setdefault(first.notification_id, whose) != whose:
+            first = first_of.setdefault(delivery.notification_id, delivery)
+            if first is not delivery and _whose(first) != _whose(delivery):
                 words = "one notification id for what is another request or user"
-                yield Violation("L7", words, (*delivery.ids, first.notification_id))
+                yield Violation("L7", words, (*delivery.ids, delivery.notification_id))
+    yield from _of_other_parts(hearing, first_of)
+
+
+def _whose(delivery: Delivery) -> tuple[int, str]:
+    return (delivery.request.number if delivery.request else -1), delivery.user_id
+
+
+def _of_other_parts(hearing: Hearing, notifications: Mapping[str, Delivery]) -> Iterator[Violation]:
+    """An id is of one user, so what was told of users of other parts has others."""
+    deliveries, background = hearing.cases.deliveries, hearing.background
+    for what, before, now in (
+        ("delivery", background.delivery_ids, deliveries),
+        ("notification", background.notification_ids, notifications),
+    ):
+        if not before.isdisjoint(now):
+            for each in before.intersection(now):
+                yield Violation("L7", f"one {what} id for several users", (*now[each].ids, each))
+        before.update(now)
 
 
 def _facts(hearing: Hearing, delivery: Delivery) -> Iterator[Violation]:

@@ -17,7 +17,14 @@ def repeats(hearing: Hearing) -> Iterator[Violation]:
     """Of single requests: a user's are judged together."""
     found, by_number = hearing.found, hearing.cases.by_number
     unsure = {(each.user_id, each.key) for each in found.unsure}
-    for group in same_key(found.requests):
+    times = Counter([each.said.idempotency_key for each in found.requests])
+    suspect = [
+        each
+        for each in found.requests
+        if by_number[each.number].refusals
+        or (times[each.said.idempotency_key] > 1 and each.said.idempotency_key is not None)
+    ]
+    for group in same_key(suspect):
         if len(group) == 1 and not by_number[group[0].number].refusals:
             continue
         decided = [each for each in group if by_number[each.number].deliveries]

@@ -19,7 +19,9 @@ def write(folder: Path, found: Evidence) -> None:
     """As load, sandbox and collector would have."""
     (folder / ledgers.RULES).write_bytes(_encode(found.rules))
     (folder / ledgers.CIRCUMSTANCES).write_bytes(_encode(found.circumstances))
-    shared = [*found.broadcasts, *found.changes, *found.cancellations, *found.known]
+    shared = [
+        *found.broadcasts, *found.changes, *found.cancellations, *found.controls, *found.known
+    ]  # fmt: skip
     _append(folder / ledgers.PROMISES, shared)
     for request in found.requests:
         shard = ledgers.shard_of(request.said.user_id)
@@ -99,6 +101,21 @@ def test_a_forgotten_member_is_missed_once_in_however_many_parts(
     verdict = judge_folder(tmp_path, processes=processes)
 
     assert [each.words for each in verdict.violations] == ["user7 was forgotten by in_app"]
+
+
+@pytest.mark.parametrize("what", ["delivery", "notification"])
+def test_an_id_that_users_of_two_parts_share_is_told_of(tmp_path: Path, what: str) -> None:
+    found = a_day().evidence
+    shown = [each for each in found.receipts if each.channel == "in_app"]
+    one, other = {each.user_id: getattr(each, f"{what}_id") for each in shown}.popitem()
+    for each in shown:
+        if ledgers.shard_of(each.user_id) == (ledgers.shard_of(one) + 1) % ledgers.SHARDS:
+            setattr(each, f"{what}_id", other)
+    write(tmp_path, found)
+
+    words = {each.words for each in judge_folder(tmp_path, processes=1).violations}
+
+    assert f"one {what} id for several users" in words
 
 
 def test_a_line_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:

@@ -377,6 +377,32 @@ def a_cap_that_was_not_reached(story: Story) -> None:
     story.send(number, "ann", "in_app")
 
 
+def a_rate_that_there_is_not(story: Story) -> None:
+    number = story.ask("ann", "news", channels=["email"])
+    story.tell(number, "ann", "email", "suppressed", "rate_limited")
+
+
+def a_push_told_of_another_device(story: Story) -> None:
+    number = story.ask("ann", "order", channels=["push"])
+    story.tell(number, "ann", "push", "queued")
+    story.take(number, "ann", "push")
+    story.tell(number, "ann", "push", "sent", device_id="another")
+
+
+def sent_for_a_reason(story: Story) -> None:
+    number = story.ask("ann", "code")
+    story.tell(number, "ann", "sms", "queued")
+    story.take(number, "ann", "sms")
+    story.tell(number, "ann", "sms", "sent", "rate_limited")
+
+
+def queued_and_told_to_be_the_end(story: Story) -> None:
+    number = story.ask("ann", "code")
+    story.tell(number, "ann", "sms", "queued", is_final=True)
+    story.take(number, "ann", "sms")
+    story.tell(number, "ann", "sms", "sent")
+
+
 def a_rate_that_was_not_reached(story: Story) -> None:
     number = story.ask("ann", "code")
     story.tell(number, "ann", "sms", "suppressed", "rate_limited")
@@ -464,6 +490,10 @@ BAD: dict[Tell, str] = {
     a_cap_of_their_own_that_is_passed: "L5 ann by email: more than 1",
     a_rate_that_is_passed: "L5 ann by sms: more than 3 within",
     a_cap_that_was_not_reached: "L5 daily_limit after 0 of 2",
+    a_rate_that_there_is_not: "L5 rate_limited, and there is no such limit",
+    a_push_told_of_another_device: "L1 said to be sent, and no provider has it",
+    sent_for_a_reason: "L2 sms, round 0 ended sent rate_limited, expected",
+    queued_and_told_to_be_the_end: "L1 sms, round 0 ended 2 times",
     a_rate_that_was_not_reached: "L5 rate_limited after 0 of 3",
     a_message_in_quiet_hours: "L6 reached at",
     a_message_in_quiet_hours_of_another_zone: "L6 reached at",

@@ -1,0 +1,31 @@
+"""`Background`: what is the same whoever is judged: what became known of people, what was held back."""
+
+from collections.abc import Callable, Container
+
+from proof.checker.evidence import Evidence
+from proof.checker.members import Members
+from proof.checker.oracle import Oracle
+from proof.checker.pauses import Pauses
+from proof.checker.people import People
+from proof.checker.plain import Plain
+
+
+class Background:
+    """Made once for all parts of the users that are judged one after the other."""
+
+    def __init__(
+        self,
+        found: Evidence,
+        part_of: Callable[[str], int] = lambda _: 0,
+        parts: Container[int] = (0,),
+    ) -> None:
+        """`part_of` says by whose part a user is judged, `parts` which of them are judged here."""
+        self.people = People(found.changes, lambda user_id: part_of(user_id) in parts)
+        self.oracle = Oracle(found, self.people)
+        self.pauses = Pauses(found)
+        self.members = Members(found, self.people, self.oracle, part_of)
+        self.plain = Plain(found.rules, self.people, self.oracle, self.members, self.pauses)
+        self.delivery_ids: set[str] = set()
+        """Those that were told of users of the parts before."""
+        self.notification_ids: set[str] = set()
+        """Likewise."""
