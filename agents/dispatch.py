@@ -4,6 +4,7 @@ Deliveries, receipts, waiting rows and caps that belong to one verdict are one t
 that none of them can be without the others.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
 from itertools import groupby
@@ -185,7 +186,7 @@ class Dispatch:
         delivery_ids = ids.delivery_ids(
             [whom.notification_id for whom in crowd], channel, body.accepted_ms
         )
-        told: dict[tuple[Fact, int], list[Told]] = {}
+        told: defaultdict[tuple[Fact, int], list[Told]] = defaultdict(list)
         targets: list[Target] = []
         queued, addresses = self.fact("queued"), _ADDRESSES[channel]
         for whom, ruling, delivery_id in zip(crowd, rulings, delivery_ids, strict=True):
@@ -207,9 +208,7 @@ class Dispatch:
                 self._put_off(whom.notice or notice, channel, whom, delivery_id, verdict)
             else:
                 fact = self.fact(verdict.status, verdict.reason)
-            told.setdefault((fact, devices), []).append(
-                (whom.user_id, whom.notification_id, delivery_id)
-            )
+            told[fact, devices].append((whom.user_id, whom.notification_id, delivery_id))
         if targets and crowd[0].notice is not None:
             self._send_each(crowd, channel, targets)
         elif targets:

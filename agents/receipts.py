@@ -2,8 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -20,6 +18,8 @@ Counts = Counter[tuple[str, str, str]]
 """Receipts by channel, status and reason."""
 Told = tuple[str, bytes, bytes]
 """User id, notification id, delivery id."""
+Asked = tuple[str, Sequence[Target]]
+"""The provider's message id, and whom it stands for: those of one request."""
 
 _FormKey = tuple["Fact", str, int, bool, bool]
 """Fact, channel, device count; whether there is a provider's message id, and a device."""
@@ -111,14 +111,29 @@ class ReceiptsAt:
         told: Sequence[Told],
         *,
         device_count: int = 1,
-        provider_message_id: str = "",
     ) -> list[Record]:
-        """The same of many: a broadcast says it of a million, so only what differs is filled in."""
+        """The same of many."""
+        user_ids, notification_ids, delivery_ids = zip(*told, strict=True)
+        return self._deliveries(
+            fact, body, channel, user_ids, notification_ids, delivery_ids, device_count, ""
+        )
+
+    def _deliveries(
+        self,
+        fact: Fact,
+        body: Body,
+        channel: str,
+        user_ids: Sequence[str],
+        notification_ids: Sequence[bytes],
+        delivery_ids: Sequence[bytes],
+        device_count: int,
+        provider_message_id: str,
+    ) -> list[Record]:
+        """A broadcast says it of a million, so only what differs is filled in."""
         has_message_id = bool(provider_message_id)
         form = self._form_of(body, (fact, channel, device_count, has_message_id, False))
         message_id = (_encode_text(provider_message_id),) if has_message_id else ()
-        self._counts[channel, fact.status, fact.reason] += len(told)
-        user_ids, notification_ids, delivery_ids = zip(*told, strict=True)
+        self._counts[channel, fact.status, fact.reason] += len(user_ids)
         receipt_ids = ids.receipt_ids(delivery_ids, fact.id_part)
         texts = ids.text_parts(receipt_ids, notification_ids, delivery_ids)
         places = ids.partitions_of_ids(notification_ids, self._partitions)
@@ -132,33 +147,33 @@ class ReceiptsAt:
             for place, text, user_id in zip(places, texts, user_ids, strict=True)
         ]
 
-    def targets(
-        self, fact: Fact, body: Body, channel: str, told: Sequence[tuple[Target, str]]
-    ) -> list[Record]:
-        """About deliveries that are on their way, each with the provider's message id; for push,
-        about one device of each."""
-        if len(told) == 1:
-            return [self.target(fact, body, channel, *told[0])]
-        has_devices = any(target.device_id for target, _ in told)
-        if has_devices or told[0][1] != told[1][1]:
-            return self._one_by_one(fact, body, channel, told)
-        return [
-            record
-            for message_id, run in groupby(told, itemgetter(1))  # a request has one for all
-            for record in self.deliveries(
+    def targets(self, fact: Fact, body: Body, channel: str, told: Sequence[Asked]) -> list[Record]:
+        """About deliveries that are on their way; for push, about one device of each."""
+        if len(told) == 1 and len(told[0][1]) == 1:
+            message_id, (target,) = told[0]
+            return [self.target(fact, body, channel, target, message_id)]
+        records: list[Record] = []
+        alone: list[Asked] = []
+        for asked in told:
+            message_id, targets = asked
+            if len(targets) == 1 or any(target.device_id for target in targets):
+                alone.append(asked)
+                continue
+            records += self._deliveries(
                 fact, body, channel,
-                [(each.user_id, each.notification_id, each.delivery_id) for each, _ in run],
-                provider_message_id=message_id,
-            )
-        ]  # fmt: skip
+                [target.user_id for target in targets],
+                [target.notification_id for target in targets],
+                [target.delivery_id for target in targets],
+                1, message_id,
+            )  # fmt: skip
+        return records + self._one_by_one(fact, body, channel, alone)
 
     def _one_by_one(
-        self, fact: Fact, body: Body, channel: str, told: Sequence[tuple[Target, str]]
+        self, fact: Fact, body: Body, channel: str, told: Sequence[Asked]
     ) -> list[Record]:
-        self._counts[channel, fact.status, fact.reason] += len(told)
         partition_of, partitions = ids.partition_of_id, self._partitions
         records = []
-        for target, message_id in told:
+        for message_id, target in ((asked[0], target) for asked in told for target in asked[1]):
             device_id, id_part = target.device_id, fact.id_part
             if device_id:
                 id_part += device_id.encode()
@@ -170,6 +185,7 @@ class ReceiptsAt:
             value = form % (*texts, *map(_encode_text, said))
             partition = partition_of(target.notification_id, partitions)
             records.append(Record(RECEIPTS, partition, value, target.user_id.encode()))
+        self._counts[channel, fact.status, fact.reason] += len(records)
         return records
 
     def request(

@@ -6,19 +6,18 @@ to one outcome are one transaction, so that none of them can be without the othe
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import assert_never
 
 from agents.followups import FollowUps
 from agents.portions import halves
-from agents.receipts import Fact, ReceiptWriter
+from agents.receipts import Asked, Fact, ReceiptWriter
 from agents.stage import Effects
 from agents.work import Work
 from policies.in_doubt import at_take_over, policy_of
 from policies.retry import Hold, InDoubtFor, Next, RetryAt, Sent, Settled, after
 from policies.rules import Rules
 from policies.stops import Against, Park, StopList, Wait
-from schemas.delivery import Body, Channel, Target
+from schemas.delivery import Body, Channel
 from schemas.outcome import Accepted, AddressInvalid, Outcome
 from schemas.receipt import Status
 from tables.attempts import Stand
@@ -54,7 +53,7 @@ class Settlement:
         self._receipts = terms.receipts.at(now_ms)
         self._facts: dict[tuple[object, ...], Fact] = {}
         self._touched: dict[Work, list[int]] = {}
-        self._told: dict[tuple[Fact, int], tuple[Body, Channel, list[tuple[Target, str]]]] = {}
+        self._told: dict[tuple[Fact, int], tuple[Body, Channel, list[Asked]]] = {}
         """By fact and body, since a slice's members mostly meet the same fate."""
         self._rows: list[Row] = []
         self._follow_ups = FollowUps(state=state, partitions=terms.partitions, now_ms=now_ms)
@@ -295,15 +294,13 @@ class Settlement:
             fact.is_final &= is_over
         targets = [batch.targets[member] for member in members]
         if len(batch.bodies) == 1:
-            self._told_of(fact, batch.bodies[0], batch.channel).extend(
-                zip(targets, repeat(message_id), strict=False)
-            )
+            self._told_of(fact, batch.bodies[0], batch.channel).append((message_id, targets))
             return
         for target in targets:
             told = self._told_of(fact, batch.body_of(target), batch.channel)
-            told.append((target, message_id))
+            told.append((message_id, [target]))
 
-    def _told_of(self, fact: Fact, body: Body, channel: Channel) -> list[tuple[Target, str]]:
+    def _told_of(self, fact: Fact, body: Body, channel: Channel) -> list[Asked]:
         key = fact, id(body)
         if key not in self._told:
             self._told[key] = body, channel, []

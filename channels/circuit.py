@@ -6,7 +6,7 @@ from channels.base import NOT_ENABLED, Outgoing, Sender
 from policies.breaker import Breaker, Refused
 from policies.clock import Clock
 from schemas.delivery import Channel
-from schemas.outcome import Misconfigured, NotProcessed, Outcome, Unknown
+from schemas.outcome import Misconfigured, NotProcessed, Outcome, Unknown, alike
 
 
 class Circuit:
@@ -49,7 +49,7 @@ class Circuit:
         outcomes = await self._sender.send(batch)
         self.breaker.record(
             self._clock.now_ms(),
-            is_error=any(map(_is_fault, {id(each): each for each in outcomes}.values())),
+            is_error=any(_is_fault(each) for each, _ in alike(outcomes)),
             latency_ms=(self._clock.elapsed_seconds() - started) * 1000,
             is_probe=leave.is_probe,
         )

@@ -131,11 +131,14 @@ def member_notification_ids(
 ) -> list[bytes]:
     """As `member_notification_id`, of many with one hash: a million are made in a row, hence the
     plain SHA-1 of a fixed-length id and the user's."""
-    head, number = user_hash << 96 | _V8, _sha1
-    return [
-        (number(broadcast_id + user_id.encode()) & _FREE_BITS_ROUTABLE | head).to_bytes(16, "big")
+    sha1 = hashlib.sha1
+    digests = [
+        sha1(broadcast_id + user_id.encode(), usedforsecurity=False).digest()[:16]
         for user_id in user_ids
     ]
+    free = _number_of_each(_FREE_BITS_ROUTABLE.to_bytes(16, "big"), len(digests))
+    head = _number_of_each((user_hash << 96 | _V8).to_bytes(16, "big"), len(digests))
+    return _parted(int.from_bytes(b"".join(digests), "big") & free | head, len(digests))
 
 
 def delivery_id(notification_id: bytes, channel: str, first_seen_ms: int) -> bytes:
@@ -245,9 +248,18 @@ def _pattern(fact: bytes) -> bytes:
 def _laid_over(unit_ids: Sequence[bytes], pattern: bytes) -> list[bytes]:
     """Exclusive or, of all at once."""
     units = int.from_bytes(b"".join(unit_ids), "big")
-    patterns = int.from_bytes(pattern * len(unit_ids), "big")
-    laid = (units ^ patterns).to_bytes(16 * len(unit_ids), "big")
-    return [laid[at : at + 16] for at in range(0, len(laid), 16)]
+    return _parted(units ^ _number_of_each(pattern, len(unit_ids)), len(unit_ids))
+
+
+def _number_of_each(pattern: bytes, count: int) -> int:
+    """The same for each of so many ids, as one number."""
+    return int.from_bytes(pattern * count, "big")
+
+
+def _parted(ids: int, count: int) -> list[bytes]:
+    """Of a number that stands for so many ids, each."""
+    joined = ids.to_bytes(16 * count, "big")
+    return [joined[at : at + 16] for at in range(0, len(joined), 16)]
 
 
 def _sha1(data: bytes) -> int:

@@ -4,6 +4,8 @@
 says later is a report (`schemas/report.py`).
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -61,3 +63,12 @@ class Misconfigured(_Outcome, frozen=True):
 
 
 Outcome = Accepted | AddressInvalid | Rejected | NotProcessed | Unknown | Misconfigured
+
+
+def alike(outcomes: Sequence[Outcome]) -> list[tuple[Outcome, int]]:
+    """Those that differ, each with how many there are of it: the recipients of one request mostly
+    have the very same."""
+    if outcomes and outcomes.count(outcomes[0]) == len(outcomes):
+        return [(outcomes[0], len(outcomes))]
+    by_id = {id(each): each for each in outcomes}
+    return [(by_id[each], count) for each, count in Counter(map(id, outcomes)).items()]

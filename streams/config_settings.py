@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import yaml
@@ -68,13 +69,18 @@ class Config:
         return parts_of(self.shape.workers.memory)
 
     def runner(self, role: str) -> RunnerSettings:
-        """A drain waits for the longest call that may be open, and a second more."""
+        """A call that would only wait for a connection waits outside, where the urgent ones pass, and
+        where no time of its provider's is spent. A drain waits for the longest call that may be
+        open, and a second more."""
+        providers = self._providers_of(role)
+        open_calls = self.shape.workers.open_calls
+        connections = sum(each.connections for each in providers) or open_calls
         return RunnerSettings(
-            max_open_calls=self.shape.workers.open_calls,
+            max_open_calls=min(open_calls, connections),
             max_exposed=self.shape.workers.in_doubt,
             intake_bytes=self.memory.intake,
             room_bytes=self.memory.room,
-            drain_seconds=self._longest_call_seconds(role) + 1.0,
+            drain_seconds=max((each.timeout_seconds for each in providers), default=10.0) + 1.0,
         )
 
     def metrics_port(self, role: str, slot: int) -> int:
@@ -115,13 +121,6 @@ class Config:
         effective["kafka"]["min_insync_replicas"] = self.kafka.min_insync_replicas
         return yaml.safe_dump(effective, sort_keys=False, allow_unicode=True)
 
-    def _longest_call_seconds(self, role: str) -> float:
-        return max(
-            (
-                settings.timeout_seconds
-                for channel, chosen in self.providers.items()
-                if channel == role
-                for _, settings in chosen
-            ),
-            default=10.0,
-        )
+    def _providers_of(self, role: str) -> Sequence[ProviderSettings]:
+        chosen = (chosen for channel, chosen in self.providers.items() if channel == role)
+        return [settings for _, settings in chain.from_iterable(chosen)]

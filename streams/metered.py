@@ -1,12 +1,11 @@
 """`Metered`: a sender whose calls and their outcomes are counted."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from channels.base import Outgoing, Sender
 from policies.clock import Clock
 from schemas.delivery import Channel
-from schemas.outcome import NotProcessed, Outcome
+from schemas.outcome import NotProcessed, Outcome, alike
 from streams.metrics import Metrics
 
 
@@ -46,14 +45,10 @@ class Metered:
         seconds = self._clock.elapsed_seconds() - started
         metrics, provider = self._metrics, self._sender.provider
         metrics.own(metrics.call_seconds, provider=provider).observe(seconds)
-        alike = {id(each): each for each in outcomes}  # of many recipients of one request
-        for place, count in Counter(map(id, outcomes)).items():
-            each = alike[place]
+        is_open = True
+        for each, count in alike(outcomes):
             name, outcome = each.provider or provider, type(each).__name__
             metrics.own(metrics.calls, provider=name, outcome=outcome).inc(count)
-        is_open = all(
-            isinstance(each, NotProcessed) and each.reason == "breaker_open"
-            for each in alike.values()
-        )
+            is_open &= isinstance(each, NotProcessed) and each.reason == "breaker_open"
         metrics.own(metrics.breaker_open, provider=provider).set(is_open)
         return outcomes

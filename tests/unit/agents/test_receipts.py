@@ -58,15 +58,18 @@ def test_many_targets_are_told_of_in_the_same_words_as_each_alone(
     message_id: str, device_id: str
 ) -> None:
     fact = Fact("sent", attempt=2, provider="carrier", provider_code="202")
-    told = [
-        (Target(user, NOTICE, bytes([n]) * 16, "a", device_id=device_id), message_id)
-        for n, user in enumerate(("ann", 'b"ob', "cid"))
+    targets = [
+        Target(user, NOTICE, bytes([n]) * 16, "a", device_id=device_id)
+        for n, user in enumerate(("ann", 'b"ob', "cid", "dan"))
     ]
 
-    records = at().targets(fact, BODY, "push", told)
+    records = at().targets(fact, BODY, "push", [(message_id, targets[:3]), ("n", targets[3:])])
 
-    assert records == [at().target(fact, BODY, "push", *each) for each in told]
-    assert len({read(record).receipt_id for record in records}) == 3
+    assert records == [
+        at().target(fact, BODY, "push", target, message_id if target in targets[:3] else "n")
+        for target in targets
+    ]
+    assert len({read(record).receipt_id for record in records}) == 4
 
 
 def test_a_user_id_with_quotes_stays_what_it_is() -> None:

@@ -267,6 +267,19 @@ def test_values_become_the_settings_of_each_component(tmp_path: Path) -> None:
     assert [config.metrics_port("push", slot) for slot in (0, 3)] == [9200, 9203]
 
 
+@pytest.mark.parametrize(
+    ("open_calls", "connections", "most"), [(512, 100, 100), (64, 100, 64), (512, 1000, 512)]
+)
+def test_no_more_calls_are_open_than_there_are_connections_for(
+    tmp_path: Path, open_calls: int, connections: int, most: int
+) -> None:
+    tree = put(a_file(), "workers", {"open_calls": open_calls})
+    config = loaded(tmp_path, put(tree, "providers.fcm.connections", connections))
+
+    assert config.runner("push").max_open_calls == most
+    assert config.runner("decide").max_open_calls == open_calls
+
+
 def test_a_topic_may_be_kept_for_some_tenants(tmp_path: Path) -> None:
     tree = put(a_file(), "ingress.0.tenants", ["accounts", "shop"])
 
