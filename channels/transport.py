@@ -78,20 +78,19 @@ class Transport:
             raise RuntimeError("start the transport before the first request")
         origin, head = _head(url, tuple(headers.items()))
         now = asyncio.get_running_loop().time()
+        connect_by, answer_by = now + timeout_seconds * _CONNECT_SHARE, now + timeout_seconds
         try:
-            connection = await self._take(origin, now + timeout_seconds * _CONNECT_SHARE)
-        except OSError:  # in time there was none, or not at all
-            return _NEVER_LEFT
-        request = b"%b%d\r\n\r\n" % (head, len(body)), body
-        try:
-            return await connection.exchange(request, now + timeout_seconds)
+            await self._enter(connect_by)
         except TimeoutError:
-            return _TIMEOUT
-        except OSError:
-            return _LOST
+            return _NEVER_LEFT
+        try:
+            connection = self._kept_one(origin, now) or await self._connect(origin, connect_by)
+            request = b"%b%d\r\n\r\n" % (head, len(body)), body
+            return await self._exchange(origin, connection, request, answer_by)
+        except OSError:  # there was none in time, or not at all
+            return _NEVER_LEFT
         finally:
             self._places.release()
-            self._keep(origin, connection)
 
     async def close(self) -> None:
         """Closes all connections, those in use after their answer; safe to call twice and without
@@ -102,18 +101,24 @@ class Transport:
                 connection.close()
         self._kept.clear()
 
-    async def _take(self, origin: _Origin, until: float) -> Connection:
-        """A connection and its place; raises `OSError`, `TimeoutError` among them."""
-        if self._places.locked():
-            async with asyncio.timeout_at(until):
-                await self._places.acquire()
-        else:
-            await self._places.acquire()  # at once, so it needs no timer
+    async def _exchange(
+        self, origin: _Origin, connection: Connection, request: tuple[bytes, bytes], until: float
+    ) -> Reply | Unknown:
         try:
-            return self._kept_one(origin) or await self._connect(origin, until)
-        except BaseException:
-            self._places.release()
-            raise
+            return await connection.exchange(request, until)
+        except TimeoutError:
+            return _TIMEOUT
+        except OSError:
+            return _LOST
+        finally:
+            self._keep(origin, connection)
+
+    async def _enter(self, until: float) -> None:
+        if not self._places.locked():
+            await self._places.acquire()  # at once, so it needs no timer
+            return
+        async with asyncio.timeout_at(until):
+            await self._places.acquire()
 
     async def _connect(self, origin: _Origin, until: float) -> Connection:
         loop = asyncio.get_running_loop()
@@ -133,13 +138,12 @@ class Transport:
             )
         return connection
 
-    def _kept_one(self, origin: _Origin) -> Connection | None:
+    def _kept_one(self, origin: _Origin, now: float) -> Connection | None:
         """The one used last, if any can still be trusted: the oldest of many are not needed."""
         kept = self._kept[origin]
-        trusted_since = asyncio.get_running_loop().time() - _KEEP_ALIVE_SECONDS
         while kept:
             connection = kept.pop()
-            if connection.is_open and connection.kept_since > trusted_since:
+            if connection.is_open and connection.kept_since > now - _KEEP_ALIVE_SECONDS:
                 return connection
             connection.close()
         return None
