@@ -29,9 +29,8 @@ from typing import ClassVar
 import msgspec
 
 from channels.base import Content, EmailContent, Outgoing
-from channels.reply import Reply, bounded_wait
 from channels.settings import ProviderSettings, secret
-from channels.transport import Transport
+from channels.transport import Reply, Transport, bounded_wait
 from policies.clock import Clock
 from schemas.delivery import Channel
 from schemas.ids import text_parts
@@ -143,7 +142,7 @@ class SendGrid:
 
     def _classify(self, reply: Reply) -> Outcome:
         if 200 <= reply.status < 300:
-            return Accepted(provider_message_id=reply.headers.get("x-message-id", ""))
+            return Accepted(provider_message_id=reply.headers.get("X-Message-Id", ""))
         return reply.outcome(wait_seconds=self._wait_seconds(reply))
 
     def _wait_seconds(self, reply: Reply) -> float:
@@ -151,7 +150,7 @@ class SendGrid:
         wait = reply.retry_after_seconds(now_ms)
         if wait is None:
             try:
-                reset = float(reply.headers.get("x-ratelimit-reset", "nan"))
+                reset = float(reply.headers.get("X-RateLimit-Reset", "nan"))
             except ValueError:
                 return 0.0
             wait = bounded_wait(reset - now_ms / 1000)

@@ -29,9 +29,8 @@ import msgspec
 
 from channels.base import NOT_ENABLED, Outgoing, PushContent
 from channels.push.oauth import AccessTokens, ServiceAccount
-from channels.reply import Reply
 from channels.settings import ProviderSettings, secret
-from channels.transport import Transport
+from channels.transport import Reply, Transport
 from policies.clock import Clock
 from policies.rules import RateLimit
 from schemas.delivery import Channel

@@ -12,8 +12,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from channels.reply import Reply
-from channels.transport import Transport
+from channels.transport import Reply, Transport
 from policies.clock import Clock
 from schemas.outcome import Misconfigured, NotProcessed
 

@@ -25,9 +25,8 @@ from urllib.parse import urlencode
 import msgspec
 
 from channels.base import NOT_ENABLED, Outgoing, SmsContent
-from channels.reply import Reply
 from channels.settings import ProviderSettings, secret
-from channels.transport import Transport
+from channels.transport import Reply, Transport
 from policies.clock import Clock
 from schemas.delivery import Channel
 from schemas.ids import to_text
