@@ -1,5 +1,7 @@
 """From a request to what is to be told: body, lane, channels."""
 
+from functools import cache
+
 import msgspec
 
 from policies.profile_changes import AddressHash
@@ -46,6 +48,7 @@ def body_of(
     )
 
 
+@cache
 def lane_of(*limits: Lane | None) -> Lane:
     """The slowest of them: a topic's, a category's, what a producer asks for."""
     return LANES[max(LANES.index(lane) for lane in limits if lane is not None)]

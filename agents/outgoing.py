@@ -1,7 +1,6 @@
 """Deliveries of one yield, gathered into as few records as their sizes allow."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
@@ -27,8 +26,7 @@ MAX_BODY_BYTES = 96 * 1024
 """A body must leave room for targets in its batch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(msgspec.Struct, frozen=True):
     """What is to be told, whoever it is told to."""
 
     body: Body

@@ -45,8 +45,9 @@ class RequestDecoder(MessageDecoder[NotificationRequest]):
 
 
 def _is_batch(record: InboundRecord) -> bool:
-    value = record.value
-    return value is not None and record.part < 0 and value.lstrip(_SPACE)[:1] == b"["
+    if record.part >= 0 or record.value is None:
+        return False
+    return record.value.lstrip(_SPACE).startswith(b"[")
 
 
 def _elements(record: InboundRecord) -> list[msgspec.Raw]:

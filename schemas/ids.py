@@ -13,7 +13,7 @@ its partition, so that an id alone is enough to find who keeps its state:
 import hashlib
 import struct
 from binascii import hexlify
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import chain
 
@@ -48,13 +48,18 @@ def murmur2(data: bytes) -> int:
     """Kafka's MurmurHash2 as an unsigned 32-bit number, the same bits as the Java client's."""
     length = len(data)
     h = _SEED ^ length
-    for k in struct.unpack_from(f"<{length >> 2}I", data):
+    for k in _words(length >> 2)(data):
         k = k * _M & _MASK
         h = (h * _M ^ (k ^ k >> 24) * _M) & _MASK
     if tail := length & 3:
         h = (h ^ int.from_bytes(data[-tail:], "little")) * _M & _MASK
     h = (h ^ h >> 13) * _M & _MASK
     return h ^ h >> 15
+
+
+@cache
+def _words(count: int) -> Callable[[bytes], tuple[int, ...]]:
+    return struct.Struct(f"<{count}I").unpack_from
 
 
 @lru_cache(maxsize=_HOT_USERS)
