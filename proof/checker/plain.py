@@ -58,7 +58,8 @@ class Plain:
         if request is None:
             return False
         said = request.said
-        way = self._ways.get((said.type, channel))
+        key = said.type, channel
+        way = self._ways.get(key)
         if way is None or (said.channels and channel not in said.channels):
             return False
         if said.recipient is not None or said.send_at is not None or not said.data.number:
@@ -70,7 +71,9 @@ class Plain:
         person = self._people.of(user_id)
         if not self._oracle.is_known(person.last_ms, request.at_ms):
             return False
-        address = self._only_address(person, way)
+        if key not in person.reached:
+            person.reached[key] = self._only_address(person, way)
+        address = person.reached[key]
         if address is None:
             return False
         device_id = person.tokens.get(address, "") if channel == "push" else ""
