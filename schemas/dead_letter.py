@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from schemas.delivery import MAX_BATCH_BYTES, DeliveryBatch, decode_batch, encode_batch
+from schemas.forwarding import Origin
 from schemas.instants import rfc3339
 from schemas.kafka import Headers, InboundRecord
 
@@ -50,6 +51,11 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     value: bytes | None = None
     value_bytes: int = 0
     value_sha256: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Where it was read, as receipts name it."""
+        return str(Origin(self.topic, self.partition, self.offset, 0, self.part))
 
     def batch(self) -> DeliveryBatch:
         """The deliveries given up; ValueError when this letter holds none."""

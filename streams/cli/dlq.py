@@ -206,7 +206,7 @@ def _listed(found: Found, replay: Replay) -> dict[str, Any]:
         "kind": letter.kind,
         "count": count,
         "round": letter.round,
-        "origin": f"{letter.topic}:{letter.partition}:{letter.offset}",
+        "origin": letter.origin,
         "replay": _fate(letter, replay),
     }
 

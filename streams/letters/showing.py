@@ -47,7 +47,7 @@ def summary(letter: DeadLetter) -> dict[str, Any]:
         "detail": letter.detail,
         "kind": letter.kind,
         "round": letter.round,
-        "origin": f"{letter.topic}:{letter.partition}:{letter.offset}",
+        "origin": letter.origin,
         "appended_at": letter.appended_at,
         "headers": [name for name, _ in letter.headers],
         "bytes": letter.value_bytes,

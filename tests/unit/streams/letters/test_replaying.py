@@ -100,8 +100,10 @@ def test_a_request_of_a_batch_goes_back_alone_with_the_place_it_had() -> None:
         item, stage="decide", cause="stage_raised", detail="", now_ms=NOW_MS
     )
 
-    record, _ = put_back(decode_dead_letter(dead.value or b""))
+    dead_letter = decode_dead_letter(dead.value or b"")
+    record, _ = put_back(dead_letter)
 
+    assert dead_letter.origin == "orders:3:17:1"
     again = InboundRecord(record.topic, 3, 5, NOW_MS, None, record.value, record.headers)
     assert (again.value, origin_of(again)) == (b"{}", Origin("orders", 3, 17, NOW_MS, 1))
     assert envelopes.item(again, is_forwarded=True).origin == item.origin
