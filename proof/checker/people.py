@@ -59,7 +59,7 @@ class Person:
     """All words about one user, by what they are about: `email`, `push.enabled`, `types.offer`,
     `device:phone`, `member:news`, `bar:email`."""
 
-    __slots__ = ("deleted", "last_ms", "reached", "tokens", "words")
+    __slots__ = ("deleted", "last_ms", "tokens", "words")
 
     def __init__(self) -> None:
         self.words: dict[str, list[Word]] = {}
@@ -68,8 +68,6 @@ class Person:
         self.deleted: list[Word] = []
         self.last_ms = 0
         """When the last word came."""
-        self.reached: dict[tuple[str, str], str | None] = {}
-        """What `Plain` has found of a type and channel."""
 
     def of(self, about: str) -> Words:
         return self.words.get(about, NO_WORDS)

@@ -6,6 +6,7 @@ paused or called off. Every invariant but the caps holds for such a delivery, so
 spared looking.
 """
 
+from collections import defaultdict
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -52,6 +53,9 @@ class Plain:
             if _is_open(rules, kind, channel)
         }
 
+        self._reached: defaultdict[Person, dict[tuple[str, str], str | None]] = defaultdict(dict)
+        """Found once for a user's many deliveries of a type by a channel."""
+
     def is_plain(self, delivery: Delivery) -> bool:
         """Of one of which two receipts were told until now."""
         request, channel, user_id = delivery.request, delivery.channel, delivery.user_id
@@ -71,9 +75,10 @@ class Plain:
         person = self._people.of(user_id)
         if not self._oracle.is_known(person.last_ms, request.at_ms):
             return False
-        if key not in person.reached:
-            person.reached[key] = self._only_address(person, way)
-        address = person.reached[key]
+        reached = self._reached[person]
+        if key not in reached:
+            reached[key] = self._only_address(person, way)
+        address = reached[key]
         if address is None:
             return False
         device_id = person.tokens.get(address, "") if channel == "push" else ""

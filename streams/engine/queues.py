@@ -44,15 +44,6 @@ class SourceQueue:
             self._pause()
         return True
 
-    def _parts_of(self, record: InboundRecord) -> Sequence[InboundRecord]:
-        """What a record holds, but for what is done of it."""
-        if self.source.split is None:
-            return (record,)
-        parts = self.source.split(record)
-        if parts[0].part < 0:
-            return parts
-        return [parts[part] for part in self.position.divide(record.offset, len(parts))]
-
     def pop(self, limit: int) -> tuple[list[InboundRecord], int]:
         """At most `limit` records, fewer large ones, and how many bytes they are."""
         records: list[InboundRecord] = []
@@ -69,6 +60,15 @@ class SourceQueue:
         if self._is_paused and not self._is_over(share=0.5):
             self._is_paused = False
             self._control.resume(self.position.source)
+
+    def _parts_of(self, record: InboundRecord) -> Sequence[InboundRecord]:
+        """What a record holds, but for what is done of it."""
+        if self.source.split is None:
+            return (record,)
+        parts = self.source.split(record)
+        if parts[0].part < 0:
+            return parts
+        return [parts[part] for part in self.position.divide(record.offset, len(parts))]
 
     def _is_over(self, share: float = 1.0) -> bool:
         return (
