@@ -142,7 +142,7 @@ class SendGrid:
 
     def _classify(self, reply: Reply) -> Outcome:
         if 200 <= reply.status < 300:
-            return Accepted(provider_message_id=reply.headers.get("X-Message-Id", ""))
+            return Accepted(provider_message_id=reply.headers.get("x-message-id", ""))
         return reply.outcome(wait_seconds=self._wait_seconds(reply))
 
     def _wait_seconds(self, reply: Reply) -> float:
@@ -150,7 +150,7 @@ class SendGrid:
         wait = reply.retry_after_seconds(now_ms)
         if wait is None:
             try:
-                reset = float(reply.headers.get("X-RateLimit-Reset", "nan"))
+                reset = float(reply.headers.get("x-ratelimit-reset", "nan"))
             except ValueError:
                 return 0.0
             wait = bounded_wait(reset - now_ms / 1000)
