@@ -39,7 +39,7 @@ class SourcePosition:
         stored = _decode(row) if row is not None else None
         self.source = source
         self.next_offset: int | None = stored.next_offset if stored else None
-        """Everything below is done; None where nothing was ever finished."""
+        """Everything below is done, or was gone before anything was taken; None before that."""
         self._beyond = set(stored.beyond) if stored else set[int]()
         self._partly = {at: set(done) for at, done in stored.partly.items()} if stored else {}
         self._sizes: dict[int, int] = {}
@@ -73,6 +73,8 @@ class SourcePosition:
         if self._taken < 0:  # what lies before the first record will never come again
             self._beyond = {done for done in self._beyond if done >= offset}
             self._partly = {at: done for at, done in self._partly.items() if at >= offset}
+        if self.next_offset is None:  # or its row would miss, after a crash, what was never there
+            self.next_offset = offset
         self._taken = offset
         self._open.append(offset)
         self._appended_ms.append(appended_ms)

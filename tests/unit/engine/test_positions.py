@@ -49,6 +49,15 @@ def test_the_position_passes_gaps_of_transaction_markers() -> None:
     assert source.next_offset == 21
 
 
+def test_what_was_gone_before_the_first_record_was_taken_is_not_missed_after_a_crash() -> None:
+    source = position()
+    for offset in (5000, 5001):
+        source.take(offset)
+    source.finish(5001)
+
+    assert position(row_of(source)).next_offset == 5000
+
+
 def test_a_recreated_source_is_read_from_its_beginning() -> None:
     source = position()
     source.take(100)
@@ -98,7 +107,7 @@ def test_a_record_of_many_is_done_with_its_last_part_in_whatever_order() -> None
 
     for part in (2, 0):
         source.finish(5, part)
-    assert source.next_offset is None
+    assert source.next_offset == 5
     source.finish(5, 1)
 
     assert source.next_offset == 6
