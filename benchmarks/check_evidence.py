@@ -73,7 +73,7 @@ class Synthetic:
         for number in range(self._users):
             for said in _introduction(number):
                 change = Change(BEGAN_MS - 60_000, "recipients.changed", 0, number, said)
-                self._append(ledgers.PROMISES, change)
+                self._append(ledgers.file_of(change), change)
         self._append(ledgers.PROMISES, Known(BEGAN_MS - 1000))
         for number in range(self._singles):
             self._ask(number)
@@ -88,7 +88,7 @@ class Synthetic:
         said = Asked(kind, _user(person), data=Data(str(number)), idempotency_key=f"key-{number}")
         at_ms = BEGAN_MS + number * 60_000_000 // self._singles
         request = Request(number, at_ms, "notifications.requested", 0, number, said)
-        self._append(ledgers.requests_of(ledgers.shard_of(said.user_id)), request)
+        self._append(ledgers.file_of(request), request)
         told = self._receipts(number, kind, person, at_ms, is_spoilt=number in self._spoilt)
         self._accept([(number, *told)], kind, [person], at_ms + 60)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from proof.checker import ledgers
-from proof.checker.evidence import Broadcast, Promise, Request
+from proof.checker.evidence import Promise, Request
 
 ACKNOWLEDGED = "acknowledged"
 _COUNT = struct.Struct("<q")
@@ -25,14 +25,8 @@ class IntentsLedger:
         """Requests and broadcasts, ever."""
 
     def append(self, promise: Promise) -> None:
-        is_broadcast = isinstance(promise, Broadcast)
-        is_single = isinstance(promise, Request) and not is_broadcast
-        name = ledgers.PROMISES
-        if is_single:
-            assert isinstance(promise, Request)
-            name = ledgers.requests_of(ledgers.shard_of(promise.said.user_id))
-        os.write(self._file(name), _encode(promise) + b"\n")
-        if is_single or is_broadcast:
+        os.write(self._file(ledgers.file_of(promise)), _encode(promise) + b"\n")
+        if isinstance(promise, Request):  # a broadcast is one, too
             self.acknowledged += 1
             os.pwrite(self._count, _COUNT.pack(self.acknowledged), 0)
 

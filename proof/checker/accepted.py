@@ -1,7 +1,7 @@
 """What providers took, by delivery: all of a ledger, since a line of it does not tell whose it is."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 from proof.checker.evidence import Accept
 from sandbox.ledger import Line
@@ -14,24 +14,23 @@ class Accepted:
         """What was taken more than once, but for the first time."""
         self.times: defaultdict[str, list[int]] = defaultdict(list)
         """When each provider was called."""
+        first, again = self._first, self._again
         for number, line in enumerate(calls):
             at_ms, provider, round_, attempt = line.at_ms, line.provider, line.round, line.attempt
             self.times[provider].append(at_ms)
-            columns = (line.delivery_ids, line.addresses, line.body_hashes)
-            for delivery_id, address, body_hash in zip(*columns, strict=True):
-                accept = Accept(
-                    at_ms, number, provider, provider, delivery_id,
-                    address, body_hash, round_, attempt,
-                )  # fmt: skip
-                if self._first.setdefault(delivery_id, accept) is not accept:
-                    self._again[delivery_id].append(accept)
+            for each in zip(line.delivery_ids, line.addresses, line.body_hashes, strict=True):
+                accept = Accept(at_ms, number, provider, provider, *each, round_, attempt)
+                if each[0] in first:
+                    again[each[0]].append(accept)
+                else:
+                    first[each[0]] = accept
 
-    def of(self, delivery_id: str) -> list[Accept]:
+    def of(self, delivery_id: str) -> Sequence[Accept]:
         """In the order they were taken."""
         first = self._first.get(delivery_id)
         if first is None:
-            return []
-        return [first, *self._again[delivery_id]] if delivery_id in self._again else [first]
+            return ()
+        return (first, *self._again[delivery_id]) if delivery_id in self._again else (first,)
 
     def claimed_by(self, delivery_ids: Set[str]) -> bytes:
         """Of each delivery that was taken, in the order of the ledger, whether it is one of these."""

@@ -1,8 +1,8 @@
 """`Background`: what is the same whoever is judged: what became known of people, what was held back."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 
-from proof.checker.evidence import Evidence
+from proof.checker.evidence import Change, Evidence
 from proof.checker.members import Members
 from proof.checker.oracle import Oracle
 from proof.checker.pauses import Pauses
@@ -16,11 +16,12 @@ class Background:
     def __init__(
         self,
         found: Evidence,
+        changes: Iterable[Change],
         part_of: Callable[[str], int] = lambda _: 0,
         parts: Container[int] = (0,),
     ) -> None:
         """`part_of` says by whose part a user is judged, `parts` which of them are judged here."""
-        self.people = People(found.changes, lambda user_id: part_of(user_id) in parts)
+        self.people = People(changes, lambda user_id: part_of(user_id) in parts)
         self.oracle = Oracle(found, self.people)
         self.pauses = Pauses(found)
         self.members = Members(found, self.people, self.oracle, part_of)

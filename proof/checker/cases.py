@@ -20,15 +20,18 @@ class Delivery:
         "receipts", "request", "user_id",
     )  # fmt: skip
 
-    def __init__(self, request: Request | None, first: Receipt) -> None:
+    def __init__(
+        self, request: Request | None, first: Receipt, accepts: Sequence[Accept] = ()
+    ) -> None:
+        """Its receipts are yet to be told."""
         self.id = first.delivery_id
         self.user_id = first.user_id
         self.channel = first.channel
         self.notification_id = first.notification_id
         self.request = request
         """None where no producer asked for it."""
-        self.receipts = [first]
-        self.accepts: Sequence[Accept] = ()
+        self.receipts: list[Receipt] = []
+        self.accepts = accepts
         self.is_plain = False
         """There is nothing more to ask about it, and nothing more is kept; see `plain`."""
 
@@ -38,12 +41,15 @@ class Delivery:
         number = str(self.request.number) if self.request else "?"
         return f"delivery {self.id}", f"intent {number}", f"user {self.user_id}"
 
-    def close(self) -> None:
+    def close(self, first: Receipt, second: Receipt) -> None:
         """It is plain: queued, accepted once if not in an inbox, and sent."""
-        first, second = self.receipts
         queued, sent = (second, first) if first.status == "sent" else (first, second)
         self._queued_at, self._sent_at = queued.occurred_at, sent.occurred_at
-        self.receipts, self.accepts, self.is_plain = [], (), True
+        self.accepts, self.is_plain = (), True
+
+    def reopen(self, accepts: Sequence[Accept]) -> None:
+        """There is more to it; all of its receipts are yet to be told."""
+        self.accepts, self.is_plain = accepts, False
 
     def ends(self) -> list[Receipt]:
         return [each for each in self.receipts if each.is_end]
@@ -87,7 +93,7 @@ class Case:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.deliveries: list[Delivery] = []
-        self.refusals: list[Receipt] = []
+        self.refusals: tuple[Receipt, ...] = ()
 
     @property
     def said(self) -> Asked:

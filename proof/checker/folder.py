@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import reduce
+from itertools import chain
 from multiprocessing import get_context
 from operator import or_
 from pathlib import Path
@@ -13,12 +14,21 @@ from typing import NamedTuple
 
 from proof.checker.accepted import Accepted
 from proof.checker.background import Background
+from proof.checker.evidence import Evidence
 from proof.checker.gathered import Cases
 from proof.checker.hearing import Hearing
 from proof.checker.invariants.limits import rates
 from proof.checker.invariants.phantoms import unclaimed
 from proof.checker.judge import Part, judge_part, whole
-from proof.checker.ledgers import SHARDS, calls_in, read, receipts_in, requests_in, shard_of
+from proof.checker.ledgers import (
+    SHARDS,
+    calls_in,
+    changes_in,
+    read,
+    receipts_in,
+    requests_in,
+    shard_of,
+)
 from proof.checker.verdict import Verdict
 
 _SMALL_BYTES = 32 << 20
@@ -35,26 +45,29 @@ def judge_folder(folder: Path, *, processes: int | None = None) -> Verdict:
     """All of it; by default with a process a core, if there is much of it."""
     if processes is None:
         processes = (os.cpu_count() or 1) if _bytes_in(folder) > _SMALL_BYTES else 1
-    shares = [range(first, SHARDS, processes) for first in range(processes)]
-    if processes == 1:
-        heard = [_hear(folder, shares[0])]
-    else:
-        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            heard = list(pool.map(_hear, [folder] * processes, shares))
-    verdict = whole(
-        read(folder, with_changes=False), [part for each in heard for part in each.parts]
-    )
+    ours, *others = [range(first, SHARDS, processes) for first in range(processes)]
+    with ProcessPoolExecutor(len(others) or 1, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(_hear, folder, shards) for shards in others]
+        found = read(folder)
+        heard = [_judge(found, folder, ours), *(each.result() for each in futures)]
+    verdict = whole(found, [part for each in heard for part in each.parts])
     _note_unclaimed(folder, verdict, [each.claimed for each in heard])
     return verdict
 
 
 def _hear(folder: Path, shards: Sequence[int]) -> _Heard:
+    """In a process of its own."""
+    return _judge(read(folder), folder, shards)
+
+
+def _judge(found: Evidence, folder: Path, shards: Sequence[int]) -> _Heard:
     """One shard after the other: memory that is used again is faster than memory that is new."""
     was_enabled = gc.isenabled()
     gc.disable()  # nothing refers to itself, and there are millions to look through
     try:
-        found, accepted = read(folder), Accepted(calls_in(folder))
-        background = Background(found, shard_of, shards)
+        changes = chain(found.changes, changes_in(folder, shards))
+        background = Background(found, changes, shard_of, shards)
+        accepted = Accepted(calls_in(folder))
         parts = []
         for shard in shards:
             theirs = replace(found, requests=requests_in(folder, shard))

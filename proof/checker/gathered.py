@@ -1,12 +1,12 @@
 """Evidence put together: everything by intent and by delivery."""
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Sequence
 
 from proof.checker.cases import Case, Delivery
 from proof.checker.evidence import Accept, Evidence, Receipt
 from proof.checker.plain import Plain
 
-AcceptsOf = Callable[[str], list[Accept]]
+AcceptsOf = Callable[[str], Sequence[Accept]]
 
 
 class Cases:
@@ -27,49 +27,75 @@ class Cases:
         """Receipts that no request accounts for."""
         self._unsure = {each.number for each in found.unsure}
         """These may have come or not: what is told of them is no stray."""
-        self._take(receipts, accepts_of, plain)
-        for delivery in self.deliveries.values():
-            if not delivery.is_plain:
-                delivery.accepts = accepts_of(delivery.id)
+        self._accepts_of = accepts_of
+        self._plain = plain
+        self._to_reopen: set[str] = set()
+        self._take(receipts)
+        if self._to_reopen:
+            self._reopen(receipts)
 
-    def _take(
-        self, receipts: Iterable[Receipt], accepts_of: AcceptsOf, plain: Plain | None
-    ) -> None:
-        """What is plain is closed with its second receipt, so that millions need little memory,
-        which is what takes the time. If there is a third one, all of them are read again."""
-        deliveries, to_reopen = self.deliveries, set[str]()
+    def _take(self, receipts: Iterable[Receipt]) -> None:
+        """Two by two: nearly all deliveries are told of twice, and are plain then. So millions need
+        little memory, which is what takes the time."""
+        waiting: dict[str, Receipt] = {}
         for receipt in receipts:
-            delivery = deliveries.get(receipt.delivery_id) if receipt.kind == "delivery" else None
-            if delivery is None:
-                self._take_first(receipt)
-            elif delivery.is_plain:
-                to_reopen.add(delivery.id)
+            if receipt.kind == "delivery":
+                first = waiting.pop(receipt.delivery_id, None)
+                if first is None:
+                    waiting[receipt.delivery_id] = receipt
+                else:
+                    self._take_two(first, receipt)
             else:
-                delivery.receipts.append(receipt)
-                if plain is not None and len(delivery.receipts) == 2:
-                    delivery.accepts = accepts_of(delivery.id)
-                    if plain.is_plain(delivery):
-                        delivery.close()
-        if to_reopen:
-            self._reopen(to_reopen, receipts)
+                self._take_word(receipt)
+        for receipt in waiting.values():
+            self._take_one(receipt)
 
-    def _take_first(self, receipt: Receipt) -> None:
-        """Of a delivery, or what is about a request as such."""
+    def _take_two(self, first: Receipt, second: Receipt) -> None:
+        """Of a delivery; if it was plain until now, all of its receipts are read again."""
+        delivery = self.deliveries.get(first.delivery_id)
+        if delivery is None:
+            delivery = self._begin(first)
+            if self._plain is not None and self._plain.is_plain(delivery, first, second):
+                delivery.close(first, second)
+                return
+        if delivery.is_plain:
+            self._to_reopen.add(delivery.id)
+        else:
+            delivery.receipts += first, second
+
+    def _take_one(self, receipt: Receipt) -> None:
+        """That none came after."""
+        delivery = self.deliveries.get(receipt.delivery_id) or self._begin(receipt)
+        if delivery.is_plain:
+            self._to_reopen.add(delivery.id)
+        else:
+            delivery.receipts.append(receipt)
+
+    def _take_word(self, receipt: Receipt) -> None:
+        """About a request as such."""
+        case = self._case_of(receipt)
+        if receipt.kind == "request" and case is not None:
+            case.refusals += (receipt,)
+
+    def _begin(self, first: Receipt) -> Delivery:
+        case, delivery_id = self._case_of(first), first.delivery_id
+        request = case.request if case else None
+        delivery = Delivery(request, first, self._accepts_of(delivery_id))
+        self.deliveries[delivery_id] = delivery
+        if case is not None:
+            case.deliveries.append(delivery)
+        return delivery
+
+    def _case_of(self, receipt: Receipt) -> Case | None:
         number = receipt.metadata.intent
         case = self.by_number.get(number)
         if case is None and number not in self._unsure:
             self.strays.append(receipt)
-        if receipt.kind == "delivery":
-            delivery = Delivery(case.request if case else None, receipt)
-            self.deliveries[delivery.id] = delivery
-            if case is not None:
-                case.deliveries.append(delivery)
-        elif receipt.kind == "request" and case is not None:
-            case.refusals.append(receipt)
+        return case
 
-    def _reopen(self, delivery_ids: Set[str], receipts: Iterable[Receipt]) -> None:
-        for delivery_id in delivery_ids:
-            self.deliveries[delivery_id].is_plain = False
+    def _reopen(self, receipts: Iterable[Receipt]) -> None:
+        for delivery_id in self._to_reopen:
+            self.deliveries[delivery_id].reopen(self._accepts_of(delivery_id))
         for receipt in receipts:
-            if receipt.kind == "delivery" and receipt.delivery_id in delivery_ids:
+            if receipt.kind == "delivery" and receipt.delivery_id in self._to_reopen:
                 self.deliveries[receipt.delivery_id].receipts.append(receipt)

@@ -69,11 +69,13 @@ class Hearing:
     def _is_closed(self, case: Case) -> bool:
         """All channels of it are plain, and nothing else was told."""
         deliveries = case.deliveries
-        if not deliveries or case.refusals or not all(each.is_plain for each in deliveries):
+        if not deliveries or case.refusals or not deliveries[0].is_plain:
             return False
         channels = case.said.channels or self.rules.kinds[case.said.type].channels
         if len(deliveries) == 1:
             return len(channels) == 1
+        if not all(each.is_plain for each in deliveries):
+            return False
         told = {each.channel for each in deliveries}
         return len(channels) == len(deliveries) == len(told)
 

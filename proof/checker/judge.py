@@ -38,7 +38,7 @@ def judge(found: Evidence, *, is_sparing: bool = True) -> Verdict:
     accepts: defaultdict[str, list[Accept]] = defaultdict(list)
     for each in found.accepts:
         accepts[each.delivery_id].append(each)
-    background = Background(found)
+    background = Background(found, found.changes)
     plain = background.plain if is_sparing else None
     cases = Cases(found, found.receipts, lambda each: accepts.get(each, []), plain)
     verdict = whole(found, [judge_part(Hearing(cases, background))])

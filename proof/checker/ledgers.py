@@ -1,8 +1,9 @@
 """A folder of evidence on disk, in JSON lines, as its writers append it.
 
     rules.json, circumstances.json
-    promises.jsonl            all that was said but single requests
+    promises.jsonl            all that was said of no user in particular, or concerns others, too
     requests-<shard>.jsonl    single requests, by user
+    changes-<shard>.jsonl     what was said of a user, by user
     receipts-<shard>.jsonl    values of the receipts topic, by user
     letters.jsonl             values of the dead letters topic
     ledger/                   the sandbox's own
@@ -11,13 +12,15 @@ Users are spread over shards, so that parts of it can be judged apart, in proces
 """
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
 
 from proof.checker.evidence import (
+    Broadcast,
+    Change,
     Circumstances,
     Evidence,
     Letter,
@@ -46,23 +49,42 @@ def requests_of(shard: int) -> str:
     return f"requests-{shard:02}.jsonl"
 
 
+def changes_of(shard: int) -> str:
+    return f"changes-{shard:02}.jsonl"
+
+
 def receipts_of(shard: int) -> str:
     return f"receipts-{shard:02}.jsonl"
 
 
-def read(folder: Path, *, with_changes: bool = True) -> Evidence:
+def file_of(promise: Promise) -> str:
+    """Where it is written: in a shard what only one user is judged by."""
+    match promise:
+        case Request() if not isinstance(promise, Broadcast):
+            return requests_of(shard_of(promise.said.user_id))
+        case Change() if not promise.said.change.startswith("device_"):  # a phone may change hands
+            return changes_of(shard_of(promise.said.user_id))
+    return PROMISES
+
+
+def read(folder: Path) -> Evidence:
     """What concerns everybody; acceptances are read apart, see `calls_in`."""
-    decode = _decode_promises if with_changes else _decode_promises_but_changes
     found = Evidence(
         rules=msgspec.json.decode((folder / RULES).read_bytes(), type=Rules),
         circumstances=msgspec.json.decode(
             (folder / CIRCUMSTANCES).read_bytes(), type=Circumstances
         ),
     )
-    for promise in Lines(folder / PROMISES, decode):
+    for promise in Lines(folder / PROMISES, _decode_promises):
         found.add(promise)
     found.letters += Lines(folder / LETTERS, _decode_letters)
     return found
+
+
+def changes_in(folder: Path, shards: Iterable[int]) -> Iterator[Change]:
+    """Of the users of these shards, but for their phones, which `read` tells of."""
+    for shard in shards:
+        yield from Lines(folder / changes_of(shard), _decode_changes)
 
 
 def requests_in(folder: Path, shard: int) -> list[Request]:
@@ -107,12 +129,8 @@ def _decode_calls(lines: bytes) -> list[Line]:
     return _decode_lines(lines)
 
 
-def _decode_promises_but_changes(lines: bytes) -> list[Promise]:
-    kept = [each for each in lines.split(b"\n") if not each.startswith(b'["change"')]
-    return _decode_promises(b"\n".join(kept))
-
-
 _decode_promises = msgspec.json.Decoder(Promise).decode_lines
+_decode_changes = msgspec.json.Decoder(Change).decode_lines
 _decode_requests = msgspec.json.Decoder(Request).decode_lines
 _decode_receipts = msgspec.json.Decoder(Receipt).decode_lines
 _decode_letters = msgspec.json.Decoder(Letter).decode_lines

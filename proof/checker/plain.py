@@ -6,152 +6,84 @@ paused or called off. Every invariant but the caps holds for such a delivery, so
 spared looking.
 """
 
-from collections import defaultdict
-from operator import attrgetter
-from typing import NamedTuple
-
 from proof.checker.cases import Delivery
 from proof.checker.contents import hash_of
-from proof.checker.evidence import Receipt
+from proof.checker.evidence import Receipt, Request
 from proof.checker.instants import is_inside, ms_of
 from proof.checker.members import Members
 from proof.checker.oracle import Oracle, expires_ms
 from proof.checker.pauses import Pauses
-from proof.checker.people import ADDRESS_FIELDS, People, Person
-from proof.checker.rules import Kind, Rules
-
-_facts = attrgetter(
-    "user_id", "channel", "type", "category", "notification_id", "metadata", "reason", "round",
-    "device_count",
-)  # fmt: skip
-
-
-class _Way(NamedTuple):
-    """A type by one of its channels, open to whoever said nothing."""
-
-    kind: Kind
-    channel: str
-    matters: frozenset[str]
-    """Of what users may say, what counts for it."""
-    night: str
-    """What they call quiet hours of it; "" where none are kept."""
+from proof.checker.people import People
+from proof.checker.routes import Route, Routes
+from proof.checker.rules import Rules
 
 
 class Plain:
     def __init__(
         self, rules: Rules, people: People, oracle: Oracle, members: Members, pauses: Pauses
     ) -> None:
-        self._rules = rules
-        self._people = people
+        self._channel_of = rules.channel_of
+        self._routes = Routes(rules, people)
         self._oracle = oracle
         self._members = members
         self._pauses = pauses
-        self._ways = {
-            (kind.name, channel): _way(kind, channel)
-            for kind in rules.kinds.values()
-            for channel in kind.channels
-            if _is_open(rules, kind, channel)
-        }
 
-        self._reached: defaultdict[Person, dict[tuple[str, str], str | None]] = defaultdict(dict)
-        """Found once for a user's many deliveries of a type by a channel."""
-
-    def is_plain(self, delivery: Delivery) -> bool:
-        """Of one of which two receipts were told until now."""
-        request, channel, user_id = delivery.request, delivery.channel, delivery.user_id
+    def is_plain(self, delivery: Delivery, first: Receipt, second: Receipt) -> bool:
+        """Of one of which these receipts were told until now."""
+        request = delivery.request
         if request is None:
             return False
-        said = request.said
-        key = said.type, channel
-        way = self._ways.get(key)
-        if way is None or (said.channels and channel not in said.channels):
+        route = self._routes.of(delivery.user_id, request.said.type, delivery.channel)
+        if route is None:
             return False
-        if said.recipient is not None or said.send_at is not None or not said.data.number:
+        queued, sent = (second, first) if first.status == "sent" else (first, second)
+        if not _is_told(queued, sent, request.number, route):
             return False
-        if said.user_id != user_id and (
-            said.user_id or not self._members.is_certain(request, user_id)
-        ):
+        if not self._is_asked(request, delivery.user_id, route):
             return False
-        person = self._people.of(user_id)
-        if not self._oracle.is_known(person.last_ms, request.at_ms):
+        at_ms = self._taken_ms(delivery, sent, route)
+        if at_ms is None:
             return False
-        reached = self._reached[person]
-        if key not in reached:
-            reached[key] = self._only_address(person, way)
-        address = reached[key]
-        if address is None:
+        if route.quiet_hours and is_inside(at_ms, route.zone, route.quiet_hours):
             return False
-        device_id = person.tokens.get(address, "") if channel == "push" else ""
-        if not _is_told(delivery.receipts, request.number, way, device_id):
-            return False
-        if self._oracle.called_off_ms(said) is not None:
-            return False
-        at_ms = self._taken_ms(delivery, said.data.number, address)
-        if at_ms is None or (way.night in person.words and self._may_be_asleep(person, way, at_ms)):
-            return False
-        expiry_ms = expires_ms(said, request.at_ms, way.kind)
+        expiry_ms = expires_ms(request.said, request.at_ms, route.kind)
         return request.at_ms < expiry_ms > at_ms and not self._pauses.any_at(at_ms)
 
-    def _taken_ms(self, delivery: Delivery, number: str, address: str) -> int | None:
+    def _is_asked(self, request: Request, user_id: str, route: Route) -> bool:
+        """For this user, by this channel, at once, when all that was said of the user was known."""
+        said = request.said
+        return (
+            (not said.channels or route.channel in said.channels)
+            and said.recipient is None
+            and said.send_at is None
+            and bool(said.data.number)
+            and (
+                said.user_id == user_id
+                or (not said.user_id and self._members.is_certain(request, user_id))
+            )
+            and self._oracle.is_known(route.last_ms, request.at_ms)
+            and self._oracle.called_off_ms(said) is None
+        )
+
+    def _taken_ms(self, delivery: Delivery, sent: Receipt, route: Route) -> int | None:
         """When its only provider took it, as it should; None if it is otherwise."""
-        channel, accepts = delivery.channel, delivery.accepts
-        if channel == "in_app":
-            sent = max(delivery.receipts, key=lambda each: each.state_rank)
+        accepts, request = delivery.accepts, delivery.request
+        if route.channel == "in_app":
             return None if accepts else ms_of(sent.occurred_at)
-        if len(accepts) != 1:
+        if len(accepts) != 1 or request is None:
             return None
-        accept = accepts[0]
+        (accept,) = accepts
         is_right = (
-            accept.address == address
+            accept.address == route.address
             and accept.round == 0
-            and self._rules.channel_of.get(accept.provider) == channel
-            and accept.body_hash == hash_of(channel, number)
+            and self._channel_of.get(accept.provider) == route.channel
+            and accept.body_hash == hash_of(route.channel, request.said.data.number)
         )
         return accept.at_ms if is_right else None
 
-    def _may_be_asleep(self, person: Person, way: _Way, at_ms: int) -> bool:
-        hours, zones = person.of(way.night), person.of("timezone")
-        if len(hours) > 1 or len(zones) > 1:
-            return True
-        zone = (zones[0].value if zones else "") or self._rules.timezone
-        span = hours[0].value
-        return bool(span) and is_inside(at_ms, zone, span)
 
-    def _only_address(self, person: Person, way: _Way) -> str | None:
-        """Where a user of whom nothing else is said is reached; None where something is."""
-        said, channel = person.words, way.channel
-        if person.deleted or not way.matters.isdisjoint(said):
-            return None
-        if channel == "in_app":
-            return ""
-        if channel != "push":
-            words = person.of(ADDRESS_FIELDS[channel])
-            return words[0].value or None if len(words) == 1 else None
-        abouts = person.devices()
-        words = person.of(abouts[0]) if len(abouts) == 1 else ()
-        if len(words) != 1 or len(self._people.holders(words[0].value)) > 1:
-            return None
-        return words[0].value or None
-
-
-def _is_open(rules: Rules, kind: Kind, channel: str) -> bool:
-    category = kind.category
-    if category.legal_windows and channel in rules.legal_channels:
-        return False
-    return category.mandatory or rules.is_on_by_default(category.name, channel)
-
-
-def _way(kind: Kind, channel: str) -> _Way:
-    wishes = () if kind.category.mandatory else (f"{channel}.enabled", f"types.{kind.name}")
-    night = f"{channel}.quiet_hours" if kind.category.quiet_hours else ""
-    return _Way(kind, channel, frozenset((f"bar:{channel}", *wishes)), night)
-
-
-def _is_told(receipts: list[Receipt], number: int, way: _Way, device_id: str) -> bool:
+def _is_told(queued: Receipt, sent: Receipt, number: int, route: Route) -> bool:
     """Queued, then sent, and no more."""
-    queued, sent = receipts
-    if queued.status == "sent":
-        queued, sent = sent, queued
     return (
         queued.status == "queued"
         and sent.status == "sent"
@@ -159,13 +91,15 @@ def _is_told(receipts: list[Receipt], number: int, way: _Way, device_id: str) ->
         and sent.state_rank == 5
         and not queued.is_final
         and queued.receipt_id != sent.receipt_id
-        and queued.metadata.intent == number
-        and queued.type == way.kind.name
-        and queued.category == way.kind.category.name
-        and sent.device_id == device_id
-        and queued.device_id in ("", device_id)
-        and not queued.reason
-        and queued.round == 0
-        and queued.device_count == 1
-        and _facts(queued) == _facts(sent)
+        and queued.notification_id == sent.notification_id
+        and queued.user_id == sent.user_id
+        and queued.channel == sent.channel
+        and queued.metadata.intent == sent.metadata.intent == number
+        and queued.type == sent.type == route.kind.name
+        and queued.category == sent.category == route.kind.category.name
+        and queued.reason == sent.reason == ""
+        and queued.round == sent.round == 0
+        and queued.device_count == sent.device_count == 1
+        and sent.device_id == route.device_id
+        and queued.device_id in ("", route.device_id)
     )

@@ -17,12 +17,13 @@ def repeats(hearing: Hearing) -> Iterator[Violation]:
     """Of single requests: a user's are judged together."""
     found, by_number = hearing.found, hearing.cases.by_number
     unsure = {(each.user_id, each.key) for each in found.unsure}
+    refused = {each.request.number for each in hearing.requests if each.refusals}
     times = Counter([each.said.idempotency_key for each in found.requests])
+    often = {key for key, count in times.items() if count > 1 and key is not None}
     suspect = [
         each
         for each in found.requests
-        if by_number[each.number].refusals
-        or (times[each.said.idempotency_key] > 1 and each.said.idempotency_key is not None)
+        if each.number in refused or each.said.idempotency_key in often
     ]
     for group in same_key(suspect):
         if len(group) == 1 and not by_number[group[0].number].refusals:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from proof.checker import ledgers
-from proof.checker.evidence import Evidence
+from proof.checker.evidence import Evidence, Promise
 from proof.checker.folder import judge_folder
 from sandbox.ledger import Line
 from tests.unit.proof.story import MINUTE, NOON_MS, Story
@@ -19,13 +19,12 @@ def write(folder: Path, found: Evidence) -> None:
     """As load, sandbox and collector would have."""
     (folder / ledgers.RULES).write_bytes(_encode(found.rules))
     (folder / ledgers.CIRCUMSTANCES).write_bytes(_encode(found.circumstances))
-    shared = [
-        *found.broadcasts, *found.changes, *found.cancellations, *found.controls, *found.known
+    promises: list[Promise] = [
+        *found.requests, *found.broadcasts, *found.changes, *found.cancellations,
+        *found.controls, *found.known,
     ]  # fmt: skip
-    _append(folder / ledgers.PROMISES, shared)
-    for request in found.requests:
-        shard = ledgers.shard_of(request.said.user_id)
-        _append(folder / ledgers.requests_of(shard), [request])
+    for promise in promises:
+        _append(folder / ledgers.file_of(promise), [promise])
     for receipt in found.receipts:
         _append(folder / ledgers.receipts_of(ledgers.shard_of(receipt.user_id)), [receipt])
     (folder / ledgers.LEDGER).mkdir()
