@@ -7,9 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aiokafka.structs import ConsumerRecord
-
 from schemas.kafka import TopicPartition
+from streams.committed import CommittedRecord
 from streams.engine.ports import RestoreReport
 from streams.names import changelog
 from streams.restore import ChangelogReader
@@ -182,7 +181,7 @@ class PartitionFiles:
             return 0
         count = 0
 
-        def sink(records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
+        def sink(records: Sequence[CommittedRecord]) -> None:
             nonlocal count
             rows = _rows_of(changelog.kind, records)
             store.apply(rows, records[-1].offset)
@@ -194,7 +193,7 @@ class PartitionFiles:
         return count
 
 
-def _rows_of(kind: Kind, records: Sequence[ConsumerRecord[bytes, bytes]]) -> RowList:
+def _rows_of(kind: Kind, records: Sequence[CommittedRecord]) -> RowList:
     if kind is Kind.DURABLE:
         return [(record.key, record.value) for record in records if record.key is not None]
     return [row for record in records if record.value for row in unpack_rows(record.value)]

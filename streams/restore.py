@@ -9,25 +9,23 @@ from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.structs import ConsumerRecord
+from aiokafka.client import AIOKafkaClient
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from schemas.kafka import TopicPartition
 from streams.asking import look_up
+from streams.committed import CommittedRecord
+from streams.fetching import PartitionFetcher
 from streams.names import Names
 from streams.patience import Patience
 
 Bounds = Mapping[TopicPartition, tuple[int, int]]
-Sink = Callable[[Sequence[ConsumerRecord[bytes, bytes]]], None]
+Sink = Callable[[Sequence[CommittedRecord]], None]
 
 log = logging.getLogger("postrider.stores")
 
-_FETCH_BYTES = 4 * 1024 * 1024
 _READS_AT_ONCE = 8
 """Each may hold a fetch and the rows decoded from it: what a take-over of many partitions costs."""
-_LOOK_MS = 20
-"""A changelog ends with a marker, as a rule, and that is no record: who waits for one does so in vain,
-and only the position tells that it was passed."""
 _STUCK_SECONDS = 60.0
 
 
@@ -44,7 +42,9 @@ class ChangelogReader:
         """First offset held and high watermark of each; (0, 0) for an empty one."""
         kafka_places = {self._kafka(place): place for place in places}
         asked, wait_for = list(kafka_places), self._patience.wait_for
-        consumer = self._consumer("read_uncommitted")
+        consumer = AIOKafkaConsumer(
+            **self._connection, enable_auto_commit=False, isolation_level="read_uncommitted"
+        )
         try:
             await wait_for(consumer.start)
             look_up(consumer, asked)
@@ -60,58 +60,39 @@ class ChangelogReader:
         Waits at an open transaction until it ends. In a changelog there is none, since its only
         writer was just fenced: where the broker has lost the end of one (KAFKA-20734), what lies
         behind it counts as soon as the next one ends, and must not be left out.
+
+        Raises `OffsetOutOfRangeError` where the changelog does not go back to `start` (any more):
+        skipping rows would be running on partial state.
         """
         if start >= end:
-            return  # and a consumer of aiokafka that is stopped as soon as it started cannot be
+            return
         async with self._turns:
-            consumer = self._consumer("read_committed")
+            client = AIOKafkaClient(**self._connection)
             try:
-                await self._patience.wait_for(consumer.start)
-                await self._read(consumer, self._kafka(place), start, end, sink)
+                await self._patience.wait_for(client.bootstrap)
+                await self._read(PartitionFetcher(client, self._kafka(place)), start, end, sink)
             finally:
-                await consumer.stop()
+                await client.close()
 
-    async def _read(
-        self,
-        consumer: AIOKafkaConsumer,
-        partition: KafkaPartition,
-        start: int,
-        end: int,
-        sink: Sink,
-    ) -> None:
-        consumer.assign([partition])
-        consumer.seek(partition, start)
-        moved_at, reached = time.monotonic(), start
+    async def _read(self, fetcher: PartitionFetcher, start: int, end: int, sink: Sink) -> None:
+        position, moved_at = start, time.monotonic()
         # Trailing markers are no records: the position passes them, so it tells the end.
-        while (position := await consumer.position(partition)) < end:
+        while position < end:
+            fetched = await self._patience.wait_for(partial(fetcher.fetch, position))
+            records = fetched.records(end)
+            if records:
+                sink(records)
             now = time.monotonic()
-            if position > reached:
-                moved_at, reached = now, position
+            if fetched.next_position > position:
+                position, moved_at = fetched.next_position, now
             elif now - moved_at > _STUCK_SECONDS:
                 moved_at = now
                 log.error(
                     "changelog waits at a transaction that nobody ends",
-                    extra={"topic": partition.topic, "partition": partition.partition,
-                           "offset": position},
+                    extra={"topic": fetcher.partition.topic,
+                           "partition": fetcher.partition.partition, "offset": position},
                 )  # fmt: skip
-            chunks = await consumer.getmany(partition, timeout_ms=_LOOK_MS)
-            records = [record for record in chunks.get(partition, ()) if record.offset < end]
-            if records:
-                sink(records)
             await asyncio.sleep(0)  # other partitions restore, and heartbeats go on
 
     def _kafka(self, place: TopicPartition) -> KafkaPartition:
         return KafkaPartition(self._names.physical(place.topic), place.partition)
-
-    def _consumer(self, isolation: str) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
-            **self._connection,
-            enable_auto_commit=False,
-            # An offset that is gone must raise: skipping rows would be running on partial state.
-            auto_offset_reset="none",
-            isolation_level=isolation,
-            max_partition_fetch_bytes=_FETCH_BYTES,
-            fetch_max_bytes=8 * _FETCH_BYTES,
-            fetch_max_wait_ms=100,
-            check_crcs=False,
-        )

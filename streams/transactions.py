@@ -11,16 +11,17 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Protocol
 
 from aiokafka.errors import ProducerFenced
-from aiokafka.structs import ConsumerRecord
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from schemas.kafka import TopicPartition
 from streams.batches import Content, batches_of
+from streams.committed import CommittedRecord
 from streams.engine.ports import Committed, Lease, Transaction
 from streams.names import Names, changelog
 from streams.patience import Patience
@@ -156,7 +157,8 @@ class KafkaLog:
             for kind in Kind
         }
         for place, (begin, end) in (await self._changelogs.bounds(list(places))).items():
-            await self._changelogs.read(place, max(begin, places[place]), end, _refuse)
+            refuse = partial(_refuse, place)
+            await self._changelogs.read(place, max(begin, places[place]), end, refuse)
 
     async def _attempt(self, transaction: Transaction) -> Committed:
         """Raises `Fenced` when it is given up; or, where the answer to its end was lost and somebody
@@ -196,7 +198,8 @@ class KafkaLog:
         return KafkaPartition(self._names.physical(topic), partition)
 
 
-def _refuse(records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
+def _refuse(place: TopicPartition, records: Sequence[CommittedRecord]) -> None:
     """None of them is ours: what we tried was aborted."""
-    place = f"{records[0].topic}:{records[0].partition}"
-    raise Overtaken(f"{place} was written by somebody else at {records[0].offset}")
+    raise Overtaken(
+        f"{place.topic}:{place.partition} was written by somebody else at {records[0].offset}"
+    )

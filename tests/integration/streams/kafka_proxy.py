@@ -11,7 +11,7 @@ from types import TracebackType
 
 _HEAD = struct.Struct(">ihhi")
 """Of a request: size, kind, version, correlation id."""
-PRODUCE, FIND_COORDINATOR, JOIN_GROUP = 0, 10, 11
+PRODUCE, FETCH, FIND_COORDINATOR, JOIN_GROUP = 0, 1, 10, 11
 ADD_PARTITIONS, END_TRANSACTION = 24, 26
 
 

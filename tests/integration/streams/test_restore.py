@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from aiokafka.admin import RecordsToDelete
-from aiokafka.structs import ConsumerRecord
 
 from schemas.kafka import TopicPartition
+from streams.committed import CommittedRecord
 from streams.names import changelog
 from streams.partition_files import PartitionFiles
 from streams.restore import ChangelogReader, Sink
@@ -33,7 +33,7 @@ class Unplugged(Exception):
 
 class _UnpluggedReader(ChangelogReader):
     async def read(self, place: TopicPartition, start: int, end: int, sink: Sink) -> None:
-        def sink_and_end(records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
+        def sink_and_end(records: Sequence[CommittedRecord]) -> None:
             sink(records)
             raise Unplugged
 
