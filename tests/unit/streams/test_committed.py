@@ -45,7 +45,10 @@ def test_an_answer_without_batches_leaves_the_position_where_it_is() -> None:
 
 
 def test_what_lies_before_the_position_or_behind_the_end_in_a_batch_is_left_out() -> None:
-    assert keys_of(batch(0, b"0", b"1", b"2", b"3"), position=1, end=3) == [b"1", b"2"]
+    four = batch(0, b"0", b"1", b"2", b"3")
+    assert keys_of(four, position=1) == [b"1", b"2", b"3"]
+    assert keys_of(four, end=3) == [b"0", b"1", b"2"]
+    assert keys_of(four, position=1, end=3) == [b"1", b"2"]
 
 
 def test_a_batch_that_was_cut_off_is_to_be_fetched_again() -> None:
