@@ -8,7 +8,7 @@ from schemas.decode import explain
 from schemas.delivery import DeliveryBatch
 from schemas.forwarding import forward, origin_of
 from schemas.ids import partition_of
-from schemas.kafka import InboundRecord, Record, TopicPartition
+from schemas.kafka import InboundRecord, Record
 from streams.engine.items import Taken
 
 _REPLAYABLE = frozenset({"stage_raised"})
@@ -22,20 +22,12 @@ class RecordEnvelopes:
         self._partitions = partitions
 
     def item(self, record: InboundRecord, *, is_forwarded: bool) -> Taken[Any]:
-        origin = origin_of(record) if is_forwarded else None
-        return Taken(
-            None,
-            topic=origin.topic if origin else record.topic,
-            partition=origin.partition if origin else record.partition,
-            offset=origin.offset if origin else record.offset,
-            appended_ms=origin.appended_ms if origin else record.timestamp_ms,
-            headers=record.headers,
-            source=TopicPartition(record.topic, record.partition),
-            source_offset=record.offset,
-            source_part=record.part,
-            part=origin.part if origin else record.part,
-            record=record,
-        )
+        if is_forwarded:
+            topic, partition, offset, appended_ms, part = origin_of(record)
+            headers = record.headers
+        else:
+            topic, partition, offset, appended_ms, _, _, headers, part = record
+        return Taken(None, topic, partition, offset, appended_ms, headers, None, part, record)
 
     def explain(self, error: Exception) -> tuple[str, str]:
         return explain(error)
@@ -54,11 +46,10 @@ class RecordEnvelopes:
     ) -> Record:
         """In the partition the item was read from, so that one transaction has few destinations."""
         if isinstance(item.value, DeliveryBatch):
-            place = item.source or TopicPartition("", item.partition)
             letter = letter_of_deliveries(
                 item.value,
-                topic=place.topic,
-                partition=place.partition,
+                topic=item.record.topic if item.record else "",
+                partition=item.record.partition if item.record else item.partition,
                 stage=stage,
                 cause=cause,
                 detail=detail,

@@ -7,7 +7,9 @@ generators go on. Any error here ends the process: memory is ahead of Kafka and 
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from agents.stage import Effects, Item
@@ -18,6 +20,8 @@ from streams.engine.overlay import Layer, Overlay
 from streams.engine.ports import Committed, PartitionStore, Transaction, TransactionLog
 from streams.engine.positions import SourcePosition
 from tables.state import Kind, Row
+
+_PLACE_OF = attrgetter("topic", "partition")
 
 
 class PartitionClosed(Exception):
@@ -36,7 +40,8 @@ class Group:
 
     def add(self, effects: Effects, size_bytes: int) -> asyncio.Future[None]:
         # Deletions first: a turn may put its row back under the same key in the same yield.
-        self._layer.write(row for item in effects.done for row in _row_deletion(item))
+        due = [item.row_key for item in effects.done if item.row_key is not None]
+        self._layer.write(Row(Kind.DURABLE, key, None) for key in due)
         self._layer.write(effects.rows)
         self.transaction.records.extend(effects.records)
         self.done.extend(effects.done)
@@ -136,12 +141,14 @@ class Committer:
                 staged.set_result(None)
 
     def _move_positions(self, group: Group) -> None:
+        taken = (item.record for item in group.done if isinstance(item, Taken))
+        read = (record for record in taken if record is not None)
         moved: dict[TopicPartition, SourcePosition] = {}
-        for item in group.done:
-            if isinstance(item, Taken) and item.source is not None:
-                position = self._positions[item.source]
-                position.finish(item.source_offset, item.source_part)
-                moved[item.source] = position
+        for place, run in groupby(read, _PLACE_OF):
+            source = TopicPartition(*place)
+            position = moved[source] = self._positions[source]
+            for record in run:
+                position.finish(record.offset, record.part)
         for position in moved.values():
             row = position.row()
             group.transaction.rows[row.kind][row.key] = row.value
@@ -151,9 +158,3 @@ class Committer:
             rows, offset = transaction.rows[kind], committed.offsets[kind]
             if rows and offset is not None:
                 self._store.apply(kind, rows, offset)
-
-
-def _row_deletion(item: object) -> Sequence[Row]:
-    if isinstance(item, Taken) and item.row_key is not None:
-        return (Row(Kind.DURABLE, item.row_key, None),)
-    return ()

@@ -1,7 +1,6 @@
 """Intake of one source topic-partition: a bounded queue that stops the fetching when it is full."""
 
 from collections import deque
-from collections.abc import Sequence
 
 from schemas.kafka import InboundRecord
 from streams.engine.ports import IntakeControl
@@ -26,20 +25,22 @@ class SourceQueue:
         self._control = control
         self._max_bytes = max_bytes
         self._records: deque[InboundRecord] = deque()
+        self._parts: deque[InboundRecord] = deque()
+        """What is left of the record that is being handed out: one is taken apart when its turn comes,
+        since its parts take up several times as much."""
         self._bytes = 0
         self._is_paused = False
 
-    def __len__(self) -> int:
-        return len(self._records)
+    def __bool__(self) -> bool:
+        return bool(self._parts or self._records)
 
     def push(self, record: InboundRecord) -> bool:
         """Take a record unless it is done or was taken before; what a paused fetcher had in hand
         already is still taken, since it would not come again."""
         if not self.position.take(record.offset, record.timestamp_ms):
             return False
-        parts = self._parts_of(record)
-        self._records.extend(parts)
-        self._bytes += sum(part.size_bytes for part in parts)
+        self._records.append(record)
+        self._bytes += record.size_bytes
         if self._is_over():
             self._pause()
         return True
@@ -48,11 +49,12 @@ class SourceQueue:
         """At most `limit` records, fewer large ones, and how many bytes they are."""
         records: list[InboundRecord] = []
         size = 0
-        while self._records and len(records) < limit and size < MAX_POP_BYTES:
-            record = self._records.popleft()
+        while self and len(records) < limit and size < MAX_POP_BYTES:
+            if not self._parts:
+                self._take_apart(self._records.popleft())
+            record = self._parts.popleft()
             records.append(record)
             size += record.size_bytes
-        self._bytes -= size
         return records, size
 
     def resume_if_drained(self) -> None:
@@ -61,14 +63,13 @@ class SourceQueue:
             self._is_paused = False
             self._control.resume(self.position.source)
 
-    def _parts_of(self, record: InboundRecord) -> Sequence[InboundRecord]:
-        """What a record holds, but for what is done of it."""
-        if self.source.split is None:
-            return (record,)
-        parts = self.source.split(record)
-        if parts[0].part < 0:
-            return parts
-        return [parts[part] for part in self.position.divide(record.offset, len(parts))]
+    def _take_apart(self, record: InboundRecord) -> None:
+        """Into what it holds, but for what is done of it: one at least, or it would be done."""
+        self._bytes -= record.size_bytes
+        parts = self.source.split(record) if self.source.split is not None else (record,)
+        if parts[0].part >= 0:
+            parts = [parts[part] for part in self.position.divide(record.offset, len(parts))]
+        self._parts.extend(parts)
 
     def _is_over(self, share: float = 1.0) -> bool:
         return (

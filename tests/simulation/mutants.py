@@ -83,7 +83,7 @@ class _WholeRecords:
 
     def item(self, record: InboundRecord, *, is_forwarded: bool) -> Taken[Any]:
         item = self._envelopes.item(record, is_forwarded=is_forwarded)
-        item.source_part = -1
+        item.record = record._replace(part=-1)
         return item
 
     def __getattr__(self, name: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from agents.stage import Batch, Effects, Item
-from schemas.kafka import InboundRecord, Record, TopicPartition
+from schemas.kafka import InboundRecord, Record
 from schemas.outcome import Accepted, NotProcessed, Outcome
 from streams.engine.items import Taken
 from streams.engine.ports import Lease
@@ -42,13 +42,7 @@ class SmallEnvelopes:
     """No record of this pipeline is refused, so only `item` is ever asked for."""
 
     def item(self, record: InboundRecord, *, is_forwarded: bool) -> Taken[Any]:
-        return Taken(
-            None,
-            topic=record.topic,
-            source=TopicPartition(record.topic, record.partition),
-            source_offset=record.offset,
-            record=record,
-        )
+        return Taken(None, topic=record.topic, record=record)
 
     def explain(self, error: Exception) -> tuple[str, str]:
         raise AssertionError(error)

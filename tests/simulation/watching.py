@@ -138,13 +138,13 @@ class _WatchedEnvelopes:
         self._watch = watch
 
     def dead_letter(self, item: Taken[Any], **said: Any) -> Record:
-        self._watch.stages_itself(item.source.partition if item.source else item.partition)
+        self._watch.stages_itself(item.record.partition if item.record else item.partition)
         return self._envelopes.dead_letter(item, **said)
 
     def forward(self, item: Taken[Any], user_id: str) -> Record | None:
         forwarded = self._envelopes.forward(item, user_id)
-        if forwarded is not None and item.source is not None:
-            self._watch.stages_itself(item.source.partition)
+        if forwarded is not None and item.record is not None:
+            self._watch.stages_itself(item.record.partition)
         return forwarded
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from agents.stage import Batch, Effects, Item
-from schemas.kafka import InboundRecord, Record, TopicPartition
+from schemas.kafka import InboundRecord, Record
 from streams.engine.batch import EngineBatch
 from streams.engine.calls import BatchCalls, CallGate
 from streams.engine.items import Taken
@@ -63,7 +63,7 @@ def _never(record: InboundRecord) -> Any:
 
 
 def taken(*names: str) -> Taken[Many]:
-    return Taken(list(names), source=TopicPartition("names", 0), source_offset=0)
+    return Taken(list(names), record=InboundRecord("names", 0, 0, 0, None, None))
 
 
 async def run(*items: Taken[Many]) -> tuple[list[tuple[str, bytes]], Notes]:
