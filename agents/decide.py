@@ -17,7 +17,6 @@ from schemas.decode import traceparent_of
 from schemas.delivery import Channel, Lane
 from schemas.kafka import Record
 from schemas.notification import NotificationRequest
-from schemas.profile import Profile
 from schemas.topics import TRACEPARENT_HEADER
 from tables import recipients
 
@@ -27,7 +26,7 @@ Request = Item[NotificationRequest]
 class _Accepted(NamedTuple):
     """A request that is neither a repeat nor unknown."""
 
-    request: NotificationRequest
+    user_id: str
     notification_id: bytes
     notice: Notice
     channels: tuple[Channel, ...]
@@ -56,24 +55,25 @@ class Decide:
         dispatch = Dispatch(self._terms, batch)
         dedup = Dedup(batch.state, self._terms.window_ms)
         accepted = self._accept(batch, dedup, dispatch)
-        profiles = recipients.get_many(batch.state, [each.request.user_id for each in accepted])
+        profiles = recipients.get_many(batch.state, [each.user_id for each in accepted])
+        runs = [list(run) for _, run in groupby(accepted, _alike)]
         dispatch.load_caps(
-            (each.notice.body.type, channel, [each.request.user_id])
-            for each in accepted
-            for channel in each.channels
+            (run[0].notice.body.type, channel, [each.user_id for each in run])
+            for run in runs
+            for channel in run[0].channels
         )
-        for _, run in groupby(zip(accepted, profiles, strict=True), _alike):
-            alike = list(run)
+        profile_of = iter(profiles)
+        for run in runs:
             crowd = [
                 Whom(
-                    each.request.user_id,
+                    each.user_id,
                     each.notification_id,
-                    with_inline(known, each.notice.body.inline),
+                    with_inline(next(profile_of), each.notice.body.inline),
                     each.notice,
                 )
-                for each, known in alike
+                for each in run
             ]
-            first = alike[0][0]
+            first = run[0]
             for channel in first.channels:
                 dispatch.decide(first.notice, channel, crowd, send_ms=first.send_ms)
         yield Effects([*dedup.rows(), *dispatch.all_rows()], dispatch.all_records(), batch.items)
@@ -116,7 +116,8 @@ class Decide:
             if standing == "new":
                 channels = channels_of(item.value, kind)
                 send_ms = item.value.send_ms()
-                accepted.append(_Accepted(item.value, ask.request_id, notice, channels, send_ms))
+                user_id = item.value.user_id
+                accepted.append(_Accepted(user_id, ask.request_id, notice, channels, send_ms))
             elif standing == "duplicate":
                 dispatch.told.append(_refused(dispatch.receipts, item, "duplicate", ""))
             else:
@@ -132,14 +133,14 @@ class Decide:
         return None if item.value.type in self._terms.rules.types else "unknown_type"
 
 
-def _alike(asked: tuple[_Accepted, Profile | None]) -> tuple[object, ...]:
-    """What decisions and receipts of several have in common: a run of them is weighed together. Of
-    metadata as it reads, since 1 equals True."""
-    accepted, _ = asked
-    body = accepted.notice.body
+def _alike(accepted: _Accepted) -> tuple[object, ...]:
+    """What decisions, records and receipts of several have in common: a run of them is weighed
+    together. Of metadata as it reads, since 1 equals True."""
+    notice = accepted.notice
+    body = notice.body
     return (
-        body.type, accepted.channels, body.accepted_ms, body.expires_ms,
-        accepted.send_ms, body.tenant, body.traceparent, repr(body.metadata),
+        body.type, accepted.channels, notice.lane, accepted.send_ms,
+        body.tenant, body.traceparent, repr(body.metadata) if body.metadata else "",
     )  # fmt: skip
 
 

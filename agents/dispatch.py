@@ -14,7 +14,7 @@ from zlib import crc32
 
 import msgspec
 
-from agents.outgoing import Notice, Outgoing
+from agents.outgoing import Notice, Outgoing, Part
 from agents.receipts import Counts, Fact, ReceiptWriter, Told
 from agents.stage import Batch
 from policies.admission import Admission, Case, Ruling
@@ -33,7 +33,7 @@ from tables.waiting import Waiter, Waiting
 
 Reached = tuple[str, bytes, str]
 """An address, its hash, and the device's id."""
-_NOTIFICATION = attrgetter("notification_id")
+_ACCEPTED_MS = attrgetter("notice.body.accepted_ms")
 _INBOX: Sequence[Reached] = (("", b"", ""),)
 
 
@@ -88,8 +88,8 @@ class Whom(msgspec.Struct, frozen=True, gc=False):
     notification_id: bytes
     profile: Profile
     notice: Notice | None = None
-    """What they are told, where each of a crowd is told something else; but for its data, when it was
-    asked for and by whom, it is as the crowd's."""
+    """What they are told, where each of a crowd is told something else; but for its data, its expiry,
+    when it was asked for and by whom, it is as the crowd's."""
 
 
 class Dispatch:
@@ -133,7 +133,6 @@ class Dispatch:
             notice.body.type,
             channel,
             now_ms=self._now_ms,
-            expires_ms=notice.body.expires_ms,
             send_ms=send_ms,
             is_fallback=is_fallback,
         )
@@ -144,10 +143,12 @@ class Dispatch:
         """Decide on each for the first time, and count it."""
         cancelled = self._cancelled(notice.body, crowd)
         held, counted, rulings = self._caps, self._counted, []
+        expires_ms = notice.body.expires_ms
         for whom, key in zip(crowd, caps.keys_of(channel, [w.user_id for w in crowd]), strict=True):
             ruling = case.rule(
                 whom.profile,
                 held.get(key, NOTHING),
+                expires_ms if whom.notice is None else whom.notice.body.expires_ms,
                 is_cancelled=whom.notification_id in cancelled,
             )
             if ruling.counted is not None:
@@ -173,7 +174,11 @@ class Dispatch:
         case = self.case(notice, channel, is_fallback=True)
         cancelled = self._cancelled(notice.body, crowd)
         rulings = [
-            case.rule_again(whom.profile, is_cancelled=whom.notification_id in cancelled)
+            case.rule_again(
+                whom.profile,
+                notice.body.expires_ms,
+                is_cancelled=whom.notification_id in cancelled,
+            )
             for whom in crowd
         ]
         self.carry_out(notice, channel, crowd, rulings)
@@ -182,13 +187,11 @@ class Dispatch:
         self, notice: Notice, channel: Channel, crowd: Sequence[Whom], rulings: Sequence[Ruling]
     ) -> None:
         """What follows from a ruling on each of the crowd."""
-        body = notice.body
-        delivery_ids = ids.delivery_ids(
-            [whom.notification_id for whom in crowd], channel, body.accepted_ms
-        )
         told: defaultdict[tuple[Fact, int], list[Told]] = defaultdict(list)
-        targets: list[Target] = []
+        place, targets = 0, list[Target]()
+        parts: list[Part] = []
         queued, addresses = self.fact("queued"), _ADDRESSES[channel]
+        delivery_ids = _delivery_ids(notice, channel, crowd)
         for whom, ruling, delivery_id in zip(crowd, rulings, delivery_ids, strict=True):
             verdict = ruling.verdict
             devices = 1
@@ -196,11 +199,14 @@ class Dispatch:
                 fact, profile = queued, whom.profile
                 reached = addresses(profile)
                 devices = len(reached)
+                if whom.notice is not None or not parts:
+                    place, targets = len(parts), []
+                    parts.append((whom.notice or notice, targets))
                 for address, address_hash, device_id in reached:
                     targets.append(
                         Target(
                             whom.user_id, whom.notification_id, delivery_id, address, address_hash,
-                            0, profile.locale, profile.name, device_id, devices, ruling.quiet,
+                            place, profile.locale, profile.name, device_id, devices, ruling.quiet,
                         )
                     )  # fmt: skip
             elif isinstance(verdict, Defer):
@@ -209,12 +215,12 @@ class Dispatch:
             else:
                 fact = self.fact(verdict.status, verdict.reason)
             told[fact, devices].append((whom.user_id, whom.notification_id, delivery_id))
-        if targets and crowd[0].notice is not None:
-            self._send_each(crowd, channel, targets)
-        elif targets:
-            self._send(notice, channel, targets)
+        if parts:
+            self._send(notice, channel, parts)
         for (fact, devices), whose in told.items():
-            self.told += self.receipts.deliveries(fact, body, channel, whose, device_count=devices)
+            self.told += self.receipts.deliveries(
+                fact, notice.body, channel, whose, device_count=devices
+            )
 
     def fact(self, status: Status, reason: Reason | str = "") -> Fact:
         key = (status, reason)
@@ -261,24 +267,35 @@ class Dispatch:
         _, waiters, _ = self._waiting.setdefault(key, (notice, [], delivery_id))
         waiters.append(Waiter(whom.user_id, whom.notification_id))
 
-    def _send_each(self, crowd: Sequence[Whom], channel: Channel, targets: list[Target]) -> None:
-        """To each of the crowd their own."""
-        notices = {whom.notification_id: whom.notice for whom in crowd}
-        for notification_id, theirs in groupby(targets, _NOTIFICATION):
-            notice = notices[notification_id]
-            assert notice is not None, "all of a crowd are told something of their own, or none"
-            self._send(notice, channel, list(theirs))
-
-    def _send(self, notice: Notice, channel: Channel, targets: list[Target]) -> None:
+    def _send(self, notice: Notice, channel: Channel, parts: Sequence[Part]) -> None:
         """An SMS goes to the partition of its sender, everything else stays with its user."""
         if channel != "sms":
-            self._outgoing.add(channel, notice, targets, partition=self._partition)
+            self._outgoing.add(channel, notice, parts, partition=self._partition)
             return
-        by_sender: dict[SmsSender, list[Target]] = {}
-        for target in targets:
-            by_sender.setdefault(self._terms.sender_of(target.user_id), []).append(target)
-        for (sender, partition), some in by_sender.items():
-            self._outgoing.add(channel, notice, some, partition=partition, sender=sender)
+        for theirs, targets in parts:
+            by_sender: dict[SmsSender, list[Target]] = {}
+            for target in targets:
+                by_sender.setdefault(self._terms.sender_of(target.user_id), []).append(target)
+            for (sender, partition), some in by_sender.items():
+                self._outgoing.add(
+                    channel, notice, [(theirs, some)], partition=partition, sender=sender
+                )
+
+
+def _delivery_ids(notice: Notice, channel: Channel, crowd: Sequence[Whom]) -> list[bytes]:
+    """Of what was asked for at one instant, all at once."""
+    if (
+        not crowd or crowd[0].notice is None
+    ):  # all of a crowd are told something of their own, or none
+        told = [whom.notification_id for whom in crowd]
+        return ids.delivery_ids(told, channel, notice.body.accepted_ms)
+    return [
+        delivery_id
+        for accepted_ms, run in groupby(crowd, _ACCEPTED_MS)
+        for delivery_id in ids.delivery_ids(
+            [whom.notification_id for whom in run], channel, accepted_ms
+        )
+    ]
 
 
 def _of_email(profile: Profile) -> Sequence[Reached]:

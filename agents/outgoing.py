@@ -40,6 +40,10 @@ class Notice(msgspec.Struct, frozen=True):
         return cls(body, lane, len(encode_body(body)), is_stored)
 
 
+Part = tuple[Notice, Sequence[Target]]
+"""Whom something is told."""
+
+
 class _Way(NamedTuple):
     """Deliveries that may share a record."""
 
@@ -55,20 +59,21 @@ class Outgoing:
 
     def __init__(self, *, released_ms: int) -> None:
         self._released_ms = released_ms
-        self._by_way: dict[_Way, list[tuple[Notice, Sequence[Target]]]] = {}
+        self._by_way: dict[_Way, list[Part]] = {}
 
     def add(
         self,
         channel: Channel,
         notice: Notice,
-        targets: Sequence[Target],
+        parts: Sequence[Part],
         *,
         partition: int,
         sender: str = "",
     ) -> None:
-        """`targets` all have the notice's body, whatever their index says."""
+        """Of one lane and broadcast, as `notice` is. The targets of a part have its body, whatever
+        their index says, one and the same; it costs least where that is the part's place."""
         way = _Way(channel, notice.lane, partition, sender, notice.body.broadcast_id)
-        self._by_way.setdefault(way, []).append((notice, targets))
+        self._by_way.setdefault(way, []).extend(parts)
 
     def records(self) -> list[Record]:
         return [
@@ -113,9 +118,7 @@ def with_bodies_of(
     return [bodies[body] for body in used], [_at(each, place_of[each.body]) for each in targets]
 
 
-def _batches(
-    added: Sequence[tuple[Notice, Sequence[Target]]],
-) -> Iterator[tuple[list[Body], list[Target]]]:
+def _batches(added: Sequence[Part]) -> Iterator[tuple[list[Body], list[Target]]]:
     """At most so many targets each, with the bodies that they have, each body once."""
     bodies: list[Body] = []
     targets: list[Target] = []
@@ -130,7 +133,7 @@ def _batches(
                 bodies.append(notice.body)
                 size += notice.body_bytes
             place = len(bodies) - 1
-            targets += some if not place else [_at(each, place) for each in some]
+            targets += some if some[0].body == place else [_at(each, place) for each in some]
     if targets:
         yield bodies, targets
 

@@ -13,7 +13,7 @@ from policies.caps import Caps
 from policies.legal import LegalBars
 from policies.outlook import Outlook, Plan, outlook_of
 from policies.rules import Rules
-from policies.verdicts import Defer, Deliver, Settle, Verdict, defer
+from policies.verdicts import DELIVER, Defer, Deliver, Settle, Verdict, defer
 from policies.zones import Zones
 from schemas.delivery import CHANNELS, Channel
 from schemas.profile import Profile
@@ -61,7 +61,6 @@ class Admission:
         channel: Channel,
         *,
         now_ms: int,
-        expires_ms: int,
         send_ms: int | None = None,
         is_fallback: bool = False,
     ) -> "Case":
@@ -69,52 +68,59 @@ class Admission:
         plan = self._plans.get((type_name, channel))
         if plan is None or (plan.is_fallback and not is_fallback):
             return Case(self, None, _NOT_IN_TYPE if type_name in self._types else _UNKNOWN_TYPE)
-        ruling = None
-        if expires_ms <= now_ms:
-            ruling = _EXPIRED
-        elif send_ms is not None and send_ms > now_ms:
-            ruling = Ruling(defer(send_ms, "scheduled", expires_ms, is_counted=False))
-        return Case(self, plan, ruling, now_ms=now_ms, expires_ms=expires_ms)
+        later_ms = send_ms if send_ms is not None and send_ms > now_ms else 0
+        return Case(self, plan, now_ms=now_ms, later_ms=later_ms)
 
 
 class Case:
-    """One type, channel and expiry at one instant. Ask it of everybody whom it concerns: what
-    is alike for many, their wishes and how often they were reached, is weighed once."""
+    """One type and channel at one instant. Ask it of everybody whom it concerns: what is alike for
+    many, their wishes and how often they were reached, is weighed once."""
 
     def __init__(
         self,
         admission: Admission,
         plan: Plan | None,
-        ruling: Ruling | None,
+        refused: Ruling | None = None,
         *,
         now_ms: int = 0,
-        expires_ms: int = 0,
+        later_ms: int = 0,
     ) -> None:
-        """`ruling` is the one for all, if there is one."""
+        """`refused` is the ruling on all where there is no plan; `later_ms` is when it was asked for,
+        0 for now."""
         self._admission = admission
         self._plan = plan
-        self._of_all = ruling
+        self._refused = refused
         self._now_ms = now_ms
-        self._expires_ms = expires_ms
+        self._later_ms = later_ms
         self._crowds: dict[bytes, _Crowd] = {}
         self._has_address = _HAS_ADDRESS[plan.channel] if plan is not None else None
 
-    def rule(self, profile: Profile, caps: Caps, *, is_cancelled: bool = False) -> Ruling:
+    def rule(
+        self, profile: Profile, caps: Caps, expires_ms: int, *, is_cancelled: bool = False
+    ) -> Ruling:
         """Decide for the first time. What is `counted` is for the caller to keep."""
-        crowd = self._ask(profile, is_cancelled, _NO_ADDRESS)
-        return crowd.ruling(caps) if isinstance(crowd, _Crowd) else crowd
+        crowd = self._ask(profile, expires_ms, is_cancelled, _NO_ADDRESS)
+        return crowd.ruling(caps, expires_ms) if isinstance(crowd, _Crowd) else crowd
 
-    def rule_again(self, profile: Profile, *, is_cancelled: bool = False) -> Ruling:
+    def rule_again(
+        self, profile: Profile, expires_ms: int, *, is_cancelled: bool = False
+    ) -> Ruling:
         """Decide what was deferred and counted: everything but the caps."""
-        crowd = self._ask(profile, is_cancelled, _ADDRESS_GONE)
-        return crowd.uncounted if isinstance(crowd, _Crowd) else crowd
+        crowd = self._ask(profile, expires_ms, is_cancelled, _ADDRESS_GONE)
+        return crowd.uncounted(expires_ms) if isinstance(crowd, _Crowd) else crowd
 
-    def _ask(self, profile: Profile, is_cancelled: bool, no_address: Ruling) -> "_Crowd | Ruling":
+    def _ask(
+        self, profile: Profile, expires_ms: int, is_cancelled: bool, no_address: Ruling
+    ) -> "_Crowd | Ruling":
         """Those who wish alike; or the first answer that is no."""
-        if is_cancelled and self._plan is not None:
+        if self._refused is not None:
+            return self._refused
+        if is_cancelled:
             return _CANCELLED
-        if self._of_all is not None:
-            return self._of_all
+        if expires_ms <= self._now_ms:
+            return _EXPIRED
+        if self._later_ms:
+            return Ruling(defer(self._later_ms, "scheduled", expires_ms, is_counted=False))
         crowd = self._crowds.get(profile.packed_wishes)
         if crowd is None:
             crowd = self._crowds[profile.packed_wishes] = self._crowd(profile)
@@ -129,10 +135,9 @@ class Case:
         assert self._plan is not None, "an unknown type has been ruled on"
         admission = self._admission
         outlook = outlook_of(
-            self._plan, profile.wishes, admission.zones, admission.legal,
-            now_ms=self._now_ms, expires_ms=self._expires_ms,
-        )  # fmt: skip
-        return _Crowd(self._plan, outlook, self._now_ms, self._expires_ms)
+            self._plan, profile.wishes, admission.zones, admission.legal, now_ms=self._now_ms
+        )
+        return _Crowd(self._plan, outlook, self._now_ms)
 
     def _is_suppressed(self, profile: Profile) -> bool:
         assert self._plan is not None, "an unknown type has been ruled on"
@@ -143,25 +148,38 @@ class Case:
 class _Crowd:
     """Everybody with the same wishes; they differ only in how often they were reached."""
 
-    def __init__(self, plan: Plan, outlook: Outlook, now_ms: int, expires_ms: int) -> None:
+    def __init__(self, plan: Plan, outlook: Outlook, now_ms: int) -> None:
         self._plan = plan
         self._outlook = outlook
         self._now_ms = now_ms
-        self._expires_ms = expires_ms
-        self._rulings: dict[int, tuple[Caps, Ruling]] = {}
+        self._rulings: dict[int, tuple[Caps, int, Ruling]] = {}
         self.refused = Ruling(outlook.refused) if outlook.refused is not None else None
-        self.uncounted = Ruling(outlook.timely, None, outlook.quiet)
+        self._at_once = Ruling(DELIVER, None, outlook.quiet)
+        self._later: dict[int, Ruling] = {}
+        """By expiry."""
 
-    def ruling(self, caps: Caps) -> Ruling:
-        """Equal caps are one object, mostly: so it stands for them here, kept alive by us."""
+    def uncounted(self, expires_ms: int) -> Ruling:
+        """Whatever the caps."""
+        outlook = self._outlook
+        if outlook.is_timely:
+            return self._at_once
+        ruling = self._later.get(expires_ms)
+        if ruling is None:
+            verdict = outlook.times.verdict(self._now_ms, expires_ms)
+            ruling = self._later[expires_ms] = Ruling(verdict, None, outlook.quiet)
+        return ruling
+
+    def ruling(self, caps: Caps, expires_ms: int) -> Ruling:
+        """Equal caps are one object, mostly: so it stands for them here, kept alive by us. As for the
+        expiry, the last one is remembered: a broadcast has one, and requests come in order."""
         if not self._plan.is_capped:
-            return self.uncounted
+            return self.uncounted(expires_ms)
         known = self._rulings.get(id(caps))
-        if known is None:
-            known = self._rulings[id(caps)] = (caps, self._weigh(caps))
-        return known[1]
+        if known is None or known[1] != expires_ms:
+            known = self._rulings[id(caps)] = (caps, expires_ms, self._weigh(caps, expires_ms))
+        return known[2]
 
-    def _weigh(self, caps: Caps) -> Ruling:
+    def _weigh(self, caps: Caps, expires_ms: int) -> Ruling:
         plan, outlook = self._plan, self._outlook
         broken = counting.exceeded(
             caps,
@@ -173,12 +191,13 @@ class _Crowd:
             own_limit=outlook.own_limit,
         )
         if broken is not None:
-            return Ruling(self._over(broken))
-        verdict = outlook.timely
+            return Ruling(self._over(broken, expires_ms))
+        ruling = self.uncounted(expires_ms)
+        verdict = ruling.verdict
         if not isinstance(verdict, Deliver) and not (
             isinstance(verdict, Defer) and verdict.is_counted
         ):
-            return self.uncounted
+            return ruling
         counted = counting.count(
             caps,
             now_ms=self._now_ms,
@@ -188,14 +207,14 @@ class _Crowd:
         )
         return Ruling(verdict, counted, outlook.quiet)
 
-    def _over(self, broken: Literal["rate_limited", "daily_limit"]) -> Verdict:
+    def _over(self, broken: Literal["rate_limited", "daily_limit"], expires_ms: int) -> Verdict:
         """What follows when a cap is reached."""
         if broken == "rate_limited":
             return _RATE_LIMITED
         if self._plan.category.over_limit == "suppress":
             return _DAILY_LIMIT
         next_day_ms = self._outlook.zone.next_day_ms(self._now_ms)
-        return defer(next_day_ms, "daily_limit", self._expires_ms, is_counted=False)
+        return defer(next_day_ms, "daily_limit", expires_ms, is_counted=False)
 
 
 def _has_inbox(profile: Profile) -> bool:

@@ -9,7 +9,7 @@ from policies.legal import LegalBars
 from policies.quiet_hours import parse_span
 from policies.quiet_times import QuietTimes
 from policies.rules import Category, Defaults, NotificationType, RateLimit, Rules
-from policies.verdicts import Settle, Verdict
+from policies.verdicts import Settle
 from policies.zones import Zone, Zones
 from schemas.delivery import Channel
 from schemas.profile import ChannelWish, Wishes
@@ -47,7 +47,7 @@ class Plan:
 
 
 class Outlook(NamedTuple):
-    """For everybody with the same wishes, for one plan and expiry."""
+    """For everybody with the same wishes, for one plan."""
 
     refused: Settle | None
     """The recipients' own wish."""
@@ -55,14 +55,15 @@ class Outlook(NamedTuple):
     """How many a day they want at the most, over all categories."""
     local_day: int
     zone: Zone
-    timely: Verdict
-    """Whether it is a time of day for it; when not, the first one that is."""
+    times: QuietTimes
+    is_timely: bool
+    """Whether it is a time of day for it; when not, what follows depends on the expiry, too."""
     quiet: str
     """The times of day that are none, for whoever sends it later; see `QuietTimes.text`."""
 
 
 def outlook_of(
-    plan: Plan, wishes: Wishes, zones: Zones, legal: LegalBars, *, now_ms: int, expires_ms: int
+    plan: Plan, wishes: Wishes, zones: Zones, legal: LegalBars, *, now_ms: int
 ) -> Outlook:
     """At one instant."""
     zone = zones.get(wishes.timezone)
@@ -78,7 +79,8 @@ def outlook_of(
         own_limit=None if plan.is_mandatory else wish.daily_limit,
         local_day=0 if plan.is_mandatory else zone.local_day(now_ms),
         zone=zone,
-        timely=times.verdict(now_ms, expires_ms),
+        times=times,
+        is_timely=times.bar(now_ms) is None,
         quiet=times.text(),
     )
 

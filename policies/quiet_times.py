@@ -23,18 +23,22 @@ class QuietTimes(NamedTuple):
     legal: DaySpan | None
     own: DaySpan | None
 
+    def bar(self, now_ms: int) -> Reason | None:
+        """Why it is no time of day for it; None when it is one."""
+        zone, legal, own = self
+        if legal is not None and is_inside(now_ms, zone, legal):
+            return "legal_window"
+        if own is not None and is_inside(now_ms, zone, own):
+            return "quiet_hours"
+        return None
+
     def verdict(self, now_ms: int, expires_ms: int) -> Verdict:
         """Whether it is a time of day for it; when not, the first one that is."""
-        zone, legal, own = self
-        reason: Reason
-        if legal is not None and is_inside(now_ms, zone, legal):
-            reason = "legal_window"
-        elif own is not None and is_inside(now_ms, zone, own):
-            reason = "quiet_hours"
-        else:
+        reason = self.bar(now_ms)
+        if reason is None:
             return DELIVER
-        barred = [span for span in (legal, own) if span is not None]
-        free_ms = first_free_ms(now_ms, zone, barred, expires_ms)
+        barred = [span for span in (self.legal, self.own) if span is not None]
+        free_ms = first_free_ms(now_ms, self.zone, barred, expires_ms)
         if free_ms is None:
             return Settle("expired", reason)
         return defer(free_ms, reason, expires_ms, is_counted=True)

@@ -97,10 +97,9 @@ def admit(
     is_fallback: bool = False,
 ) -> Verdict:
     case = ADMISSION.case(
-        type_name, channel, now_ms=now_ms, expires_ms=now_ms + ttl_ms,
-        send_ms=send_ms, is_fallback=is_fallback,
-    )  # fmt: skip
-    return case.rule(profile, caps, is_cancelled=is_cancelled).verdict
+        type_name, channel, now_ms=now_ms, send_ms=send_ms, is_fallback=is_fallback
+    )
+    return case.rule(profile, caps, now_ms + ttl_ms, is_cancelled=is_cancelled).verdict
 
 
 def after(
@@ -108,9 +107,9 @@ def after(
 ) -> Caps:
     caps: Caps | None = NOTHING
     for _ in range(count):
-        case = ADMISSION.case(type_name, channel, now_ms=now_ms, expires_ms=now_ms + DAY)
+        case = ADMISSION.case(type_name, channel, now_ms=now_ms)
         assert caps is not None, "an earlier one was not counted"
-        caps = case.rule(profile, caps).counted
+        caps = case.rule(profile, caps, now_ms + DAY).counted
     assert caps is not None
     return caps
 
@@ -245,10 +244,8 @@ def recheck(
     type_name: str, channel: Channel, profile: Profile, *, now_ms: int = NOON, ttl_ms: int = DAY,
     is_cancelled: bool = False,
 ) -> Verdict:  # fmt: skip
-    case = ADMISSION.case(
-        type_name, channel, now_ms=now_ms, expires_ms=now_ms + ttl_ms, is_fallback=True
-    )
-    return case.rule_again(profile, is_cancelled=is_cancelled).verdict
+    case = ADMISSION.case(type_name, channel, now_ms=now_ms, is_fallback=True)
+    return case.rule_again(profile, now_ms + ttl_ms, is_cancelled=is_cancelled).verdict
 
 
 RECHECKED: list[tuple[str, Verdict, Verdict]] = [

@@ -103,10 +103,12 @@ def test_oracle_and_policy_agree_on_whatever_is_known_for_certain(told: dict[str
 
     case = THEIRS.case(
         told["kind"], told["channel"], now_ms=NOW_MS,
-        expires_ms=expires_ms(said, at_ms, kind),
         send_ms=NOW_MS + told["waits_seconds"] * 1000 if told["waits_seconds"] else None,
     )  # fmt: skip
-    ruling = case.rule(_profile(told), caps.NOTHING, is_cancelled=told["is_cancelled"])
+    ruling = case.rule(
+        _profile(told), caps.NOTHING, expires_ms(said, at_ms, kind),
+        is_cancelled=told["is_cancelled"],
+    )  # fmt: skip
     oracle = Oracle(found, People(found.changes))
 
     _agree(oracle, matter, ruling.verdict)
