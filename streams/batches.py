@@ -32,10 +32,9 @@ class Batch:
     def fill(self, contents: Iterable[Content], at_ms: int) -> Content | None:
         """Append as many as there is room for, which is one at least; the first that is left over."""
         append, count, left_over = self._builder.append, self.count, None
-        for content in contents:
-            key, value, headers = content
+        for key, value, headers in contents:
             if append(count, at_ms, key, value, list(headers) if headers else _NO_HEADERS) is None:
-                left_over = content
+                left_over = key, value, headers
                 break
             count += 1
         self.count = count

@@ -10,16 +10,16 @@ partitions would open one that nobody ends, and late records make the next ones 
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import groupby, repeat
 from operator import attrgetter
 from typing import Any, Protocol
 
 from aiokafka.errors import ProducerFenced
 from aiokafka.structs import TopicPartition as KafkaPartition
 
-from schemas.kafka import TopicPartition
+from schemas.kafka import Record, TopicPartition
 from streams.batches import Content, batches_of
 from streams.committed import CommittedRecord
 from streams.engine.ports import Committed, Lease, Transaction
@@ -36,6 +36,7 @@ _RENEW_SECONDS = 86_400.0
 fails its next transaction; one that is renewed daily never is."""
 _CLOSE_SECONDS = 5.0
 _PLACE_OF = attrgetter("topic", "partition")
+_CONTENT_OF: Callable[[Record], Content] = attrgetter("key", "value", "headers")
 
 
 class Fenced(RuntimeError):
@@ -176,19 +177,21 @@ class KafkaLog:
         )
         return Committed((transient, durable))
 
-    def _by_place(self, transaction: Transaction) -> dict[KafkaPartition, Sequence[Content]]:
-        contents: dict[KafkaPartition, Sequence[Content]] = {}
+    def _by_place(self, transaction: Transaction) -> dict[KafkaPartition, Iterable[Content]]:
+        """To be gone through once."""
+        contents: dict[KafkaPartition, Iterable[Content]] = {}
         transient, durable = transaction.rows
         if transient:
             packs = pack_rows(transient.items())
-            contents[self._changelog(Kind.TRANSIENT)] = [(None, pack, ()) for pack in packs]
+            contents[self._changelog(Kind.TRANSIENT)] = ((None, pack, ()) for pack in packs)
         if durable:
-            rows: list[Content] = [(key, value, ()) for key, value in durable.items()]
+            rows = zip(durable.keys(), durable.values(), repeat(()), strict=False)
             contents[self._changelog(Kind.DURABLE)] = rows
-        places: defaultdict[tuple[str, int], list[Content]] = defaultdict(list)
+        places: defaultdict[tuple[str, int], list[Record]] = defaultdict(list)
         for place, run in groupby(transaction.records, _PLACE_OF):  # receipts come in long runs
-            places[place] += [(each.key, each.value, each.headers) for each in run]
-        contents.update((self._place(*place), some) for place, some in places.items())
+            places[place] += run
+        for place, some in places.items():
+            contents[self._place(*place)] = map(_CONTENT_OF, some)
         return contents
 
     def _changelog(self, kind: Kind) -> KafkaPartition:
