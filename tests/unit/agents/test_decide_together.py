@@ -35,9 +35,9 @@ def known() -> MemoryState:
 _FIELDS: dict[str, list[Any]] = {
     "metadata": [{"n": 1}, {"n": True}, {"n": 1.0}],
     "tenant": ["shop"],
-    "ttl_seconds": [600],
+    "ttl_seconds": [600, 86_400],
     "send_at": ["2026-03-01T12:30:00Z"],
-    "appended_ms": [NOW_MS - 5],
+    "appended_ms": [NOW_MS - 5, NOW_MS - 1000, NOW_MS - 700_000],
     "channels": [["email"], ["push"]],
     "priority": ["bulk"],
     "idempotency_key": ["a", "b", "c", "d"],

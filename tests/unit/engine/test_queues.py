@@ -68,6 +68,22 @@ def test_a_record_of_many_waits_as_the_many_that_it_holds() -> None:
     ]
 
 
+def test_a_record_of_many_may_be_handed_out_over_several_batches() -> None:
+    source = Source("names", Tell(), lambda record: record.value, split=parts_of)
+    fetcher, position = Fetcher(), SourcePosition(PLACE, None)
+    queue = SourceQueue(source=source, position=position, control=fetcher, max_bytes=10)
+    queue.push(InboundRecord("names", 0, 0, 0, None, b'["a", "b", "c"]'))
+    assert fetcher.told == ["pause"]
+
+    batches = []
+    while queue:
+        batches.append([each.part for each in queue.pop(2)[0]])
+        queue.resume_if_drained()
+
+    assert batches == [[0, 1], [2]]
+    assert fetcher.told == ["pause", "resume"]
+
+
 def test_a_batch_takes_few_large_records_and_one_at_least() -> None:
     queue = queue_of(Fetcher(), max_bytes=1)
     for offset, size in enumerate((MAX_POP_BYTES - 1, 10, 10, MAX_POP_BYTES * 3, 10)):
