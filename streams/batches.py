@@ -1,7 +1,7 @@
 """Records as batches of a transaction: what is appended to one place in one request."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
@@ -10,8 +10,11 @@ from schemas.kafka import Headers
 
 COMPRESSION = "zstd"
 """A third of the time of lz4, which aiokafka asks for at its highest level, and a third smaller."""
-_ZSTD = 4
+_NONE, _ZSTD = 0, 4
 """How a batch says so."""
+SMALL_BYTES = 1024
+"""So little is sent as it is: to compress it, and to look into it at the broker and at every reader,
+takes longer than all else that is done with it."""
 _MAX_BATCH_BYTES = 1_000_000
 _NO_HEADERS: list[tuple[str, bytes]] = []
 
@@ -22,10 +25,10 @@ Content = tuple[bytes | None, bytes | None, Headers]
 class Batch:
     """Records in the making; sent as one, compressed."""
 
-    def __init__(self) -> None:
+    def __init__(self, compression: int) -> None:
         self.count = 0
         self._builder = DefaultRecordBatchBuilder(
-            2, _ZSTD, is_transactional=1, producer_id=-1, producer_epoch=-1, base_sequence=0,
+            2, compression, is_transactional=1, producer_id=-1, producer_epoch=-1, base_sequence=0,
             batch_size=_MAX_BATCH_BYTES,
         )  # fmt: skip
 
@@ -46,13 +49,23 @@ class Batch:
         return bytes(self._builder.build())
 
 
-def batches_of(contents: Iterable[Content]) -> list[Batch]:
+def batches_of(contents: Sequence[Content]) -> list[Batch]:
     """As few as they fit into, in order."""
     at_ms = time.time_ns() // 1_000_000
+    compression = _NONE if _is_small(contents) else _ZSTD
     rest = iter(contents)
-    batches = [Batch()]
+    batches = [Batch(compression)]
     left_over = batches[-1].fill(rest, at_ms)
     while left_over is not None:
-        batches.append(Batch())
+        batches.append(Batch(compression))
         left_over = batches[-1].fill(chain([left_over], rest), at_ms)
     return batches
+
+
+def _is_small(contents: Sequence[Content]) -> bool:
+    size = 0
+    for key, value, _ in contents:
+        size += len(key or b"") + len(value or b"")
+        if size > SMALL_BYTES:
+            return False
+    return True
