@@ -19,6 +19,7 @@ from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as driver
 
 from schemas.kafka import InboundRecord, TopicPartition
+from streams.fetch_sessions import SessionClient
 from streams.names import Names
 
 _PARKED_SECONDS = 0.005
@@ -81,6 +82,12 @@ class FaustIntake:
             )
 
 
+class _KafkaConsumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]  # which has no types
+    async def start(self) -> None:
+        await super().start()
+        self._fetcher._client = SessionClient(self._fetcher._client)
+
+
 class _Thread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         """Faust's own, but reading committed records and with our way to connect."""
@@ -91,7 +98,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
         patience_ms = app.connection.get("request_timeout_ms", session_ms)
         # A heartbeat that is not answered must be sent again on another connection in time.
         timeout = {"request_timeout_ms": min(patience_ms, session_ms // 2)}
-        return aiokafka.AIOKafkaConsumer(
+        return _KafkaConsumer(
             **{**app.connection, **timeout},
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,
