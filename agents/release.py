@@ -29,6 +29,10 @@ class Release:
         """Rows to be handed to `handle`; a pause is not over by the clock, so `now_ms` is unused."""
         return parked.released(state, self._stops.is_paused, limit)
 
+    def next_due_ms(self, state: State) -> int | None:
+        """At any time, if anything is parked."""
+        return 0 if parked.is_any(state) else None
+
     async def handle(self, batch: Batch[DeliveryBatch]) -> AsyncIterator[Effects]:
         rows: list[Row] = []
         done: list[Item[DeliveryBatch]] = []

@@ -76,7 +76,8 @@ class Send:
                         if not window:
                             break
                         async for finished in batch.calls(window, self._make):
-                            yield self._conclude(batch, finished)
+                            is_last = not lots and group[-1] is works[-1]
+                            yield self._conclude(batch, finished, is_last=is_last)
                         if lots:
                             await batch.permit()
                         settlement = Settlement(self._terms, batch.state, self._clock.now_ms())
@@ -171,7 +172,10 @@ class Send:
         if is_old or stops.version != work.checked_version or now_ms >= call.expires_ms:
             call.stops = work.stopped(call.members, stops, now_ms, self._sender.provider)
 
-    def _conclude(self, batch: Batch[DeliveryBatch], finished: Finished) -> Effects:
+    def _conclude(
+        self, batch: Batch[DeliveryBatch], finished: Finished, *, is_last: bool
+    ) -> Effects:
+        """What follows from answers; of the last window of a batch nothing waits for it."""
         settlement = Settlement(self._terms, batch.state, self._clock.now_ms())
         provider = self._sender.provider
         for call, outcomes in finished:
@@ -185,7 +189,7 @@ class Send:
                 else:
                     settlement.outcome(work, member, outcome, provider)
         self._return_tokens([call for call, _ in finished])
-        return settlement.effects()
+        return settlement.effects(can_wait=is_last)
 
     def _return_tokens(self, calls: Sequence[SendCall]) -> None:
         """Of calls that have ended, and of those whose batch did not wait for their end."""

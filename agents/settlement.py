@@ -171,7 +171,7 @@ class Settlement:
             work.stands[member] = Stand.INTENT
         self._touched.setdefault(work, []).extend(members)
 
-    def effects(self) -> Effects:
+    def effects(self, *, can_wait: bool = False) -> Effects:
         expires_ms = self._now_ms + LEDGER_RETENTION_MS
         rows = self._rows + self._follow_ups.rows(expires_ms)
         for work, members in self._touched.items():
@@ -181,7 +181,7 @@ class Settlement:
         for (fact, _), (body, channel, told) in self._told.items():
             records += self._receipts.targets(fact, body, channel, told)
         done = [work.item for work in self._touched if not work.unsettled]
-        return Effects(rows, records, done)
+        return Effects(rows, records, done, can_wait)
 
     def add_rows(self, rows: Sequence[Row]) -> None:
         """What else belongs to this yield."""

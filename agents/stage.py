@@ -60,6 +60,8 @@ class Effects:
     rows: Sequence[Row] = ()
     records: Sequence[Record] = ()
     done: Sequence[Item[Any]] = ()
+    can_wait: bool = False
+    """Nothing goes on with it: it may wait a moment for company, to share its transaction."""
 
 
 class Call(Protocol):

@@ -145,7 +145,9 @@ class DoomedStage:
             async for effects in generator:
                 name = self._name_at(generator.ag_frame.f_lineno)
                 self._doom.strike("yielded", [name])
-                yield NamedEffects(effects.rows, effects.records, effects.done, name)
+                yield NamedEffects(
+                    effects.rows, effects.records, effects.done, effects.can_wait, name
+                )
                 self._doom.strike("applied", [name])
         finally:
             await generator.aclose()
@@ -260,8 +262,8 @@ class DoomedCommitter(Committer):
         self._names: Collection[str] = ()
         self.doom.intents.append(self._intents)
 
-    def stage(self, effects: Effects) -> asyncio.Future[None]:
-        committed = super().stage(effects)
+    def stage(self, effects: Effects, *, may_wait: bool = False) -> asyncio.Future[None]:
+        committed = super().stage(effects, may_wait=may_wait)
         self._staged[self._pending[-1]].append(effects)
         return committed
 

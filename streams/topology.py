@@ -144,9 +144,9 @@ def decide(settings: FlowSettings, stops: StopList) -> Topology:
             ),
         ),
         timers=(
-            Timer("wake", wake, waiting.SCHEDULE.due, waiting.decode_due, _USUAL),
+            Timer("wake", wake, waiting.SCHEDULE, waiting.decode_due, _USUAL),
             Timer(
-                "fan_out", fan_out, broadcasts.PROGRESS.due, broadcasts.decode_progress,
+                "fan_out", fan_out, broadcasts.PROGRESS, broadcasts.decode_progress,
                 _BULK, take=1, is_bulk=True,
             ),
         ),
@@ -193,12 +193,12 @@ def send(
         timers=(
             *(
                 Timer(
-                    f"due.{lane}", stage, SCHEDULES[lane].due, decode_batch,
+                    f"due.{lane}", stage, SCHEDULES[lane], decode_batch,
                     _PRIORITY[lane], take=_FEW, width=width, needs_permit=True,
                 )
                 for lane in LANES
             ),
-            Timer("release", release, release.due, decode_batch, _BULK, take=_FEW),
+            Timer("release", release, release, decode_batch, _BULK, take=_FEW),
         ),
         envelopes=RecordEnvelopes(partitions=settings.partitions),
     )  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from tables.state import Kind, Row, State
 
 PREFIX = b"k"
+_ALL = (PREFIX, bytes([PREFIX[0] + 1]))
 _END = b"\x00"  # control keys are printable, so no key is the beginning of another
 _PAST = b"\x01"
 
@@ -25,12 +26,16 @@ def row_id_of(key: bytes) -> bytes:
     return key[key.index(_END, len(PREFIX)) + len(_END) :]
 
 
+def is_any(state: State) -> bool:
+    return bool(state.scan(Kind.DURABLE, *_ALL, 1))
+
+
 def released(
     state: State, is_active: Callable[[str], bool], limit: int
 ) -> list[tuple[bytes, bytes]]:
     """At most `limit` rows whose control holds no longer; skips the others without reading them."""
     found: list[tuple[bytes, bytes]] = []
-    start, end = PREFIX, bytes([PREFIX[0] + 1])
+    start, end = _ALL
     while len(found) < limit:
         first = state.scan(Kind.DURABLE, start, end, 1)
         if not first:

@@ -78,7 +78,7 @@ def throw_rubbish_away() -> None:
 
     async def forget_and_send_home(self: StageRun, batch: Any, refused: Sequence[Any]) -> Any:
         if refused:
-            await self._partition.stage(Effects(done=[item for item, _, _ in refused]))
+            await self._stage(Effects(done=[item for item, _, _ in refused]))
         return await send_home(self, batch, ())
 
     replace(StageRun, "_send_home", forget_and_send_home)

@@ -21,6 +21,11 @@ from streams.engine.ports import Committed, PartitionStore, Transaction, Transac
 from streams.engine.positions import SourcePosition
 from tables.state import Kind, Row
 
+WAIT_SECONDS = 0.05
+"""What a provider has accepted is in doubt for so much longer when the process dies."""
+MAX_WAITING_BYTES = 16 * 1024
+"""More than that is company enough."""
+
 _PLACE_OF = attrgetter("topic", "partition")
 
 
@@ -72,19 +77,32 @@ class Committer:
         self._die = die
         self._pending: deque[Group] = deque()
         self._pending_bytes = 0
-        self._wake = asyncio.Event()
+        self._due = asyncio.Event()
+        """What is staged is to be committed now."""
+        self._waiting: asyncio.TimerHandle | None = None
+        """The end of the wait of whatever waits for company."""
+        self._is_hurried = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
         self._task = asyncio.create_task(self._run())
 
     @property
+    def is_idle(self) -> bool:
+        """Whatever was staged is committed."""
+        return self._idle.is_set()
+
+    @property
     def has_full_group(self) -> bool:
         """More waits than the next transaction takes: no bulk turn should add to it."""
         return self._pending_bytes >= MAX_GROUP_BYTES
 
-    def stage(self, effects: Effects) -> asyncio.Future[None]:
-        """Queue one yield; raises `EffectsTooLarge` or `PartitionClosed` and then stages nothing."""
+    def stage(self, effects: Effects, *, may_wait: bool = False) -> asyncio.Future[None]:
+        """Queue one yield; raises `EffectsTooLarge` or `PartitionClosed` and then stages nothing.
+
+        With `may_wait` it is committed together with the next yield that may not, and alone when
+        none comes for `WAIT_SECONDS`.
+        """
         if self._closed:
             raise PartitionClosed
         size = size_of(effects)
@@ -93,11 +111,20 @@ class Committer:
         committed = self._pending[-1].add(effects, size)
         self._pending_bytes += size
         self._idle.clear()
-        self._wake.set()
+        if may_wait and not self._is_hurried and self._pending_bytes < MAX_WAITING_BYTES:
+            self._wait_for_company()
+        else:
+            self._due.set()
         return committed
 
+    def hurry(self) -> None:
+        """From now on nothing waits for company."""
+        self._is_hurried = True
+        self._due.set()
+
     async def flush(self) -> None:
-        """Wait until everything staged is committed and applied."""
+        """Commit and apply everything staged, at once."""
+        self._due.set()
         await self._idle.wait()
 
     async def close(self) -> None:
@@ -115,18 +142,30 @@ class Committer:
     async def _run(self) -> None:
         try:
             while True:
-                await self._wake.wait()
-                self._wake.clear()
-                while self._pending:
+                await self._due.wait()
+                self._due.clear()
+                self._end_wait()
+                for _ in range(len(self._pending)):
                     group = self._pending.popleft()
                     self._pending_bytes -= group.size_bytes
                     await self._commit(group)
-                self._idle.set()
+                if not self._pending:
+                    self._idle.set()
         except asyncio.CancelledError:
             raise
         except BaseException as error:
             self._closed = True
             self._die(error)
+
+    def _wait_for_company(self) -> None:
+        if self._waiting is None:
+            loop = asyncio.get_running_loop()
+            self._waiting = loop.call_later(WAIT_SECONDS, self._due.set)
+
+    def _end_wait(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
     async def _commit(self, group: Group) -> None:
         transaction = group.transaction

@@ -23,6 +23,9 @@ class Exposure:
         )
         self._is_draining = False
 
+    def is_half_used(self, urgency: int) -> bool:
+        return 2 * self._exposed[urgency] > self._limit
+
     @asynccontextmanager
     async def of(self, recipients: int, urgency: int) -> AsyncIterator[None]:
         """Wait for a turn, or until the role drains, when nothing is intended any more."""

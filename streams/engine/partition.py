@@ -5,6 +5,8 @@ timer) it starts the batches that may start, most urgent source first.
 """
 
 import asyncio
+import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -72,8 +74,11 @@ class Partition:
         self._queues: dict[str, SourceQueue] = {}
         """By topic."""
         self._claimed: set[bytes] = set()
-        self._running: dict[str, int] = {}
+        self._running: Counter[str] = Counter()
+        """Batches of each route."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._idle_until_ms: dict[str, float] = {}
+        """By timer, when there may be something for it, unless a durable row is written."""
         self._is_open = False
         self._routes = topology.routes()
         self._telling = [
@@ -160,38 +165,41 @@ class Partition:
 
     def pump_source(self, source: Source) -> None:
         queue = self._queues[source.topic]
-        while queue and self._may_start(source.topic, source):
+        while queue and self._may_start(source):
             records, size = queue.pop(source.take)
             items, refused = self._decode(source, records)
-            self._start(source.topic, source, items, refused, size)
+            self._start(source, items, refused, size)
         queue.resume_if_drained()
 
     def _pump_timer(self, timer: Timer) -> None:
-        while self._may_start(timer.name, timer):
+        while self._may_start(timer):
             now_ms = self._clock.now_ms()
+            if now_ms < self._idle_until_ms.get(timer.name, 0):
+                return
             wanted = timer.take + len(self._claimed)
-            rows = [
-                row for row in timer.due(self.state, now_ms, wanted) if row[0] not in self._claimed
-            ][: timer.take]
+            due = timer.rows.due(self.state, now_ms, wanted)
+            rows = [row for row in due if row[0] not in self._claimed][: timer.take]
             if not rows:
+                next_ms = timer.rows.next_due_ms(self.state)
+                self._idle_until_ms[timer.name] = math.inf if next_ms is None else next_ms
                 return
             self._claimed.update(key for key, _ in rows)
             items: list[Taken[Any]] = [
                 Taken(timer.decode(value), partition=self.number, row_key=key, row_value=value)
                 for key, value in rows
             ]
-            self._start(timer.name, timer, items, [], sum(len(value) for _, value in rows))
+            self._start(timer, items, [], sum(len(value) for _, value in rows))
 
-    def _may_start(self, name: str, route: Source | Timer) -> bool:
+    def _may_start(self, route: Source | Timer) -> bool:
         may_start = (
             self._is_open
-            and self._running.get(name, 0) < route.width
+            and self._running[route.name] < route.width
             and not (route.is_bulk and self._committer.has_full_group)
             and not (route.needs_permit and not self._gate.may_call)
         )
         room = self._rooms[route.priority]
         if may_start and room.is_full:
-            room.wait((self.number, name), partial(self._pump_route, route))
+            room.wait((self.number, route.name), partial(self._pump_route, route))
             return False
         return may_start
 
@@ -213,7 +221,6 @@ class Partition:
 
     def _start(
         self,
-        name: str,
         route: Source | Timer,
         items: list[Taken[Any]],
         refused: list[tuple[Taken[Any], str, str]],
@@ -226,22 +233,21 @@ class Partition:
             observer=self._observer,
             turns=self._turns if route.is_bulk else None,
         )
-        self._running[name] = self._running.get(name, 0) + 1
+        self._running[route.name] += 1
         self._rooms[route.priority].enter(size_bytes)
         task = asyncio.create_task(run.run(items, refused))
         self._tasks.add(task)
-        task.add_done_callback(partial(self._ended, name, route, items, size_bytes))
+        task.add_done_callback(partial(self._ended, route, items, size_bytes))
 
     def _ended(
         self,
-        name: str,
         route: Source | Timer,
         items: list[Taken[Any]],
         size_bytes: int,
         task: asyncio.Task[None],
     ) -> None:
         self._tasks.discard(task)
-        self._running[name] -= 1
+        self._running[route.name] -= 1
         self._claimed.difference_update(item.row_key for item in items if item.row_key is not None)
         error = None if task.cancelled() else task.exception()
         if error is not None:
@@ -266,12 +272,31 @@ class Partition:
         oldest = (self.positions[place].oldest_ms(now_ms) for place in self._telling)
         return max(min(oldest, default=now_ms), now_ms - LONGEST_LAG_MS)
 
-    def stage(self, effects: Effects) -> asyncio.Future[None]:
-        """Queue a yield for the next transaction; see `Committer.stage`."""
-        return self._committer.stage(effects)
+    def stage(self, effects: Effects, route: Source | Timer) -> asyncio.Future[None]:
+        """Queue a yield for the next transaction, or for a later one; see `Committer.stage`.
+
+        Of what all share, whoever waits for company may take half at the most: the other half is
+        as quick as if nobody waited.
+        """
+        if any(row.kind is Kind.DURABLE for row in effects.rows):
+            self._idle_until_ms.clear()
+        may_wait = effects.can_wait and not self._is_half_used(route)
+        return self._committer.stage(effects, may_wait=may_wait)
+
+    def _is_half_used(self, route: Source | Timer) -> bool:
+        return (
+            2 * self._running[route.name] > route.width
+            or self._rooms[route.priority].is_half_used
+            or self._gate.exposure.is_half_used(route.priority)
+        )
 
     def _committed(self, transaction: Transaction) -> None:
         self._observer.committed(self.number, transaction)
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing that was yielded is left to be committed."""
+        return self._committer.is_idle
 
     def backlog(self) -> Iterator[tuple[str, int, int]]:
         """Topic, records taken and not finished, and the append time of the oldest of them."""
@@ -282,6 +307,7 @@ class Partition:
     async def drain(self) -> None:
         """R4: no new batch starts; returns when every running one has reached its end."""
         self._is_open = False
+        self._committer.hurry()
         while self._tasks:
             await asyncio.wait(self._tasks)
 

@@ -20,6 +20,10 @@ class Room:
     def is_full(self) -> bool:
         return self._used_bytes >= self._limit_bytes
 
+    @property
+    def is_half_used(self) -> bool:
+        return 2 * self._used_bytes > self._limit_bytes
+
     def wait(self, who: object, start: Callable[[], None]) -> None:
         """`start` is called once, in turn, when there is space again."""
         self._waiting.setdefault(who, start)

@@ -38,6 +38,22 @@ class Source:
     is_forwarded: bool = False
     """Its records carry the coordinates of their origin, and are never forwarded again."""
 
+    @property
+    def name(self) -> str:
+        return self.topic
+
+
+class Due(Protocol):
+    """Rows that wait until their time has come."""
+
+    def due(self, state: State, now_ms: int, limit: int) -> Sequence[tuple[bytes, bytes]]:
+        """Rows (key, value) whose time has come."""
+        ...
+
+    def next_due_ms(self, state: State) -> int | None:
+        """No row comes due before it, unless a durable row is written; None: none at all."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Timer:
@@ -45,8 +61,7 @@ class Timer:
 
     name: str
     stage: Stage[Any]
-    due: Callable[[State, int, int], Sequence[tuple[bytes, bytes]]]
-    """(state, now_ms, limit) to rows (key, value) whose time has come."""
+    rows: Due
     decode: Callable[[bytes], Any]
     priority: int = 1
     take: int = 200

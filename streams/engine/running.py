@@ -37,7 +37,7 @@ class Host(Protocol):
 
     def batch(self, items: list[Taken[Any]], urgency: int) -> EngineBatch: ...
 
-    def stage(self, effects: Effects) -> asyncio.Future[None]: ...
+    def stage(self, effects: Effects, route: Source | Timer) -> asyncio.Future[None]: ...
 
 
 class Unfinished(RuntimeError):
@@ -75,6 +75,9 @@ class StageRun:
     def _batch(self, items: list[Taken[Any]]) -> EngineBatch:
         return self._partition.batch(items, self._route.priority)
 
+    def _stage(self, effects: Effects) -> asyncio.Future[None]:
+        return self._partition.stage(effects, self._route)
+
     async def _send_home(self, batch: EngineBatch, refused: Sequence[Refused]) -> list[Taken[Any]]:
         """Settle what the stage never sees: undecodable records, and those of another partition."""
         records, done, mine = [], [], []
@@ -91,7 +94,7 @@ class StageRun:
                 records.append(forwarded)
                 done.append(item)
         if done:
-            await self._partition.stage(Effects(records=records, done=done))
+            await self._stage(Effects(records=records, done=done))
         return mine
 
     async def _run_together(self, items: list[Taken[Any]]) -> None:
@@ -116,7 +119,7 @@ class StageRun:
         try:
             while True:
                 effects = await self._next(generator)
-                committed = self._partition.stage(effects)
+                committed = self._stage(effects)
                 batch.note_finished(effects)
                 await committed
         except StopAsyncIteration:
@@ -150,13 +153,13 @@ class StageRun:
         try:
             owed = self._route.stage.give_up(batch, item, type(error).__name__)
             records = owed.records if item in owed.done else [*owed.records, letter()]
-            committed = self._partition.stage(Effects(owed.rows, records, [item]))
+            committed = self._stage(Effects(owed.rows, records, [item]))
         except (PartitionClosed, StoreFailed):
             raise
         except Exception as second:
             # Not even its receipts can be written; without its dead letter it would come for ever.
             self._observer.stage_raised(self._route.stage.name, second)
-            committed = self._partition.stage(Effects(records=[letter()], done=[item]))
+            committed = self._stage(Effects(records=[letter()], done=[item]))
         await committed
 
     def _dead_letter(self, item: Taken[Any], cause: str, detail: str, now_ms: int) -> Record:

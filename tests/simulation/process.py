@@ -220,7 +220,8 @@ class Process:
 
     @property
     def is_committing(self) -> bool:
-        return any(log.is_committing for log in self._logs)
+        are_idle = all(partition.is_idle for partition in self.runner.partitions)
+        return not are_idle or any(log.is_committing for log in self._logs)
 
     def topology_of(self, plan: Plan) -> Topology:
         return self.watch.over(plan.topology) if self.watch else plan.topology

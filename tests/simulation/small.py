@@ -136,7 +136,8 @@ def _outcomes(batch: Batch[bytes], finished: list[tuple[SmallCall, Sequence[Outc
             status = "sent" if isinstance(outcome, Accepted) else "in_doubt"
             rows.append(_ledger(call.item, status.encode()))
             records.append(_receipt(batch, call.item, status))
-    return Effects(rows=rows, records=records, done=[call.item for call, _ in finished])
+    done = [call.item for call, _ in finished]
+    return Effects(rows=rows, records=records, done=done, can_wait=True)
 
 
 def _ledger(item: Item[bytes], state: bytes) -> Row:
@@ -160,7 +161,7 @@ def decide_topology() -> Topology:
 def send_topology(provider: SmallProvider) -> Topology:
     stage = SmallSend(provider)
     source = Source(DELIVERIES, stage, _value, take=5, width=8)
-    timer = Timer("schedule", stage, _SCHEDULE.due, bytes, take=5, width=2)
+    timer = Timer("schedule", stage, _SCHEDULE, bytes, take=5, width=2)
     return Topology("send", (source,), (timer,), SmallEnvelopes())
 
 

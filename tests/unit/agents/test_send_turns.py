@@ -91,6 +91,18 @@ async def test_what_comes_later_is_intended_only_when_calls_may_begin(
     assert len(desk.receipts()) == before + 1
 
 
+@pytest.mark.parametrize("before", [WINDOW_CALLS, GROUP_MEMBERS], ids=["window", "group"])
+async def test_only_what_comes_of_the_last_window_can_wait(desk: Desk, before: int) -> None:
+    desk.put(*(batch_of(f"user{number}") for number in range(before + 1)))
+    can_wait = []
+    async for effects in desk.send.handle(desk.batch()):
+        desk.apply(effects)
+        can_wait.append(effects.can_wait)
+
+    assert can_wait[-1]
+    assert not any(can_wait[:-1])
+
+
 @pytest.mark.parametrize("extra", [-3, 0, 7])
 async def test_who_may_be_in_doubt_is_counted_before_any_intent(desk: Desk, extra: int) -> None:
     most = WINDOW_CALLS * desk.sender.max_batch

@@ -8,7 +8,8 @@ import pytest
 
 from agents.stage import Effects
 from schemas.kafka import Record
-from streams.engine.committer import Committer, PartitionClosed
+from streams.engine import committer
+from streams.engine.committer import MAX_WAITING_BYTES, Committer, PartitionClosed
 from streams.engine.effects import MAX_GROUP_BYTES, MAX_RECORD_BYTES, EffectsTooLarge
 from streams.engine.overlay import Overlay
 from streams.engine.ports import Committed, Transaction
@@ -153,3 +154,73 @@ async def test_closing_commits_what_was_staged_and_refuses_the_rest(bench: Bench
 
     assert staged.done()
     assert bench.files.rows[Kind.DURABLE] == {b"a": b"1"}
+
+
+async def test_what_may_wait_travels_with_the_next_yield_that_may_not(bench: Bench) -> None:
+    waiting = [bench.committer.stage(row(key, b"1"), may_wait=True) for key in (b"a", b"b")]
+    await asyncio.sleep(0)
+    assert not bench.log.transactions
+
+    bench.log.gate.release()
+    await bench.committer.stage(row(b"c", b"1"))
+
+    assert [list(each.rows[Kind.DURABLE]) for each in bench.log.transactions] == [
+        [b"a", b"b", b"c"]
+    ]
+    assert all(each.done() for each in waiting)
+
+
+async def test_what_may_wait_still_waits_after_a_transaction_that_was_under_way(
+    bench: Bench,
+) -> None:
+    first = bench.committer.stage(row(b"a", b"1"))
+    await asyncio.sleep(0)
+    waiting = bench.committer.stage(row(b"b", b"1"), may_wait=True)
+    bench.log.gate.release()
+    await first
+    await asyncio.sleep(0)
+
+    assert len(bench.log.transactions) == 1
+    assert not waiting.done()
+
+
+async def test_what_may_wait_is_committed_alone_when_nobody_comes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committer, "WAIT_SECONDS", 0.01)
+    bench.log.gate.release()
+
+    async with asyncio.timeout(5):
+        await bench.committer.stage(row(b"a", b"1"), may_wait=True)
+
+    assert bench.files.rows[Kind.DURABLE] == {b"a": b"1"}
+
+
+async def test_enough_of_what_may_wait_waits_no_longer(bench: Bench) -> None:
+    large = Effects(records=[Record("t", 0, bytes(MAX_WAITING_BYTES // 2))])
+    bench.committer.stage(large, may_wait=True)
+    await asyncio.sleep(0)
+    assert not bench.log.transactions
+
+    bench.log.gate.release()
+    await bench.committer.stage(large, may_wait=True)
+
+    assert len(bench.log.transactions) == 1
+
+
+async def test_once_hurried_nothing_waits_for_company(bench: Bench) -> None:
+    waiting = bench.committer.stage(row(b"a", b"1"), may_wait=True)
+    bench.log.gate.release()
+    bench.committer.hurry()
+    await waiting
+
+    bench.log.gate.release()
+    await bench.committer.stage(row(b"b", b"1"), may_wait=True)
+
+
+async def test_closing_commits_what_waits_for_company(bench: Bench) -> None:
+    waiting = bench.committer.stage(row(b"a", b"1"), may_wait=True)
+    bench.log.gate.release()
+    await bench.committer.close()
+
+    assert waiting.done()

@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 import pytest
 
 from schemas.kafka import Record, TopicPartition
-from schemas.outcome import Accepted, Outcome
+from schemas.outcome import Accepted, NotProcessed, Outcome
+from streams.engine import committer
 from streams.engine.ports import RestoreReport
 from streams.engine.runner import Bounds, Runner, RunnerSettings
+from tables.state import Kind
 from tests.simulation.broker import Broker
 from tests.simulation.disk import Files, MemoryLog, MemoryStore
 from tests.simulation.process import Notes
@@ -29,6 +31,8 @@ class AnsweringProvider:
     def __init__(self) -> None:
         self.asked: collections.Counter[bytes] = collections.Counter()
         self.silent_about: set[bytes] = set()
+        self.busy_for: set[bytes] = set()
+        """Whom it sends away, the first time."""
         self.ignores_cuts = False
         self.let_go = asyncio.Event()
         self.is_asked = asyncio.Event()
@@ -43,6 +47,9 @@ class AnsweringProvider:
                 if not self.ignores_cuts:
                     raise
                 await self.let_go.wait()
+        if delivery_ids[0] in self.busy_for:
+            self.busy_for.remove(delivery_ids[0])
+            return [NotProcessed()]
         return [Accepted()]
 
 
@@ -59,11 +66,16 @@ class TidiedStore(MemoryStore):
     """Counts how often it is tidied, and tells when it is restored."""
 
     tidied = 0
+    scans = 0
     told: list[str]
 
     async def restore(self) -> RestoreReport:
         self.told.append("restore")
         return await super().restore()
+
+    def scan(self, kind: Kind, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        self.scans += 1
+        return super().scan(kind, start, end, limit)
 
     def tidy(self, now_ms: int, horizon_ms: int) -> None:
         self.tidied += 1
@@ -105,6 +117,13 @@ class Bench:
     def request(self, *delivery_ids: bytes) -> None:
         for delivery_id in delivery_ids:
             self.broker.append(Record(DELIVERIES, 0, delivery_id))
+
+    def push(self, delivery_id: bytes) -> None:
+        """A record that comes while the partition is open."""
+        self.request(delivery_id)
+        end = self.broker.log(SOURCE).end
+        for record in self.broker.read_committed(SOURCE, end - 1, 1)[0]:
+            self.runner.push(record)
 
     def statuses(self) -> dict[bytes, list[bytes]]:
         found: dict[bytes, list[bytes]] = collections.defaultdict(list)
@@ -183,6 +202,63 @@ async def test_earlier_owners_are_fenced_before_it_is_told_and_before_anything_i
     fences, told = bench.told[:2], bench.told[2:]
     assert fences == ["fence"] * 2
     assert told == ["fenced {0, 1}", "restore", "restore", "before open"]
+
+
+@pytest.fixture
+def endless_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for company waits until it comes."""
+    monkeypatch.setattr(committer, "WAIT_SECONDS", 3600.0)
+
+
+@pytest.mark.usefixtures("endless_waits")
+async def test_an_outcome_is_told_with_the_next_intent(bench: Bench) -> None:
+    bench.request(b"first")
+    await bench.take_over()
+    await bench.until(lambda: bench.provider.asked.total() == 1)
+    assert not bench.statuses()
+
+    bench.push(b"second")
+    await bench.until(lambda: bool(bench.statuses()))
+
+    assert bench.statuses() == {b"first": [b"sent"]}
+
+
+@pytest.mark.usefixtures("endless_waits")
+async def test_a_drain_does_not_wait_for_company(bench: Bench) -> None:
+    bench.provider.silent_about = {b"slow"}
+    bench.request(b"quick")
+    await bench.take_over()
+    await bench.until(lambda: bench.provider.asked.total() == 1)
+    bench.push(b"slow")
+    await bench.until(lambda: bench.provider.asked.total() == 2)
+
+    await bench.runner.give_up()
+
+    assert bench.statuses() == {b"quick": [b"sent"], b"slow": [b"in_doubt"]}
+
+
+@pytest.mark.usefixtures("endless_waits")
+async def test_what_waits_for_company_leaves_half_of_the_width_to_others(bench: Bench) -> None:
+    await bench.take_over()
+    for number in range(24):
+        bench.push(b"%d" % number)
+    await bench.until(lambda: bench.provider.asked.total() == 24)
+
+
+async def test_a_schedule_is_looked_at_again_when_a_row_is_written_or_comes_due(
+    bench: Bench,
+) -> None:
+    await bench.take_over()
+    (store,) = bench.stores
+    scans, tidied = store.scans, store.tidied
+    await bench.until(lambda: store.tidied > tidied + 1)
+    assert store.scans == scans
+
+    bench.provider.busy_for = {b"a"}
+    bench.push(b"a")
+    await bench.until(lambda: not bench.provider.busy_for)
+    bench.now_ms += 500
+    await bench.until(lambda: bench.statuses() == {b"a": [b"sent"]})
 
 
 async def test_a_drain_waits_for_calls_and_records_their_outcomes(bench: Bench) -> None:

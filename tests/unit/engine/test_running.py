@@ -47,7 +47,7 @@ class Host:
         calls = BatchCalls(CallGate(limit=1, lease=GivenLease()))
         return EngineBatch(items=items, state=MemoryState(), now_ms=0, known_ms=0, calls=calls)
 
-    def stage(self, effects: Effects) -> asyncio.Future[None]:
+    def stage(self, effects: Effects, route: Any) -> asyncio.Future[None]:
         self.staged.append(effects)
         committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         committed.set_result(None)
