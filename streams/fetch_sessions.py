@@ -9,11 +9,7 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
-from aiokafka.errors import (
-    FetchSessionIdNotFound,
-    InvalidFetchSessionEpoch,
-    for_code,
-)
+from aiokafka.errors import FetchSessionIdNotFound, InvalidFetchSessionEpoch, for_code
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.structs import TopicPartition as KafkaPartition
 
