@@ -67,7 +67,7 @@ class Roles:
         (timer,) = (each for each in self._decide.timers if each.name == "fan_out")
         for state in self._states:
             now_ms = round(time.time() * 1000)
-            while due := timer.due(state, now_ms, 1):
+            while due := timer.rows.due(state, now_ms, 1):
                 items = [Item(timer.decode(value), row_key=key) for key, value in due]
                 driven = asyncio.run(drive(timer.stage, BatchOf(items, now_ms, state)))
                 self.commit(DECIDE, None, driven.rows, driven.records)
