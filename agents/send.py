@@ -75,8 +75,10 @@ class Send:
                             yield settlement.effects()
                         if not window:
                             break
+                        left = len(window)
                         async for finished in batch.calls(window, self._make):
-                            is_last = not lots and group[-1] is works[-1]
+                            left -= len(finished)
+                            is_last = not left and not lots and group[-1] is works[-1]
                             yield self._conclude(batch, finished, is_last=is_last)
                         if lots:
                             await batch.permit()
@@ -175,7 +177,7 @@ class Send:
     def _conclude(
         self, batch: Batch[DeliveryBatch], finished: Finished, *, is_last: bool
     ) -> Effects:
-        """What follows from answers; of the last window of a batch nothing waits for it."""
+        """What follows from answers; nothing waits for that of the last ones of a batch."""
         settlement = Settlement(self._terms, batch.state, self._clock.now_ms())
         provider = self._sender.provider
         for call, outcomes in finished:

@@ -1,7 +1,7 @@
 """Records as batches of a transaction: what is appended to one place in one request."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
@@ -49,11 +49,13 @@ class Batch:
         return bytes(self._builder.build())
 
 
-def batches_of(contents: Sequence[Content]) -> list[Batch]:
+def batches_of(contents: Iterable[Content]) -> list[Batch]:
     """As few as they fit into, in order."""
     at_ms = time.time_ns() // 1_000_000
-    compression = _NONE if _is_small(contents) else _ZSTD
-    rest = iter(contents)
+    contents = iter(contents)
+    begun, is_small = _begin(contents)
+    compression = _NONE if is_small else _ZSTD
+    rest = chain(begun, contents)
     batches = [Batch(compression)]
     left_over = batches[-1].fill(rest, at_ms)
     while left_over is not None:
@@ -62,10 +64,12 @@ def batches_of(contents: Sequence[Content]) -> list[Batch]:
     return batches
 
 
-def _is_small(contents: Sequence[Content]) -> bool:
-    size = 0
-    for key, value, _ in contents:
-        size += len(key or b"") + len(value or b"")
+def _begin(contents: Iterator[Content]) -> tuple[list[Content], bool]:
+    """As many as it takes to see whether all of them are small, taken out; and whether they are."""
+    begun, size = list[Content](), 0
+    for content in contents:
+        begun.append(content)
+        size += len(content[0] or b"") + len(content[1] or b"")
         if size > SMALL_BYTES:
-            return False
-    return True
+            return begun, False
+    return begun, True

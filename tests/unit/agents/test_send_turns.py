@@ -92,8 +92,8 @@ async def test_what_comes_later_is_intended_only_when_calls_may_begin(
 
 
 @pytest.mark.parametrize("before", [WINDOW_CALLS, GROUP_MEMBERS], ids=["window", "group"])
-async def test_only_what_comes_of_the_last_window_can_wait(desk: Desk, before: int) -> None:
-    desk.put(*(batch_of(f"user{number}") for number in range(before + 1)))
+async def test_only_what_comes_of_the_last_answer_can_wait(desk: Desk, before: int) -> None:
+    desk.put(*(batch_of(f"user{number}") for number in range(before + 2)))
     can_wait = []
     async for effects in desk.send.handle(desk.batch()):
         desk.apply(effects)
