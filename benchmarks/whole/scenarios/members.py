@@ -36,8 +36,10 @@ async def _run(run: Run) -> None:
             await load.run(producing, _TAKE_OVER_SECONDS)
         told = await load.until_told(lab)
     before = [each for each in told if warmed_up_ms <= each.intended_ms < joined_ms]
-    joining = [each for each in told if joined_ms <= each.intended_ms < killed_ms]
-    dying = [each for each in told if each.intended_ms >= killed_ms]
+    since = [each for each in told if each.intended_ms >= joined_ms]
+    # What the newcomer had in hand when it was killed waits for the take-over, not for the join.
+    joining = [each for each in since if each.accepted_ms < killed_ms]
+    dying = [each for each in since if each.accepted_ms >= killed_ms]
     others = set(range(lab.config.partitions)) - moved
     run.figure("moved", _longest(joining, moved))
     run.figure("unmoved", _longest(joining, others))
