@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from schemas.kafka import Record
 from streams.config import Config, load
 from streams.demo.lag import Lag
 from streams.demo.run import create_topics
-from streams.embedded_kafka import EmbeddedKafka
+from streams.embedded_kafka import SMALL, EmbeddedKafka
 from streams.faust_app import GroupSettings
 from streams.worker import slot_folder
 
@@ -116,13 +116,16 @@ class Producing:
 
 
 @contextlib.asynccontextmanager
-async def opened(folder: Path, *, env: Mapping[str, str] | None = None) -> AsyncIterator[Lab]:
+async def opened(
+    folder: Path, *, env: Mapping[str, str] | None = None, java_options: Sequence[str] = SMALL
+) -> AsyncIterator[Lab]:
     """Everything but workers, on the harness's core; workers that still run are killed at the end.
 
-    `env` is what the configuration file asks the environment for.
+    `env` is what the configuration file asks the environment for, `java_options` are the broker's.
     """
     os.sched_setaffinity(0, {int(HARNESS_CORE)})  # children inherit it
-    with EmbeddedKafka(folder / "kafka", heap_mb=HEAP_MB) as kafka:
+    broker = EmbeddedKafka(folder / "kafka", heap_mb=HEAP_MB, java_options=java_options)
+    with broker as kafka:
         async with SandboxProcess(folder / "sandbox") as sandbox:
             lab = Lab(folder, kafka, sandbox, env or {})
             await create_topics(lab.config)

@@ -1,7 +1,7 @@
 """One run of a scenario: what it is handed, and what it notes down."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from benchmarks.whole.lab import Lab, opened
 from benchmarks.whole.profiler import profiling
 from benchmarks.whole.state import Prepared, State
 from benchmarks.whole.worker import Worker
+from streams.embedded_kafka import SMALL
 
 
 @dataclass(slots=True)
@@ -74,11 +75,16 @@ class Run:
 
     @contextlib.asynccontextmanager
     async def lab(
-        self, state: State = "known", *, people: int = 0, env: Mapping[str, str] | None = None
+        self,
+        state: State = "known",
+        *,
+        people: int = 0,
+        env: Mapping[str, str] | None = None,
+        java_options: Sequence[str] = SMALL,
     ) -> AsyncIterator[Lab]:
         """A fresh copy of a prepared installation, running; of as many people as the run is for."""
         folder = await self._prepared.fresh(state, people or self.people)
-        async with opened(folder, env=env) as lab:
+        async with opened(folder, env=env, java_options=java_options) as lab:
             yield lab
 
     @contextlib.contextmanager
