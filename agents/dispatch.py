@@ -283,10 +283,9 @@ class Dispatch:
 
 
 def _delivery_ids(notice: Notice, channel: Channel, crowd: Sequence[Whom]) -> list[bytes]:
-    """Of what was asked for at one instant, all at once."""
-    if (
-        not crowd or crowd[0].notice is None
-    ):  # all of a crowd are told something of their own, or none
+    """Of what was asked for at one instant, all at once. All of a crowd are told something of their
+    own, or none."""
+    if not crowd or crowd[0].notice is None:
         told = [whom.notification_id for whom in crowd]
         return ids.delivery_ids(told, channel, notice.body.accepted_ms)
     return [

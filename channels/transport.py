@@ -33,6 +33,7 @@ _DISTRUST_SECONDS = 1.0
 """Where one connection was lost, the provider may have closed others: libcurl looks once a second."""
 
 _OURS_TO_MEND = (pycurl.E_URL_MALFORMAT, pycurl.E_UNSUPPORTED_PROTOCOL)
+"""Of an address, which no later attempt makes a better one."""
 
 
 class Reply(NamedTuple):
@@ -95,6 +96,7 @@ class Transport:
             OSError: the CA bundle cannot be read.
             ssl.SSLError: the CA bundle holds no certificate.
         """
+        # libcurl would say at each call what is wrong with the bundle; this raises it at once.
         ssl.create_default_context(cafile=self._settings.ca_bundle)
         self._connections = pycurl.AsyncCurlMulti()
         self._connections.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, self._settings.connections)

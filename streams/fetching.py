@@ -15,7 +15,7 @@ from streams.committed import Fetched
 
 _FETCH_BYTES = 1024 * 1024
 """A first batch that is larger comes whole. What is done with one answer keeps everybody else of the
-process waiting: some 30,000 rows, as they are compressed, for 50 ms."""
+process waiting."""
 _WAIT_MS = 100
 """The leader keeps a request for so long when it has nothing that is committed."""
 _READ_COMMITTED = 1
