@@ -13,17 +13,16 @@ its partition, so that an id alone is enough to find who keeps its state:
 import hashlib
 import struct
 from binascii import hexlify
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import chain
+
+from schemas.partitioner import murmur2, murmur2_of_each
 
 _HOT_FACTS = 4096
 """Those of a broadcast are few; a device, or a single request, brings one of its own."""
 _HOT_HASHES = 16
 """A key and a few channels."""
-_MASK = 0xFFFFFFFF
-_M = 0x5BD1E995
-_SEED = 0x9747B28C
 
 _V8 = 8 << 76 | 2 << 62
 """The version and variant bits of a UUID, as a number of 128 bits."""
@@ -33,9 +32,6 @@ _FREE_BITS_ROUTABLE = _FREE_BITS & ((1 << 96) - 1)
 _FIRST_32_BITS = struct.Struct(">I").unpack_from
 _FIRST_32_BITS_OF_EACH = struct.Struct(">I12x").iter_unpack
 
-_HOT_USERS = 16_384
-"""One request asks for its user's hash several times; this bound keeps the cache near 3 MB."""
-
 _NOTIFICATION = b"notification"
 _ORIGIN = b"notif-origin"
 _BROADCAST = b"broadcast"
@@ -44,28 +40,14 @@ _SLICE = b"slice"
 _ADDRESS = b"address"
 
 
-def murmur2(data: bytes) -> int:
-    """Kafka's MurmurHash2 as an unsigned 32-bit number, the same bits as the Java client's."""
-    length = len(data)
-    h = _SEED ^ length
-    for k in _words(length >> 2)(data):
-        k = k * _M & _MASK
-        h = (h * _M ^ (k ^ k >> 24) * _M) & _MASK
-    if tail := length & 3:
-        h = (h ^ int.from_bytes(data[-tail:], "little")) * _M & _MASK
-    h = (h ^ h >> 13) * _M & _MASK
-    return h ^ h >> 15
-
-
-@cache
-def _words(count: int) -> Callable[[bytes], tuple[int, ...]]:
-    return struct.Struct(f"<{count}I").unpack_from
-
-
-@lru_cache(maxsize=_HOT_USERS)
 def user_hash(user_id: str) -> int:
     """The 32 bits that decide a user's partition and open the ids of their notifications."""
     return murmur2(user_id.encode())
+
+
+def user_hashes(user_ids: Iterable[str]) -> list[int]:
+    """As `user_hash`, of many."""
+    return murmur2_of_each([user_id.encode() for user_id in user_ids])
 
 
 def partition_of(user_id: str, partitions: int) -> int:
@@ -74,6 +56,11 @@ def partition_of(user_id: str, partitions: int) -> int:
     Kafka drops the hash's sign bit; it does not take the absolute value.
     """
     return (user_hash(user_id) & 0x7FFFFFFF) % partitions
+
+
+def partitions_of(user_ids: Iterable[str], partitions: int) -> list[int]:
+    """As `partition_of`, of many."""
+    return [(hash32 & 0x7FFFFFFF) % partitions for hash32 in user_hashes(user_ids)]
 
 
 def partition_of_id(routable_id: bytes, partitions: int) -> int:
@@ -95,23 +82,46 @@ def partition_of_hash(address_hash: bytes, partitions: int) -> int:
 
 def notification_id(tenant: str, user_id: str, idempotency_key: str) -> bytes:
     """Of a request with a key, whose scope is its tenant and user."""
-    # The lengths keep two different scopes from reading the same when joined.
-    scope = f"{len(tenant)}:{tenant}{len(user_id)}:{user_id}{idempotency_key}".encode()
-    return _routable(user_hash(user_id), scope, _NOTIFICATION)
+    return notification_ids([user_id], [key_digest(tenant, user_id, idempotency_key)])[0]
 
 
 def notification_id_from_origin(
     user_id: str, topic: str, partition: int, offset: int, appended_ms: int, part: int = -1
 ) -> bytes:
-    """Of a request without a key: the record itself is its identity, wherever it was forwarded, and in
-    a batch record its place there, unless it came alone (-1).
+    """Of a request without a key."""
+    origin = origin_digest(topic, partition, offset, appended_ms, part)
+    return notification_ids([user_id], [origin])[0]
+
+
+def notification_ids(user_ids: Sequence[str], digests: Sequence[bytes]) -> list[bytes]:
+    """Of requests with the `key_digest` or the `origin_digest` of each."""
+    count = len(digests)
+    heads = struct.pack(">" + "I12x" * count, *user_hashes(user_ids))
+    free = _number_of_each(_FREE_BITS_ROUTABLE.to_bytes(16, "big"), count)
+    version = _number_of_each(_V8.to_bytes(16, "big"), count)
+    bits = int.from_bytes(b"".join(digests), "big") & free
+    return _parted(bits | int.from_bytes(heads, "big") | version, count)
+
+
+def key_digest(tenant: str, user_id: str, idempotency_key: str) -> bytes:
+    """What a request with a key is known by."""
+    # The lengths keep two different scopes from reading the same when joined.
+    scope = f"{len(tenant)}:{tenant}{len(user_id)}:{user_id}{idempotency_key}"
+    return _digest(scope.encode(), _NOTIFICATION)
+
+
+def origin_digest(
+    topic: str, partition: int, offset: int, appended_ms: int, part: int = -1
+) -> bytes:
+    """What a request without a key is known by: the record itself is its identity, wherever it was
+    forwarded, and in a batch record its place there, unless it came alone (-1).
 
     The append time tells apart the records of a topic that was deleted and created again.
     """
     origin = _origin(topic, partition, offset, appended_ms)
     if part >= 0:
         origin += b"\0%d" % part
-    return _routable(user_hash(user_id), origin, _ORIGIN)
+    return _digest(origin, _ORIGIN)
 
 
 def broadcast_id(tenant: str, idempotency_key: str) -> bytes:
@@ -170,7 +180,8 @@ def slice_id(broadcast_id: bytes, channel: str, partition: int, first: bytes) ->
     target's delivery and device.
     """
     name = broadcast_id + f"{channel}:{partition}:".encode() + first
-    return (_digest(name, _SLICE) & _FREE_BITS | _V8).to_bytes(16, "big")
+    digest = int.from_bytes(_digest(name, _SLICE), "big")
+    return (digest & _FREE_BITS | _V8).to_bytes(16, "big")
 
 
 def receipt_fact(
@@ -271,10 +282,10 @@ def _sha1(data: bytes) -> int:
     return int.from_bytes(hashlib.sha1(data, usedforsecurity=False).digest()[:16], "big")
 
 
-def _digest(data: bytes, kind: bytes) -> int:
+def _digest(data: bytes, kind: bytes) -> bytes:
     digest = _begun_digest(kind).copy()  # in half of the time that a new one takes
     digest.update(data)
-    return int.from_bytes(digest.digest(), "big")
+    return digest.digest()
 
 
 @cache
@@ -283,4 +294,5 @@ def _begun_digest(kind: bytes) -> "hashlib.blake2b":
 
 
 def _routable(hash32: int, data: bytes, kind: bytes) -> bytes:
-    return (_digest(data, kind) & _FREE_BITS_ROUTABLE | hash32 << 96 | _V8).to_bytes(16, "big")
+    digest = int.from_bytes(_digest(data, kind), "big")
+    return (digest & _FREE_BITS_ROUTABLE | hash32 << 96 | _V8).to_bytes(16, "big")

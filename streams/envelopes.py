@@ -1,5 +1,6 @@
 """What the engine writes for a stage that never sees the record: dead letters and forwarding."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from schemas import topics
@@ -7,7 +8,7 @@ from schemas.dead_letter import encode_dead_letter, letter_of_deliveries, letter
 from schemas.decode import explain
 from schemas.delivery import DeliveryBatch
 from schemas.forwarding import forward, origin_of
-from schemas.ids import partition_of
+from schemas.ids import partitions_of
 from schemas.kafka import InboundRecord, Record
 from streams.engine.items import Taken
 
@@ -32,14 +33,12 @@ class RecordEnvelopes:
     def explain(self, error: Exception) -> tuple[str, str]:
         return explain(error)
 
-    def forward(self, item: Taken[Any], user_id: str) -> Record | None:
-        """Never for one that was forwarded before: its partition is what we computed."""
-        record = item.record
-        assert record is not None  # only records of a source name a user
-        partition = partition_of(user_id, self._partitions)
-        if partition == record.partition:
-            return None
-        return forward(record, partition)
+    def homes(self, user_ids: Sequence[str]) -> Sequence[int]:
+        return partitions_of(user_ids, self._partitions)
+
+    def forward(self, item: Taken[Any], partition: int) -> Record:
+        assert item.record is not None  # only records of a source name a user
+        return forward(item.record, partition)
 
     def dead_letter(
         self, item: Taken[Any], *, stage: str, cause: str, detail: str, now_ms: int

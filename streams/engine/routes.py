@@ -85,8 +85,12 @@ class Envelopes(Protocol):
         self, item: Taken[Any], *, stage: str, cause: str, detail: str, now_ms: int
     ) -> Record: ...
 
-    def forward(self, item: Taken[Any], user_id: str) -> Record | None:
-        """The record for the user's own partition; None when it is in that partition already."""
+    def homes(self, user_ids: Sequence[str]) -> Sequence[int]:
+        """The partition of each of these users."""
+        ...
+
+    def forward(self, item: Taken[Any], partition: int) -> Record:
+        """The record for its user's own partition."""
         ...
 
 

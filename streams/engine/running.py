@@ -2,8 +2,9 @@
 
 import asyncio
 import traceback
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -84,18 +85,24 @@ class StageRun:
         for item, cause, detail in refused:
             records.append(self._dead_letter(item, cause, detail, batch.now_ms))
             done.append(item)
-        user_of = self._route.user_of if isinstance(self._route, Source) else None
-        for item in batch.items:
-            forwarded = self._envelopes.forward(item, user_of(item.value)) if user_of else None
-            if forwarded is None:
+        for item, home in zip(batch.items, self._homes(batch), strict=True):
+            if home == batch.partition:
                 mine.append(item)
             else:
                 self._observer.forwarded(item.topic)
-                records.append(forwarded)
+                records.append(self._envelopes.forward(item, home))
                 done.append(item)
         if done:
             await self._stage(Effects(records=records, done=done))
         return mine
+
+    def _homes(self, batch: EngineBatch) -> Iterable[int]:
+        """The partition that each item belongs in: of one that names no user, the one it is in. Never
+        of one that was forwarded before: its partition is what we computed."""
+        user_of = self._route.user_of if isinstance(self._route, Source) else None
+        if user_of is None:
+            return repeat(batch.partition, len(batch.items))
+        return self._envelopes.homes([user_of(item.value) for item in batch.items])
 
     async def _run_together(self, items: list[Taken[Any]]) -> None:
         batch = self._batch(items)

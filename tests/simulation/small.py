@@ -50,8 +50,11 @@ class SmallEnvelopes:
     def dead_letter(self, item: Taken[Any], **_: Any) -> Record:
         return Record("dead-letters", 0, b"")
 
-    def forward(self, item: Taken[Any], user_id: str) -> Record | None:
-        return None
+    def homes(self, user_ids: Sequence[str]) -> Sequence[int]:
+        raise AssertionError(user_ids)
+
+    def forward(self, item: Taken[Any], partition: int) -> Record:
+        raise AssertionError(item)
 
 
 class SmallDecide:

@@ -134,6 +134,7 @@ class _WatchedEnvelopes:
     def __init__(self, envelopes: Envelopes, watch: Watch) -> None:
         self.item = envelopes.item
         self.explain = envelopes.explain
+        self.homes = envelopes.homes
         self._envelopes = envelopes
         self._watch = watch
 
@@ -141,11 +142,10 @@ class _WatchedEnvelopes:
         self._watch.stages_itself(item.record.partition if item.record else item.partition)
         return self._envelopes.dead_letter(item, **said)
 
-    def forward(self, item: Taken[Any], user_id: str) -> Record | None:
-        forwarded = self._envelopes.forward(item, user_id)
-        if forwarded is not None and item.record is not None:
-            self._watch.stages_itself(item.record.partition)
-        return forwarded
+    def forward(self, item: Taken[Any], partition: int) -> Record:
+        assert item.record is not None  # only records are forwarded
+        self._watch.stages_itself(item.record.partition)
+        return self._envelopes.forward(item, partition)
 
 
 @cache

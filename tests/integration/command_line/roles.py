@@ -127,11 +127,11 @@ class Roles:
                 )
             ]
         else:
-            elsewhere = (
-                envelopes.forward(item, source.user_of(item.value)) if source.user_of else None
-            )
-            if elsewhere is not None:
-                records = [elsewhere]
+            home = record.partition
+            if source.user_of is not None:
+                (home,) = envelopes.homes([source.user_of(item.value)])
+            if home != record.partition:
+                records = [envelopes.forward(item, home)]
             else:
                 driven = asyncio.run(drive(source.stage, BatchOf([item], now_ms, state)))
                 rows, records = driven.rows, driven.records

@@ -11,21 +11,6 @@ USER = "user-0012345"
 VISIBLE = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=40)
 
 
-@pytest.mark.parametrize(
-    ("key", "of_java"),
-    [
-        ("21", -973932308),  # two bytes: only the tail is mixed in
-        ("abc", 479470107),
-        ("foobar", -790332482),
-        ("a-little-bit-long-string", -985981536),  # whole words, no tail
-        ("a-little-bit-longer-string", -1486304829),
-        ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971),
-    ],
-)
-def test_murmur2_gives_the_bits_of_kafkas_java_client(key: str, of_java: int) -> None:
-    assert ids.murmur2(key.encode()) == of_java & 0xFFFFFFFF
-
-
 def test_a_negative_hash_loses_its_sign_bit_and_is_not_negated() -> None:
     assert ids.partition_of("21", 48) == (-973932308 + 2**31) % 48
 
