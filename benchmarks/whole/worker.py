@@ -104,6 +104,19 @@ async def until_told(workers: Sequence[Worker], count: int) -> float:
     return time.monotonic()
 
 
+async def until_merged(worker: Worker) -> None:
+    """Wait until its stores have no files to merge: theirs have been the same for a while."""
+    last, since = set[Path](), time.monotonic()
+    until = since + _PATIENCE_SECONDS
+    while time.monotonic() - since < _SILENT_SECONDS:
+        now = {path for path in worker.files() if path.suffix == ".sst"}
+        if now != last:
+            last, since = now, time.monotonic()
+        if time.monotonic() > until:
+            raise TimeoutError("it never came to rest")
+        await asyncio.sleep(_COUNT_SECONDS)
+
+
 async def until_silent(worker: Worker) -> float:
     """Wait until it has committed nothing for a while; the instant of the last commit seen."""
     last, since = [-1.0], time.monotonic()
