@@ -1,7 +1,7 @@
 """Reads notifications.requested of one lane, writes deliveries.*, receipts; remembers decisions,
 caps and what waits."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -87,37 +87,39 @@ class Decide:
     ) -> list[_Accepted]:
         asked = [
             Asked(
-                request_id_of(item),
+                request_id,
                 item.appended_ms,
                 item.value.fingerprint if item.value.idempotency_key is not None else None,
             )
-            for item in batch.items
+            for item, request_id in zip(batch.items, request_ids_of(batch.items), strict=True)
         ]
         dedup.load(asked)
         accepted = []
+        types, hash_of = self._terms.rules.types, self._terms.hash_of
         for item, ask in zip(batch.items, asked, strict=True):
+            request = item.value
             bar = self._bar(item)
             if bar is not None:
                 dispatch.told.append(_refused(dispatch.receipts, item, "rejected", bar))
                 continue
-            kind = self._terms.rules.types[item.value.type]
+            kind = types[request.type]
             body = body_of(
-                item.value, kind,
+                request, kind,
                 appended_ms=item.appended_ms,
                 traceparent=item.header(TRACEPARENT_HEADER),
-                inline=inline_profile(item.value.recipient, self._terms.hash_of),
+                inline=inline_profile(request.recipient, hash_of),
             )  # fmt: skip
-            lane = lane_of(self._lanes[item.topic], kind.category.lane, item.value.priority)
+            lane = lane_of(self._lanes[item.topic], kind.category.lane, request.priority)
             notice = Notice.of(body, lane)
             if notice.body_bytes > MAX_BODY_BYTES:
                 dispatch.told.append(_refused(dispatch.receipts, item, "rejected", "too_large"))
                 continue
             standing = dedup.judge(ask)
             if standing == "new":
-                channels = channels_of(item.value, kind)
-                send_ms = item.value.send_ms()
-                user_id = item.value.user_id
-                accepted.append(_Accepted(user_id, ask.request_id, notice, channels, send_ms))
+                channels, send_ms = channels_of(request, kind), request.send_ms()
+                accepted.append(
+                    _Accepted(request.user_id, ask.request_id, notice, channels, send_ms)
+                )
             elif standing == "duplicate":
                 dispatch.told.append(_refused(dispatch.receipts, item, "duplicate", ""))
             else:
@@ -146,10 +148,19 @@ def _alike(accepted: _Accepted) -> tuple[object, ...]:
 
 def request_id_of(item: Request) -> bytes:
     """From the producer's key, or without one from the record itself."""
+    return request_ids_of([item])[0]
+
+
+def request_ids_of(items: Sequence[Request]) -> list[bytes]:
+    """As `request_id_of`, of many."""
+    return ids.notification_ids([item.value.user_id for item in items], [*map(_digest_of, items)])
+
+
+def _digest_of(item: Request) -> bytes:
     request = item.value
     if request.idempotency_key is not None:
-        return ids.notification_id(request.tenant or "", request.user_id, request.idempotency_key)
-    return ids.notification_id_from_origin(request.user_id, *item.origin)
+        return ids.key_digest(request.tenant or "", request.user_id, request.idempotency_key)
+    return ids.origin_digest(*item.origin)
 
 
 def _refused(receipts: ReceiptsAt, item: Request, status: str, reason: str) -> Record:

@@ -62,7 +62,8 @@ class Decoder(Generic[T]):
         on_ignored: Callable[[str, int], None],
         max_bytes: int = MAX_RECORD_BYTES,
     ) -> None:
-        self._contract = contract
+        # The adapter's own passes ten options on, in a tenth of the time of it all.
+        self._validate: Callable[..., T] = contract.validator.validate_json
         self._on_ignored = on_ignored
         self._max_bytes = max_bytes
 
@@ -76,13 +77,13 @@ class Decoder(Generic[T]):
             raise Undecodable("too_large", f"{size} bytes, at most {self._max_bytes}")
         is_newer = bool(record.headers) and _is_newer_minor(record)
         try:
-            return self._contract.validate_json(value)
+            return self._validate(value)
         except ValidationError as error:
             unknown_fields = _unknown_fields(error) if is_newer else 0
             if not unknown_fields:
                 raise _undecodable(value, error) from None
         try:
-            decoded = self._contract.validate_json(value, extra="ignore")
+            decoded = self._validate(value, extra="ignore")
         except ValidationError as error:
             raise _undecodable(value, error) from None
         self._on_ignored(record.topic, unknown_fields)

@@ -27,11 +27,15 @@ from schemas.instants import to_ms
 MAX_BROADCAST_USERS = 10_000
 
 _encode_sorted = msgspec.msgpack.Encoder(order="sorted").encode
+_begun_fingerprint = hashlib.blake2b(digest_size=16)
+"""To copy it takes half of the time of a new one."""
 
 
 def fingerprint_of(*content: Any) -> bytes:
     """Sixteen bytes that are the same for the same content, whatever the order of its fields."""
-    return hashlib.blake2b(_encode_sorted(content), digest_size=16).digest()
+    digest = _begun_fingerprint.copy()
+    digest.update(_encode_sorted(content))
+    return digest.digest()
 
 
 def _distinct(values: list[Any]) -> list[Any]:

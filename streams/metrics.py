@@ -28,6 +28,8 @@ class Metrics:
         """By metric and labels: to have one found takes longer than to count with it."""
         self.told: Counts = Counter()
         """Receipts written since `refresh` was called."""
+        self.read: Counter[str] = Counter()
+        """Records taken since then, by topic."""
         self.records_in = self._counter("records_in", "Records taken from a source topic.", "topic")
         self.records_forwarded = self._counter(
             "records_forwarded", "Records of another partition, sent to the right one.", "topic"
@@ -86,6 +88,9 @@ class Metrics:
         for (channel, status, reason), count in self.told.items():
             self.own(self.deliveries, channel=channel, status=status, reason=reason).inc(count)
         self.told.clear()
+        for topic, count in self.read.items():
+            self.own(self.records_in, topic=topic).inc(count)
+        self.read.clear()
 
     def observe(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """A gauge that is read when it is scraped."""

@@ -19,11 +19,9 @@ class WorkerObserver:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self.records_in = 0
 
     def record_in(self, record: InboundRecord) -> None:
-        self.records_in += 1
-        self._metrics.own(self._metrics.records_in, topic=record.topic).inc()
+        self._metrics.read[record.topic] += 1
 
     def forwarded(self, topic: str) -> None:
         self._metrics.own(self._metrics.records_forwarded, topic=topic).inc()

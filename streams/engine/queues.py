@@ -24,8 +24,9 @@ class SourceQueue:
         self.position = position
         self._control = control
         self._max_bytes = max_bytes
-        self._records: deque[InboundRecord] = deque()
-        self._parts: deque[InboundRecord] = deque()
+        self._records: deque[tuple[InboundRecord, int]] = deque()
+        """Each with its size: to ask for it costs a fifth of what a single request spends here."""
+        self._parts: deque[tuple[InboundRecord, int]] = deque()
         """What is left of the record that is being handed out: one is taken apart when its turn comes,
         since its parts take up several times as much."""
         self._bytes = 0
@@ -39,8 +40,9 @@ class SourceQueue:
         already is still taken, since it would not come again."""
         if not self.position.take(record.offset, record.timestamp_ms):
             return False
-        self._records.append(record)
-        self._bytes += record.size_bytes
+        size = record.size_bytes
+        self._records.append((record, size))
+        self._bytes += size
         if self._is_over():
             self._pause()
         return True
@@ -51,10 +53,10 @@ class SourceQueue:
         size = 0
         while self and len(records) < limit and size < MAX_POP_BYTES:
             if not self._parts:
-                self._take_apart(self._records.popleft())
-            record = self._parts.popleft()
+                self._take_apart(*self._records.popleft())
+            record, record_bytes = self._parts.popleft()
             records.append(record)
-            size += record.size_bytes
+            size += record_bytes
         return records, size
 
     def resume_if_drained(self) -> None:
@@ -63,13 +65,15 @@ class SourceQueue:
             self._is_paused = False
             self._control.resume(self.position.source)
 
-    def _take_apart(self, record: InboundRecord) -> None:
+    def _take_apart(self, record: InboundRecord, size: int) -> None:
         """Into what it holds, but for what is done of it: one at least, or it would be done."""
-        self._bytes -= record.size_bytes
+        self._bytes -= size
         parts = self.source.split(record) if self.source.split is not None else (record,)
-        if parts[0].part >= 0:
-            parts = [parts[part] for part in self.position.divide(record.offset, len(parts))]
-        self._parts.extend(parts)
+        if parts[0].part < 0:
+            self._parts.append((record, size))
+            return
+        left = (parts[part] for part in self.position.divide(record.offset, len(parts)))
+        self._parts.extend((part, part.size_bytes) for part in left)
 
     def _is_over(self, share: float = 1.0) -> bool:
         return (
