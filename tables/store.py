@@ -97,7 +97,10 @@ class LocalStore:
         if (path / _DAMAGED).exists():
             raise StoreDamaged(f"{path.name}: found damaged when it was last read")
         try:
-            self._db = Rdict(str(path), options=budget.options(), access_type=access)
+            options = budget.options()
+            # Also by name: or a store that exists is opened with what its OPTIONS file says, which
+            # holds neither our cache nor our filters.
+            self._db = Rdict(str(path), options, {"default": options}, access)
         except Exception as error:
             raise self._failed(error) from error
         try:

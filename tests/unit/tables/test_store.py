@@ -262,6 +262,18 @@ def test_stores_share_one_bound_of_memory(tmp_path: Path) -> None:
     assert unwritten < 8_000_000, "15 MB were put into them; one bound holds for all four"
 
 
+def test_a_store_that_is_opened_again_is_within_the_budget_too(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    LocalStore(path, budget()).close()
+
+    again = LocalStore(path, budget())
+
+    assert again._db.property_int_value("rocksdb.block-cache-capacity") == 1 << 20
+    *_, newest = sorted(path.glob("OPTIONS-*"))
+    assert "filter_policy=bloomfilter" in newest.read_text()
+    again.close()
+
+
 def test_what_stores_take_up_grows_with_their_rows(store: LocalStore) -> None:
     empty = bytes_on_disk(store.path.parent)
     store.apply([(b"k%d" % number, bytes(1000)) for number in range(100)], 1)
