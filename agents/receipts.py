@@ -1,14 +1,16 @@
 """Receipts as records: one fact about one delivery, written to its user's partition."""
 
-from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from typing import Any, NamedTuple
 
 import msgspec
 
 from policies.receipt_merge import state_rank
 from schemas import ids
 from schemas.delivery import Body, Target
+from schemas.id_forms import BLANK, IdForm
 from schemas.instants import rfc3339
 from schemas.kafka import Record
 from schemas.receipt import FINAL_STATUSES, SCHEMA_VERSION, Receipt, Status, encode_receipt
@@ -24,9 +26,20 @@ Asked = tuple[str, Sequence[Target]]
 _FormKey = tuple["Fact", str, int, bool, bool]
 """Fact, channel, device count; whether there is a provider's message id, and a device."""
 
+
+class _Form(NamedTuple):
+    """A receipt with blanks."""
+
+    head: IdForm
+    """For three ids; the user comes after it."""
+    tail: bytes
+    """`%b` for the provider's message id and the device, where there are such."""
+
+
 _BLANK = "\0"  # no field of a receipt may hold it
 _BLANK_JSON = rb'"\u0000"'
-_ID_FORM = b'"%b-%b-%b-%b-%b"'
+_FEW = 8
+"""Fewer receipts are written one by one: a form of theirs would be made in vain."""
 _encode_text = msgspec.json.Encoder().encode
 
 
@@ -84,7 +97,7 @@ class ReceiptsAt:
         self._counts = counts
         self._now = rfc3339(now_ms)
         self._body: Body | None = None
-        self._forms: dict[_FormKey, bytes] = {}
+        self._forms: dict[_FormKey, _Form] = {}
         """Receipts of `_body`."""
 
     def delivery(
@@ -99,9 +112,9 @@ class ReceiptsAt:
         device_count: int = 1,
     ) -> Record:
         """About a delivery as a whole, whether it was ever on its way or not."""
-        told = (user_id, notification_id, delivery_id)
-        (record,) = self.deliveries(fact, body, channel, [told], device_count=device_count)
-        return record
+        return self._record(
+            fact, body, channel, user_id, notification_id, delivery_id, device_count=device_count
+        )
 
     def deliveries(
         self,
@@ -113,12 +126,48 @@ class ReceiptsAt:
         device_count: int = 1,
     ) -> list[Record]:
         """The same of many."""
+        if len(told) < _FEW:
+            return [
+                self._record(fact, body, channel, *each, device_count=device_count) for each in told
+            ]
         user_ids, notification_ids, delivery_ids = zip(*told, strict=True)
-        return self._deliveries(
+        return self._alike(
             fact, body, channel, user_ids, notification_ids, delivery_ids, device_count, ""
         )
 
-    def _deliveries(
+    def targets(self, fact: Fact, body: Body, channel: str, told: Sequence[Asked]) -> list[Record]:
+        """About deliveries that are on their way; for push, about one device of each."""
+        records: list[Record] = []
+        alone: list[tuple[str, Target]] = []
+        for message_id, targets in told:
+            if len(targets) < _FEW or any(target.device_id for target in targets):
+                alone += ((message_id, target) for target in targets)
+                continue
+            records += self._alike(
+                fact, body, channel,
+                [target.user_id for target in targets],
+                [target.notification_id for target in targets],
+                [target.delivery_id for target in targets],
+                1, message_id,
+            )  # fmt: skip
+        if len(alone) < _FEW:
+            return records + [
+                self.target(fact, body, channel, target, message_id) for message_id, target in alone
+            ]
+        return records + self._unlike(fact, body, channel, alone)
+
+    def target(
+        self, fact: Fact, body: Body, channel: str, target: Target, provider_message_id: str = ""
+    ) -> Record:
+        """As `targets`, of one alone."""
+        return self._record(
+            fact, body, channel, target.user_id, target.notification_id, target.delivery_id,
+            device_count=target.device_count,
+            device_id=target.device_id,
+            provider_message_id=provider_message_id,
+        )  # fmt: skip
+
+    def _alike(
         self,
         fact: Fact,
         body: Body,
@@ -130,63 +179,59 @@ class ReceiptsAt:
         provider_message_id: str,
     ) -> list[Record]:
         """A broadcast says it of a million, so only what differs is filled in."""
-        has_message_id = bool(provider_message_id)
-        form = self._form_of(body, (fact, channel, device_count, has_message_id, False))
-        message_id = (_encode_text(provider_message_id),) if has_message_id else ()
+        said = (_encode_text(provider_message_id),) if provider_message_id else ()
+        form = self._form_of(body, (fact, channel, device_count, bool(said), False))
         self._counts[channel, fact.status, fact.reason] += len(user_ids)
-        receipt_ids = ids.receipt_ids(delivery_ids, fact.id_part)
-        texts = ids.text_parts(receipt_ids, notification_ids, delivery_ids)
-        places = ids.partitions_of_ids(notification_ids, self._partitions)
-        return [
-            Record(
-                RECEIPTS,
-                place,
-                form % (*text, _encode_text(user_id), *message_id),
-                user_id.encode(),
-            )
-            for place, text, user_id in zip(places, texts, user_ids, strict=True)
-        ]
+        return self._filled(
+            form,
+            ids.receipt_ids(delivery_ids, fact.id_part),
+            notification_ids,
+            delivery_ids,
+            user_ids,
+            repeat(form.tail % said),
+        )
 
-    def targets(self, fact: Fact, body: Body, channel: str, told: Sequence[Asked]) -> list[Record]:
-        """About deliveries that are on their way; for push, about one device of each."""
-        if len(told) == 1 and len(told[0][1]) == 1:
-            message_id, (target,) = told[0]
-            return [self.target(fact, body, channel, target, message_id)]
+    def _unlike(
+        self, fact: Fact, body: Body, channel: str, told: Sequence[tuple[str, Target]]
+    ) -> list[Record]:
+        """Each with a message id or a device of its own."""
+        forms: defaultdict[_FormKey, list[tuple[str, Target]]] = defaultdict(list)
+        for message_id, target in told:
+            blanks = bool(message_id), bool(target.device_id)
+            forms[fact, channel, target.device_count, *blanks].append((message_id, target))
+        self._counts[channel, fact.status, fact.reason] += len(told)
         records: list[Record] = []
-        alone: list[Asked] = []
-        for asked in told:
-            message_id, targets = asked
-            if len(targets) == 1 or any(target.device_id for target in targets):
-                alone.append(asked)
-                continue
-            records += self._deliveries(
-                fact, body, channel,
-                [target.user_id for target in targets],
+        for key, some in forms.items():
+            form, targets = self._form_of(body, key), [target for _, target in some]
+            tails = [
+                form.tail % tuple(map(_encode_text, filter(None, (message_id, target.device_id))))
+                for message_id, target in some
+            ]
+            records += self._filled(
+                form,
+                [_receipt_id(fact, target.delivery_id, target.device_id) for target in targets],
                 [target.notification_id for target in targets],
                 [target.delivery_id for target in targets],
-                1, message_id,
-            )  # fmt: skip
-        return records + self._one_by_one(fact, body, channel, alone)
-
-    def _one_by_one(
-        self, fact: Fact, body: Body, channel: str, told: Sequence[Asked]
-    ) -> list[Record]:
-        partition_of, partitions = ids.partition_of_id, self._partitions
-        records = []
-        for message_id, target in ((asked[0], target) for asked in told for target in asked[1]):
-            device_id, id_part = target.device_id, fact.id_part
-            if device_id:
-                id_part += device_id.encode()
-            blanks = bool(message_id), bool(device_id)
-            form = self._form_of(body, (fact, channel, target.device_count, *blanks))
-            receipt_id = ids.receipt_id(target.delivery_id, id_part)
-            (texts,) = ids.text_parts([receipt_id], [target.notification_id], [target.delivery_id])
-            said = filter(None, (target.user_id, message_id, device_id))
-            value = form % (*texts, *map(_encode_text, said))
-            partition = partition_of(target.notification_id, partitions)
-            records.append(Record(RECEIPTS, partition, value, target.user_id.encode()))
-        self._counts[channel, fact.status, fact.reason] += len(records)
+                [target.user_id for target in targets],
+                tails,
+            )
         return records
+
+    def _filled(
+        self,
+        form: _Form,
+        receipt_ids: Sequence[bytes],
+        notification_ids: Sequence[bytes],
+        delivery_ids: Sequence[bytes],
+        user_ids: Sequence[str],
+        tails: Iterable[bytes],
+    ) -> list[Record]:
+        heads = form.head.filled(receipt_ids, notification_ids, delivery_ids)
+        places = ids.partitions_of_ids(notification_ids, self._partitions)
+        return [
+            Record(RECEIPTS, place, head + _encode_text(user_id) + tail, user_id.encode())
+            for head, place, user_id, tail in zip(heads, places, user_ids, tails, strict=False)
+        ]
 
     def request(
         self,
@@ -229,30 +274,34 @@ class ReceiptsAt:
         partition = ids.partition_of_id(request_id, self._partitions)
         return Record(RECEIPTS, partition, encode_receipt(receipt), (user_id or id_text).encode())
 
-    def target(
-        self, fact: Fact, body: Body, channel: str, target: Target, provider_message_id: str = ""
+    def _record(
+        self,
+        fact: Fact,
+        body: Body,
+        channel: str,
+        user_id: str,
+        notification_id: bytes,
+        delivery_id: bytes,
+        *,
+        device_count: int,
+        device_id: str = "",
+        provider_message_id: str = "",
     ) -> Record:
-        """As `targets`, of one alone: a form for it would be made in vain."""
         self._counts[channel, fact.status, fact.reason] += 1
-        id_part = fact.id_part
-        if target.device_id:
-            id_part += target.device_id.encode()
         receipt = self._receipt(
             fact, body, channel,
-            receipt_id=ids.to_text(ids.receipt_id(target.delivery_id, id_part)),
-            notification_id=ids.to_text(target.notification_id),
-            delivery_id=ids.to_text(target.delivery_id),
-            user_id=target.user_id,
-            device_id=target.device_id,
-            device_count=target.device_count,
+            receipt_id=ids.to_text(_receipt_id(fact, delivery_id, device_id)),
+            notification_id=ids.to_text(notification_id),
+            delivery_id=ids.to_text(delivery_id),
+            user_id=user_id,
+            device_id=device_id,
+            device_count=device_count,
             provider_message_id=provider_message_id,
         )  # fmt: skip
-        partition = ids.partition_of_id(target.notification_id, self._partitions)
-        return Record(RECEIPTS, partition, encode_receipt(receipt), target.user_id.encode())
+        partition = ids.partition_of_id(notification_id, self._partitions)
+        return Record(RECEIPTS, partition, encode_receipt(receipt), user_id.encode())
 
-    def _form_of(self, body: Body, key: "_FormKey") -> bytes:
-        """A receipt with blanks: for three ids, the user, and where there are such, the provider's
-        message id and the device."""
+    def _form_of(self, body: Body, key: _FormKey) -> _Form:
         if body is not self._body:
             self._body = body
             self._forms.clear()
@@ -269,7 +318,7 @@ class ReceiptsAt:
         device_count: int,
         has_message_id: bool,
         has_device: bool,
-    ) -> bytes:
+    ) -> _Form:
         blank = self._receipt(
             fact, body, channel,
             receipt_id=_BLANK,
@@ -280,8 +329,9 @@ class ReceiptsAt:
             device_id=_BLANK if has_device else "",
             device_count=device_count,
         )  # fmt: skip
-        text = encode_receipt(blank).replace(b"%", b"%%")
-        return text.replace(_BLANK_JSON, _ID_FORM, 3).replace(_BLANK_JSON, b"%b")
+        text = encode_receipt(blank).replace(_BLANK_JSON, b'"%b"' % BLANK, 3)
+        head, *rest = text.split(_BLANK_JSON)
+        return _Form(IdForm(head), b"%b".join(piece.replace(b"%", b"%%") for piece in rest))
 
     def _receipt(
         self,
@@ -324,3 +374,8 @@ class ReceiptsAt:
             metadata=body.metadata,
             traceparent=body.traceparent,
         )
+
+
+def _receipt_id(fact: Fact, delivery_id: bytes, device_id: str) -> bytes:
+    """Devices of one delivery have receipts of their own."""
+    return ids.receipt_id(delivery_id, fact.id_part + device_id.encode())

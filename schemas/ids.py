@@ -12,10 +12,8 @@ its partition, so that an id alone is enough to find who keeps its state:
 
 import hashlib
 import struct
-from binascii import hexlify
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
-from itertools import chain
 
 from schemas.partitioner import murmur2, murmur2_of_each
 
@@ -230,13 +228,6 @@ def to_text(id_bytes: bytes) -> str:
     return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
 
 
-def text_parts(*columns: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
-    """For each row of ids what `%b-%b-%b-%b-%b` for each of them makes their texts of: for forms that
-    are filled in a million times."""
-    parts = _parts_of(len(columns))
-    return parts.iter_unpack(hexlify(b"".join(chain.from_iterable(zip(*columns, strict=True)))))
-
-
 def from_text(text: str) -> bytes:
     """The id that `to_text` wrote, in either letter case; ValueError for any other text."""
     if len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-":
@@ -248,11 +239,6 @@ def from_text(text: str) -> bytes:
 
 def _origin(topic: str, partition: int, offset: int, appended_ms: int) -> bytes:
     return f"{topic}\0{partition}\0{offset}\0{appended_ms}".encode()
-
-
-@cache
-def _parts_of(ids: int) -> struct.Struct:
-    return struct.Struct("8s4s4s4s12s" * ids)
 
 
 @lru_cache(maxsize=_HOT_FACTS)

@@ -71,11 +71,12 @@ async def fan_out(
     """From the request until every member's delivery is on its way."""
     for each in workers:
         await each.ready()
+    before = sum([await each.told() for each in workers])
     async with lab.producing() as producing:
         with run.stretch(name, lab, *workers) as stretch:
             await ask(producing, broadcasts)
             told = people * broadcasts
-            stretch.end(await until_told(workers, told), count=told)
+            stretch.end(await until_told(workers, before + told), count=told)
     return stretch
 
 

@@ -2,6 +2,7 @@
 
 from benchmarks.whole.scenario import Scenario
 from benchmarks.whole.scenarios import (
+    backlog,
     broadcast,
     growth,
     importing,
@@ -21,6 +22,6 @@ SCENARIOS: dict[str, Scenario] = {
     each.SCENARIO.name: each.SCENARIO
     for each in (
         importing, broadcast, push, singles, latency, mixed, two_cores, kill, stores, members,
-        second_worker, growth, noise,
+        second_worker, growth, backlog, noise,
     )
 }  # fmt: skip

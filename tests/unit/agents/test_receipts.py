@@ -52,24 +52,35 @@ def test_one_delivery_and_its_only_target_are_told_of_in_the_same_words() -> Non
     assert at().target(fact, BODY, "email", target) == whole
 
 
+@pytest.mark.parametrize("count", [4, 40])
 @pytest.mark.parametrize("message_id", ["", 'm"%-1'])
 @pytest.mark.parametrize("device_id", ["", 'd"%b\\1'])
 def test_many_targets_are_told_of_in_the_same_words_as_each_alone(
-    message_id: str, device_id: str
+    device_id: str, message_id: str, count: int
 ) -> None:
     fact = Fact("sent", attempt=2, provider="carrier", provider_code="202")
     targets = [
-        Target(user, NOTICE, bytes([n]) * 16, "a", device_id=device_id)
-        for n, user in enumerate(("ann", 'b"ob', "cid", "dan"))
-    ]
+        Target(f'b"o{n}', notification_id("", "ann", str(n)), bytes([n]) * 16, "a",
+               device_id=device_id and f"{device_id}{n}")
+        for n in range(count)
+    ]  # fmt: skip
+    told = [(message_id, targets[:-1]), ("n", targets[-1:])]
 
-    records = at().targets(fact, BODY, "push", [(message_id, targets[:3]), ("n", targets[3:])])
+    records = at().targets(fact, BODY, "push", told)
 
     assert records == [
-        at().target(fact, BODY, "push", target, message_id if target in targets[:3] else "n")
-        for target in targets
+        at().target(fact, BODY, "push", target, said) for said, some in told for target in some
     ]
-    assert len({read(record).receipt_id for record in records}) == 4
+    assert len({read(record).receipt_id for record in records}) == count
+
+
+def test_many_deliveries_are_told_of_in_the_same_words_as_each_alone() -> None:
+    fact = Fact("queued")
+    told = [(f'b"%o{n}', notification_id("", "ann", str(n)), bytes([n]) * 16) for n in range(40)]
+
+    records = at().deliveries(fact, BODY, "push", told, device_count=2)
+
+    assert records == [at().delivery(fact, BODY, "push", *each, device_count=2) for each in told]
 
 
 def test_a_user_id_with_quotes_stays_what_it_is() -> None:
