@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
+import msgspec
+
 from proof.checker.evidence import Accept, Asked, Receipt, Request
 from proof.checker.instants import ms_of
 
@@ -12,28 +14,21 @@ Unit = tuple[str, int]
 _COUNTED_REASONS = frozenset({"quiet_hours", "legal_window"})
 
 
-class Delivery:
+class Delivery(msgspec.Struct, gc=False, eq=False):
     """One notification, one user, one channel."""
 
-    __slots__ = (
-        "_queued_at", "_sent_at", "accepts", "channel", "id", "is_plain", "notification_id",
-        "receipts", "request", "user_id",
-    )  # fmt: skip
-
-    def __init__(
-        self, request: Request | None, first: Receipt, accepts: Sequence[Accept] = ()
-    ) -> None:
-        """Its receipts are yet to be told."""
-        self.id = first.delivery_id
-        self.user_id = first.user_id
-        self.channel = first.channel
-        self.notification_id = first.notification_id
-        self.request = request
-        """None where no producer asked for it."""
-        self.receipts: list[Receipt] = []
-        self.accepts = accepts
-        self.is_plain = False
-        """There is nothing more to ask about it, and nothing more is kept; see `plain`."""
+    id: str
+    user_id: str
+    channel: str
+    notification_id: str
+    request: Request | None
+    """None where no producer asked for it."""
+    accepts: Sequence[Accept] = ()
+    receipts: tuple[Receipt, ...] = ()
+    is_plain: bool = False
+    """There is nothing more to ask about it, and nothing more is kept; see `plain`."""
+    _queued_at: str = ""
+    _sent_at: str = ""
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -85,15 +80,12 @@ class Delivery:
         return None
 
 
-class Case:
+class Case(msgspec.Struct, gc=False, eq=False):
     """What became of one request: deliveries, or a word that refuses it."""
 
-    __slots__ = ("deliveries", "refusals", "request")
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self.deliveries: list[Delivery] = []
-        self.refusals: tuple[Receipt, ...] = ()
+    request: Request
+    deliveries: list[Delivery] = []
+    refusals: tuple[Receipt, ...] = ()
 
     @property
     def said(self) -> Asked:

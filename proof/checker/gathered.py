@@ -69,7 +69,7 @@ class Cases:
         if delivery.is_plain:
             self._to_reopen.add(delivery.id)
         else:
-            delivery.receipts.append(receipt)
+            delivery.receipts += (receipt,)
 
     def _take_word(self, receipt: Receipt) -> None:
         """About a request as such."""
@@ -80,8 +80,14 @@ class Cases:
     def _begin(self, first: Receipt) -> Delivery:
         case, delivery_id = self._case_of(first), first.delivery_id
         request = case.request if case else None
-        delivery = Delivery(request, first, self._accepts_of(delivery_id))
-        self.deliveries[delivery_id] = delivery
+        delivery = self.deliveries[delivery_id] = Delivery(
+            delivery_id,
+            first.user_id,
+            first.channel,
+            first.notification_id,
+            request,
+            self._accepts_of(delivery_id),
+        )
         if case is not None:
             case.deliveries.append(delivery)
         return delivery
@@ -98,4 +104,4 @@ class Cases:
             self.deliveries[delivery_id].reopen(self._accepts_of(delivery_id))
         for receipt in receipts:
             if receipt.kind == "delivery" and receipt.delivery_id in self._to_reopen:
-                self.deliveries[receipt.delivery_id].receipts.append(receipt)
+                self.deliveries[receipt.delivery_id].receipts += (receipt,)

@@ -114,12 +114,11 @@ class Lines(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         if not self._path.exists():
             return
-        rest = b""
         with self._path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                whole, newline, rest = (rest + chunk).rpartition(b"\n")
-                if newline:
-                    yield from self._decode(whole)
+            while lines := file.read(_CHUNK_BYTES) + file.readline():
+                yield from self._decode(lines[: lines.rfind(b"\n") + 1])
+                if not lines.endswith(b"\n"):
+                    return
 
 
 def _decode_calls(lines: bytes) -> list[Line]:

@@ -9,12 +9,12 @@ spared looking.
 from proof.checker.cases import Delivery
 from proof.checker.contents import hash_of
 from proof.checker.evidence import Receipt, Request
-from proof.checker.instants import is_inside, ms_of
+from proof.checker.instants import ms_of
 from proof.checker.members import Members
 from proof.checker.oracle import Oracle, expires_ms
 from proof.checker.pauses import Pauses
 from proof.checker.people import People
-from proof.checker.routes import Route, Routes
+from proof.checker.routes import Routes, Way
 from proof.checker.rules import Rules
 
 
@@ -23,6 +23,7 @@ class Plain:
         self, rules: Rules, people: People, oracle: Oracle, members: Members, pauses: Pauses
     ) -> None:
         self._channel_of = rules.channel_of
+        self._people = people
         self._routes = Routes(rules, people)
         self._oracle = oracle
         self._members = members
@@ -33,27 +34,30 @@ class Plain:
         request = delivery.request
         if request is None:
             return False
-        route = self._routes.of(delivery.user_id, request.said.type, delivery.channel)
-        if route is None:
+        way = self._routes.way(request.said.type, delivery.channel)
+        if way is None:
+            return False
+        person = self._people.of(delivery.user_id)
+        address = self._routes.address(way, person)
+        if address is None:
             return False
         queued, sent = (second, first) if first.status == "sent" else (first, second)
-        if not _is_told(queued, sent, request.number, route):
+        device_id = person.tokens.get(address, "") if way.channel == "push" else ""
+        if not _is_told(queued, sent, request.number, way, device_id):
             return False
-        if not self._is_asked(request, delivery.user_id, route):
+        if not self._is_asked(request, delivery.user_id, way, person.last_ms):
             return False
-        at_ms = self._taken_ms(delivery, sent, route)
-        if at_ms is None:
+        at_ms = self._taken_ms(delivery, sent, address)
+        if at_ms is None or not self._routes.is_awake(way, person, at_ms):
             return False
-        if route.quiet_hours and is_inside(at_ms, route.zone, route.quiet_hours):
-            return False
-        expiry_ms = expires_ms(request.said, request.at_ms, route.kind)
+        expiry_ms = expires_ms(request.said, request.at_ms, way.kind)
         return request.at_ms < expiry_ms > at_ms and not self._pauses.any_at(at_ms)
 
-    def _is_asked(self, request: Request, user_id: str, route: Route) -> bool:
+    def _is_asked(self, request: Request, user_id: str, way: Way, last_ms: int) -> bool:
         """For this user, by this channel, at once, when all that was said of the user was known."""
         said = request.said
         return (
-            (not said.channels or route.channel in said.channels)
+            (not said.channels or way.channel in said.channels)
             and said.recipient is None
             and said.send_at is None
             and bool(said.data.number)
@@ -61,28 +65,28 @@ class Plain:
                 said.user_id == user_id
                 or (not said.user_id and self._members.is_certain(request, user_id))
             )
-            and self._oracle.is_known(route.last_ms, request.at_ms)
+            and self._oracle.is_known(last_ms, request.at_ms)
             and self._oracle.called_off_ms(said) is None
         )
 
-    def _taken_ms(self, delivery: Delivery, sent: Receipt, route: Route) -> int | None:
+    def _taken_ms(self, delivery: Delivery, sent: Receipt, address: str) -> int | None:
         """When its only provider took it, as it should; None if it is otherwise."""
-        accepts, request = delivery.accepts, delivery.request
-        if route.channel == "in_app":
+        accepts, request, channel = delivery.accepts, delivery.request, delivery.channel
+        if channel == "in_app":
             return None if accepts else ms_of(sent.occurred_at)
         if len(accepts) != 1 or request is None:
             return None
         (accept,) = accepts
         is_right = (
-            accept.address == route.address
+            accept.address == address
             and accept.round == 0
-            and self._channel_of.get(accept.provider) == route.channel
-            and accept.body_hash == hash_of(route.channel, request.said.data.number)
+            and self._channel_of.get(accept.provider) == channel
+            and accept.body_hash == hash_of(channel, request.said.data.number)
         )
         return accept.at_ms if is_right else None
 
 
-def _is_told(queued: Receipt, sent: Receipt, number: int, route: Route) -> bool:
+def _is_told(queued: Receipt, sent: Receipt, number: int, way: Way, device_id: str) -> bool:
     """Queued, then sent, and no more."""
     return (
         queued.status == "queued"
@@ -95,11 +99,11 @@ def _is_told(queued: Receipt, sent: Receipt, number: int, route: Route) -> bool:
         and queued.user_id == sent.user_id
         and queued.channel == sent.channel
         and queued.metadata.intent == sent.metadata.intent == number
-        and queued.type == sent.type == route.kind.name
-        and queued.category == sent.category == route.kind.category.name
+        and queued.type == sent.type == way.kind.name
+        and queued.category == sent.category == way.kind.category.name
         and queued.reason == sent.reason == ""
         and queued.round == sent.round == 0
         and queued.device_count == sent.device_count == 1
-        and sent.device_id == route.device_id
-        and queued.device_id in ("", route.device_id)
+        and sent.device_id == device_id
+        and queued.device_id in ("", device_id)
     )

@@ -2,33 +2,21 @@
 
 from dataclasses import dataclass
 
+from proof.checker.instants import is_inside
 from proof.checker.people import ADDRESS_FIELDS, People, Person
 from proof.checker.rules import Kind, Rules
 
 
 @dataclass(slots=True)
-class Route:
-    """To one user, by a channel of a type."""
-
-    kind: Kind
-    channel: str
-    address: str
-    """The only one ever; "" in an inbox."""
-    device_id: str
-    last_ms: int
-    """When the last word of the user came."""
-    quiet_hours: str
-    """The only ones ever; "" where there are none, or the type keeps none."""
-    zone: str
-
-
-@dataclass(slots=True)
-class _Way:
+class Way:
     """A type by one of its channels, open to whoever said nothing, at any time."""
 
     kind: Kind
+    channel: str
     matters: frozenset[str]
     """Of what users may say, what counts for it."""
+    field: str
+    """What is said of the address; "" in an inbox, and of a device."""
     night: str
     """What they call quiet hours of it; "" where none are kept."""
 
@@ -43,42 +31,33 @@ class Routes:
             for channel in kind.channels
             if _is_open(rules, kind, channel)
         }
-        self._found: dict[tuple[str, str, str], Route | None] = {}
-        """Looked for once for a user's many deliveries of a type by a channel."""
 
-    def of(self, user_id: str, kind: str, channel: str) -> Route | None:
-        """None where something was said that may matter."""
-        key = user_id, kind, channel
-        route = self._found.get(key)
-        if route is None and key not in self._found:
-            way = self._ways.get((kind, channel))
-            route = self._find(self._people.of(user_id), way, channel) if way else None
-            self._found[key] = route
-        return route
+    def way(self, kind: str, channel: str) -> Way | None:
+        """None where it is closed to some, whatever they say."""
+        return self._ways.get((kind, channel))
 
-    def _find(self, person: Person, way: _Way, channel: str) -> Route | None:
+    def address(self, way: Way, person: Person) -> str | None:
+        """The only one ever, "" in an inbox; None where something was said that may matter."""
         words = person.words
         if person.deleted or not way.matters.isdisjoint(words):
             return None
-        address = self._only_address(person, channel)
-        if address is None:
-            return None
-        device_id = person.tokens.get(address, "") if channel == "push" else ""
-        hours, zone = "", self._zone
-        if way.night in words:
-            spans, zones = words[way.night], person.of("timezone")
-            if len(spans) > 1 or len(zones) > 1:
-                return None
-            hours = spans[0].value or ""
-            zone = (zones[0].value if zones else "") or zone
-        return Route(way.kind, channel, address, device_id, person.last_ms, hours, zone)
+        if not way.field:
+            return self._only_token(person) if way.channel == "push" else ""
+        said = words.get(way.field, ())
+        return said[0].value or None if len(said) == 1 else None
 
-    def _only_address(self, person: Person, channel: str) -> str | None:
-        if channel == "in_app":
-            return ""
-        if channel != "push":
-            words = person.of(ADDRESS_FIELDS[channel])
-            return words[0].value or None if len(words) == 1 else None
+    def is_awake(self, way: Way, person: Person, at_ms: int) -> bool:
+        """Whether it is known to be outside of quiet hours: the only ones ever."""
+        spans = person.words.get(way.night)
+        if spans is None:
+            return True
+        zones = person.of("timezone")
+        if len(spans) > 1 or len(zones) > 1:
+            return False
+        zone = (zones[0].value if zones else "") or self._zone
+        return not spans[0].value or not is_inside(at_ms, zone, spans[0].value)
+
+    def _only_token(self, person: Person) -> str | None:
         abouts = person.devices()
         words = person.of(abouts[0]) if len(abouts) == 1 else ()
         if len(words) != 1 or len(self._people.holders(words[0].value)) > 1:
@@ -93,7 +72,8 @@ def _is_open(rules: Rules, kind: Kind, channel: str) -> bool:
     return category.mandatory or rules.is_on_by_default(category.name, channel)
 
 
-def _way(kind: Kind, channel: str) -> _Way:
+def _way(kind: Kind, channel: str) -> Way:
     wishes = () if kind.category.mandatory else (f"{channel}.enabled", f"types.{kind.name}")
     night = f"{channel}.quiet_hours" if kind.category.quiet_hours else ""
-    return _Way(kind, frozenset((f"bar:{channel}", *wishes)), night)
+    matters = frozenset((f"bar:{channel}", *wishes))
+    return Way(kind, channel, matters, ADDRESS_FIELDS.get(channel, ""), night)

@@ -18,8 +18,9 @@ def repeats(hearing: Hearing) -> Iterator[Violation]:
     found, by_number = hearing.found, hearing.cases.by_number
     unsure = {(each.user_id, each.key) for each in found.unsure}
     refused = {each.request.number for each in hearing.requests if each.refusals}
-    times = Counter([each.said.idempotency_key for each in found.requests])
-    often = {key for key, count in times.items() if count > 1 and key is not None}
+    often = _used_again(found.requests)
+    if not refused and not often:
+        return
     suspect = [
         each
         for each in found.requests
@@ -37,6 +38,14 @@ def repeats(hearing: Hearing) -> Iterator[Violation]:
                 continue  # what it repeats may have been the one that nobody acknowledged
             told = [(each.status, each.reason) for each in case.refusals]
             yield from _answer(hearing.rules, request, decided, told)
+
+
+def _used_again(requests: Sequence[Request]) -> set[str]:
+    """Keys of more than one request."""
+    keys = [key for each in requests if (key := each.said.idempotency_key) is not None]
+    if len(set(keys)) == len(keys):  # as nearly always, and to count them takes much longer
+        return set()
+    return {key for key, count in Counter(keys).items() if count > 1}
 
 
 def broadcast_repeats(
