@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, starmap
+from itertools import chain
 from typing import TypeVar, assert_never
 
 from policies import imported_lines
@@ -58,7 +58,9 @@ class RecipientEdits:
         self._state = state
         self._hash_of = hash_of
         self._profiles: dict[str, Profile | None] = {}
-        self._introduced: dict[str, Profile] = {}
+        self._introduced: dict[str, Row] = {}
+        """Written as they are made, not with all the others at the end: what has just been made is
+        still in the processor's cache, and a thousand profiles are more than it holds."""
         self._edits: dict[str, ProfileEdit] = {}
         self._members: dict[bytes, Choice | None] = {}
         self._member_rows: dict[bytes, Row] = {}
@@ -107,10 +109,12 @@ class RecipientEdits:
 
     def rows(self) -> list[Row]:
         edited = {
-            user_id: edit.profile() for user_id, edit in self._edits.items() if edit.is_changed
+            user_id: recipients.put(user_id, edit.profile())
+            for user_id, edit in self._edits.items()
+            if edit.is_changed
         }
         profiles = self._introduced | edited  # who was introduced may have been edited since
-        return [*starmap(recipients.put, profiles.items()), *self._member_rows.values()]
+        return [*profiles.values(), *self._member_rows.values()]
 
     def records(self, partitions: int) -> list[Record]:
         """Events go to the partition of their address's hash, derived changes stay in this one."""
@@ -169,12 +173,18 @@ class RecipientEdits:
     def _edit_of(self, user_id: str) -> ProfileEdit:
         edit = self._edits.get(user_id)
         if edit is None:
-            edit = self._edits[user_id] = ProfileEdit(self._profiles[user_id], self._hash_of)
+            introduced = self._introduced.get(user_id)
+            profile = recipients.of(introduced) if introduced else self._profiles[user_id]
+            edit = self._edits[user_id] = ProfileEdit(profile, self._hash_of)
         return edit
 
     def _import(self, line: ImportedRecipient, offset: int) -> None:
         user_id = line.user_id
-        is_known = self._profiles[user_id] is not None or user_id in self._edits
+        is_known = (
+            self._profiles[user_id] is not None
+            or user_id in self._introduced
+            or user_id in self._edits
+        )
         if not is_known and len(line.devices) <= imported_lines.MAX_DEVICES:
             self._introduce(line, offset)
         else:
@@ -189,7 +199,7 @@ class RecipientEdits:
     def _introduce(self, line: ImportedRecipient, offset: int) -> None:
         user_id, occurred_ms, events = line.user_id, line.occurred_ms, self._address_events
         profile, opted_out = imported_lines.introduce(line, self._hash_of)
-        self._profiles[user_id] = self._introduced[user_id] = profile
+        self._introduced[user_id] = recipients.put(user_id, profile)
         if (email := profile.email) is not None:
             events.append(AddressClaimed(email.hash, "email", occurred_ms, offset, user_id))
         if (phone := profile.phone) is not None:

@@ -89,7 +89,7 @@ NO_WISHES = _encoder.encode(Wishes())
 NO_WORDS = _encoder.encode({})
 
 
-class Profile(msgspec.Struct, array_like=True, frozen=True):
+class Profile(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One recipient."""
 
     name: str = ""

@@ -22,7 +22,7 @@ class ImportedWish(msgspec.Struct, array_like=True, frozen=True, gc=False):
     daily_limit: int | None = None
 
 
-class ImportedRecipient(msgspec.Struct, array_like=True, frozen=True):
+class ImportedRecipient(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One line of an import, validated and normalised by whoever read the file."""
 
     user_id: str
@@ -38,7 +38,7 @@ class ImportedRecipient(msgspec.Struct, array_like=True, frozen=True):
     devices: tuple[ImportedDevice, ...] = ()
 
 
-class ImportBatch(msgspec.Struct, array_like=True, frozen=True):
+class ImportBatch(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Recipients of one partition on `recipients.imported`."""
 
     items: list[ImportedRecipient]

@@ -26,7 +26,7 @@ class Holder(msgspec.Struct, array_like=True, frozen=True, gc=False):
     device_id: str = ""
 
 
-class Address(msgspec.Struct, array_like=True):
+class Address(msgspec.Struct, array_like=True, gc=False):
     """One device token (one holder at a time), mailbox or number (any number of holders)."""
 
     holders: list[Holder] = []

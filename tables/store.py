@@ -45,6 +45,10 @@ _BLOOM_BITS = 10
 _MAX_OPEN_FILES = 256
 _SMALLEST_BUFFER_BYTES = 4 * 1024 * 1024
 
+_FILES, _FILES_WHILE_FILLING = 4, 16
+"""So many full write buffers, each a file of its own, are merged into what is there already: RocksDB's
+own number, and one below the twenty at which it slows writers down."""
+
 _CROWD = 64
 """So many keys in order may be neighbours, as those of an audience's members are: to go from row to
 row takes a fifth of finding each."""
@@ -161,6 +165,14 @@ class LocalStore:
         put(_OFFSET_KEY, _INTEGER.pack(offset))
         self._write(batch)
         self._offset = offset
+
+    def fill(self, is_filling: bool) -> None:
+        """While very much is written and little is read, files are merged seldom, many at once."""
+        files = _FILES_WHILE_FILLING if is_filling else _FILES
+        try:
+            self._db.set_options({"level0_file_num_compaction_trigger": str(files)})
+        except Exception as error:
+            raise self._failed(error) from error
 
     def touch(self, now_ms: int) -> None:
         """Note that the store is at its changelog's end now."""

@@ -34,15 +34,11 @@ def size_of(effects: Effects) -> int:
 
 
 def _rows_size(rows: Sequence[Row]) -> int:
-    total = 0
-    for row in rows:
-        size = len(row.key) + _ROW_OVERHEAD_BYTES
-        if row.value is not None:
-            size += len(row.value)
-        if size > MAX_RECORD_BYTES:
-            raise EffectsTooLarge(f"a row of {size} bytes, the limit is {MAX_RECORD_BYTES}")
-        total += size
-    return total
+    sizes = [len(row.key) + len(row.value or b"") for row in rows]
+    largest = max(sizes, default=0) + _ROW_OVERHEAD_BYTES
+    if largest > MAX_RECORD_BYTES:
+        raise EffectsTooLarge(f"a row of {largest} bytes, the limit is {MAX_RECORD_BYTES}")
+    return sum(sizes) + len(sizes) * _ROW_OVERHEAD_BYTES
 
 
 def _records_size(records: Sequence[Record]) -> int:

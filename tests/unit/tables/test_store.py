@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +44,29 @@ def test_rows_and_their_offset_outlive_the_process(tmp_path: Path) -> None:
     assert again.touched_ms == 1234
     assert again.get_many([b"a", b"b", b"c"]) == [None, b"2", b""]
     again.close()
+
+
+def test_a_store_that_is_filled_merges_its_files_when_it_was(store: LocalStore) -> None:
+    def files() -> int:
+        return len(list(store.path.glob("*.sst")))
+
+    megabytes = [random.Random(number).randbytes(1 << 20) for number in range(32)]
+    store.fill(True)
+    for number, megabyte in enumerate(megabytes):
+        store.apply([(b"%d" % number, megabyte)], number)
+    _wait_until(lambda: files() > 4)
+    store.fill(False)
+    _wait_until(lambda: files() <= 4)
+
+    assert store.get_many([b"%d" % number for number in range(32)]) == megabytes
+    assert store.offset == 31
+
+
+def _wait_until(is_so: Callable[[], bool], seconds: float = 10.0) -> None:
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < until, "it never came about"
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("offset", [4, 3, 0])
