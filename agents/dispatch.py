@@ -14,8 +14,9 @@ from zlib import crc32
 
 import msgspec
 
+from agents.facts import Fact
 from agents.outgoing import Notice, Outgoing, Part
-from agents.receipts import Counts, Fact, ReceiptWriter, Told
+from agents.receipts import Counts, ReceiptWriter, Told
 from agents.stage import Batch
 from policies.admission import Admission, Case, Ruling
 from policies.caps import NOTHING, Caps

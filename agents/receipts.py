@@ -3,17 +3,17 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from policies.receipt_merge import state_rank
+from agents.facts import Fact
+from agents.receipt_forms import Form, FormKey, Forms, receipt_of
 from schemas import ids
 from schemas.delivery import Body, Target
-from schemas.id_forms import BLANK, IdForm
 from schemas.instants import rfc3339
 from schemas.kafka import Record
-from schemas.receipt import FINAL_STATUSES, SCHEMA_VERSION, Receipt, Status, encode_receipt
+from schemas.receipt import SCHEMA_VERSION, Receipt, encode_receipt
 from schemas.topics import RECEIPTS
 
 Counts = Counter[tuple[str, str, str]]
@@ -23,55 +23,9 @@ Told = tuple[str, bytes, bytes]
 Asked = tuple[str, Sequence[Target]]
 """The provider's message id, and whom it stands for: those of one request."""
 
-_FormKey = tuple["Fact", str, int, bool, bool]
-"""Fact, channel, device count; whether there is a provider's message id, and a device."""
-
-
-class _Form(NamedTuple):
-    """A receipt with blanks."""
-
-    head: IdForm
-    """For three ids; the user comes after it."""
-    tail: bytes
-    """`%b` for the provider's message id and the device, where there are such."""
-
-
-_BLANK = "\0"  # no field of a receipt may hold it
-_BLANK_JSON = rb'"\u0000"'
 _FEW = 8
 """Fewer receipts are written one by one: a form of theirs would be made in vain."""
 _encode_text = msgspec.json.Encoder().encode
-
-
-class Fact:
-    """What is told alike of many deliveries; make it once for all of them."""
-
-    __slots__ = (
-        "attempt", "id_part", "is_final", "provider", "provider_code", "rank", "reason", "round",
-        "status",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        status: Status,
-        reason: str = "",
-        *,
-        round_number: int = 0,
-        attempt: int = 0,
-        provider: str = "",
-        provider_code: str = "",
-    ) -> None:
-        self.status = status
-        self.reason = reason
-        self.round = round_number
-        self.attempt = attempt
-        self.provider = provider
-        self.provider_code = provider_code
-        self.is_final = status in FINAL_STATUSES
-        self.rank = state_rank(status)
-        self.id_part = ids.receipt_fact(
-            status, round_number=round_number, attempt=attempt, reason=reason
-        )
 
 
 class ReceiptWriter:
@@ -90,15 +44,13 @@ class ReceiptWriter:
 class ReceiptsAt:
     """Writes receipts of one instant. The same fact has the same receipt_id however often told."""
 
-    __slots__ = ("_body", "_counts", "_forms", "_now", "_partitions")
+    __slots__ = ("_counts", "_forms", "_now", "_partitions")
 
     def __init__(self, partitions: int, counts: Counts, now_ms: int) -> None:
         self._partitions = partitions
         self._counts = counts
         self._now = rfc3339(now_ms)
-        self._body: Body | None = None
-        self._forms: dict[_FormKey, _Form] = {}
-        """Receipts of `_body`."""
+        self._forms = Forms(self._now)
 
     def delivery(
         self,
@@ -180,7 +132,7 @@ class ReceiptsAt:
     ) -> list[Record]:
         """A broadcast says it of a million, so only what differs is filled in."""
         said = (_encode_text(provider_message_id),) if provider_message_id else ()
-        form = self._form_of(body, (fact, channel, device_count, bool(said), False))
+        form = self._forms.of(body, (fact, channel, device_count, bool(said), False))
         self._counts[channel, fact.status, fact.reason] += len(user_ids)
         return self._filled(
             form,
@@ -195,14 +147,14 @@ class ReceiptsAt:
         self, fact: Fact, body: Body, channel: str, told: Sequence[tuple[str, Target]]
     ) -> list[Record]:
         """Each with a message id or a device of its own."""
-        forms: defaultdict[_FormKey, list[tuple[str, Target]]] = defaultdict(list)
+        forms: defaultdict[FormKey, list[tuple[str, Target]]] = defaultdict(list)
         for message_id, target in told:
             blanks = bool(message_id), bool(target.device_id)
             forms[fact, channel, target.device_count, *blanks].append((message_id, target))
         self._counts[channel, fact.status, fact.reason] += len(told)
         records: list[Record] = []
         for key, some in forms.items():
-            form, targets = self._form_of(body, key), [target for _, target in some]
+            form, targets = self._forms.of(body, key), [target for _, target in some]
             tails = [
                 form.tail % tuple(map(_encode_text, filter(None, (message_id, target.device_id))))
                 for message_id, target in some
@@ -219,7 +171,7 @@ class ReceiptsAt:
 
     def _filled(
         self,
-        form: _Form,
+        form: Form,
         receipt_ids: Sequence[bytes],
         notification_ids: Sequence[bytes],
         delivery_ids: Sequence[bytes],
@@ -288,8 +240,8 @@ class ReceiptsAt:
         provider_message_id: str = "",
     ) -> Record:
         self._counts[channel, fact.status, fact.reason] += 1
-        receipt = self._receipt(
-            fact, body, channel,
+        receipt = receipt_of(
+            fact, body, channel, self._now,
             receipt_id=ids.to_text(_receipt_id(fact, delivery_id, device_id)),
             notification_id=ids.to_text(notification_id),
             delivery_id=ids.to_text(delivery_id),
@@ -300,80 +252,6 @@ class ReceiptsAt:
         )  # fmt: skip
         partition = ids.partition_of_id(notification_id, self._partitions)
         return Record(RECEIPTS, partition, encode_receipt(receipt), user_id.encode())
-
-    def _form_of(self, body: Body, key: _FormKey) -> _Form:
-        if body is not self._body:
-            self._body = body
-            self._forms.clear()
-        form = self._forms.get(key)
-        if form is None:
-            form = self._forms[key] = self._form(body, *key)
-        return form
-
-    def _form(
-        self,
-        body: Body,
-        fact: Fact,
-        channel: str,
-        device_count: int,
-        has_message_id: bool,
-        has_device: bool,
-    ) -> _Form:
-        blank = self._receipt(
-            fact, body, channel,
-            receipt_id=_BLANK,
-            notification_id=_BLANK,
-            delivery_id=_BLANK,
-            user_id=_BLANK,
-            provider_message_id=_BLANK if has_message_id else "",
-            device_id=_BLANK if has_device else "",
-            device_count=device_count,
-        )  # fmt: skip
-        text = encode_receipt(blank).replace(_BLANK_JSON, b'"%b"' % BLANK, 3)
-        head, *rest = text.split(_BLANK_JSON)
-        return _Form(IdForm(head), b"%b".join(piece.replace(b"%", b"%%") for piece in rest))
-
-    def _receipt(
-        self,
-        fact: Fact,
-        body: Body,
-        channel: str,
-        *,
-        receipt_id: str,
-        notification_id: str,
-        delivery_id: str,
-        user_id: str,
-        device_id: str = "",
-        device_count: int = 1,
-        provider_message_id: str = "",
-    ) -> Receipt:
-        return Receipt(
-            receipt_id=receipt_id,
-            schema_version=SCHEMA_VERSION,
-            tenant=body.tenant,
-            notification_id=notification_id,
-            delivery_id=delivery_id,
-            broadcast_id=ids.to_text(body.broadcast_id) if body.broadcast_id else "",
-            user_id=user_id,
-            channel=channel,
-            type=body.type,
-            category=body.category,
-            status=fact.status,
-            is_final=fact.is_final,
-            state_rank=fact.rank,
-            reason=fact.reason,
-            round=fact.round,
-            attempt=fact.attempt,
-            provider=fact.provider,
-            provider_code=fact.provider_code,
-            provider_message_id=provider_message_id,
-            device_id=device_id,
-            device_count=device_count,
-            occurred_at=self._now,
-            recorded_at=self._now,
-            metadata=body.metadata,
-            traceparent=body.traceparent,
-        )
 
 
 def _receipt_id(fact: Fact, delivery_id: bytes, device_id: str) -> bytes:

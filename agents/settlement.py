@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from agents.facts import Fact
 from agents.followups import FollowUps
 from agents.portions import halves
-from agents.receipts import Asked, Fact, ReceiptWriter
+from agents.receipts import Asked, ReceiptWriter
 from agents.stage import Effects
 from agents.work import Work
 from policies.in_doubt import at_take_over, policy_of

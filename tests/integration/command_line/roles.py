@@ -12,7 +12,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as KafkaPartition
 
-from agents.receipts import Fact, ReceiptWriter
+from agents.facts import Fact
+from agents.receipts import ReceiptWriter
 from agents.stage import Item
 from policies.stops import StopList
 from schemas.delivery import DeliveryBatch, decode_batch, encode_batch

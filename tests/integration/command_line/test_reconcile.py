@@ -8,7 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from aiokafka.structs import TopicPartition as KafkaPartition
 
-from agents.receipts import Fact
+from agents.facts import Fact
 from schemas import topics
 from schemas.delivery import decode_batch
 from schemas.ids import partition_of, to_text

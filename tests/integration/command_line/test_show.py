@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from agents.receipts import Fact, ReceiptWriter
+from agents.facts import Fact
+from agents.receipts import ReceiptWriter
 from schemas import ids, topics
 from schemas.delivery import Body, Target
 from schemas.kafka import Record

@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from agents.receipts import Fact, ReceiptsAt, ReceiptWriter
+from agents.facts import Fact
+from agents.receipts import ReceiptsAt, ReceiptWriter
 from schemas.delivery import Body, Target
 from schemas.ids import from_text, notification_id, partition_of
 from schemas.kafka import Record

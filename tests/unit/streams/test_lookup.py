@@ -6,7 +6,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.receipts import Fact, ReceiptWriter
+from agents.facts import Fact
+from agents.receipts import ReceiptWriter
 from policies.receipt_merge import fold
 from schemas import ids
 from schemas.delivery import Body, Target

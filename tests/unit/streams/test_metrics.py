@@ -4,7 +4,8 @@ import re
 
 from prometheus_client import generate_latest
 
-from agents.receipts import Fact, ReceiptWriter
+from agents.facts import Fact
+from agents.receipts import ReceiptWriter
 from schemas.delivery import Body
 from streams.engine.ports import Transaction
 from streams.metrics import Metrics
