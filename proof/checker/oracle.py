@@ -126,8 +126,12 @@ class Oracle:
         earlier_ms = at_ms - self._lag_ms
         if send_ms(matter.said) > earlier_ms:
             return True
+        # A night may have begun after it came, and before it was decided.
+        moments = earlier_ms, min(matter.at_ms + self._lag_ms, at_ms)
         if any(
-            first_free_ms(earlier_ms, *each) > at_ms - SLACK_MS for each in self._nights(matter)
+            first_free_ms(moment, *each) > at_ms - SLACK_MS
+            for each in self._nights(matter)
+            for moment in moments
         ):
             return True
         if category.over_limit != "defer" or matter.channel not in category.daily_limit:

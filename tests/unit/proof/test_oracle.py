@@ -114,6 +114,22 @@ def test_oracle_and_policy_agree_on_whatever_is_known_for_certain(told: dict[str
     _agree(oracle, matter, ruling.verdict)
 
 
+def test_a_night_that_began_a_minute_ago_holds_back_what_came_then_and_nothing_older() -> None:
+    evening_ms = instants.ms_of("2026-01-01T21:00:40.000Z")
+    known = [_said("recipient_updated", phone="+14155550100", timezone="UTC")]
+    found = Evidence(OURS, Circumstances(evening_ms, lag_ms=120_000), changes=known)
+    oracle = Oracle(found, People(found.changes))
+
+    def is_held_back(came_ms: int) -> bool:
+        said = Asked("offer", "ann", data=Data("7"))
+        matter = Matter(said, came_ms, OURS.kinds["offer"], "ann", "sms", evening_ms, came_ms)
+        return oracle.holds_back(matter)
+
+    assert is_held_back(evening_ms - 30_000)
+    assert is_held_back(evening_ms - 60_000), "it may have been decided after nine"
+    assert not is_held_back(evening_ms - 600_000)
+
+
 def _agree(oracle: Oracle, matter: Matter, verdict: Verdict) -> None:
     allowed = oracle.ends(matter)
     match verdict:
@@ -127,6 +143,11 @@ def _agree(oracle: Oracle, matter: Matter, verdict: Verdict) -> None:
         case Deliver():
             assert allowed >= {SENT}
             assert oracle.may_be_awake(matter, [NOW_MS])
+
+
+def _said(change: str, **words: Any) -> Change:
+    said = Said(change, "ann", instants.text_of(LONG_AGO_MS), **words)
+    return Change(LONG_AGO_MS, "recipients.changed", 0, 0, said)
 
 
 def _changes(told: dict[str, Any]) -> list[Change]:
