@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from multiprocessing import get_context
+from multiprocessing import connection, get_context
 from pathlib import Path
 
 from streams import cli
@@ -18,6 +19,10 @@ _context = get_context("forkserver")
 _context.set_forkserver_preload(
     ["proof.fork_server", "__main__", "streams.cli.worker", "streams.topic_admin"]
 )
+
+_asking = threading.Lock()
+"""How a process ended can be read once, and `multiprocessing` takes what a second reader finds for 255;
+at each start it asks this of all there are."""
 
 Prepare = Callable[[], None]
 
@@ -39,7 +44,8 @@ class WorkerProcess:
     ) -> None:
         """`prepare` is called in its process before it begins."""
         self._process = _context.Process(target=_work, args=(arguments, environment, log, prepare))
-        self._process.start()
+        with _asking:
+            self._process.start()
 
     def send_signal(self, number: signal.Signals) -> None:
         if self._process.pid is not None and self.poll() is None:
@@ -52,11 +58,12 @@ class WorkerProcess:
         self._process.terminate()
 
     def poll(self) -> int | None:
-        return self._process.exitcode
+        with _asking:
+            return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
-        self._process.join(timeout)
-        code = self._process.exitcode
+        connection.wait([self._process.sentinel], timeout)
+        code = self.poll()
         if code is None:
             raise subprocess.TimeoutExpired("postrider worker", timeout or 0.0)
         return code

@@ -1,20 +1,21 @@
 """Deciding stages that break a promise."""
 
 from collections.abc import Sequence
+from itertools import repeat
 from types import SimpleNamespace
 from typing import Any
 
 import agents.decide
+import agents.facts
 import agents.fan_out
 import agents.keep_addresses
-import agents.receipts
 from agents.dedup import Asked, Dedup, Standing
 from policies.caps import NOTHING
 from policies.zones import Zones
 from proof.mutants.base import replace
 from proof.mutants.sending import ask_no_stop
 from schemas.profile import Profile
-from streams.envelopes import RecordEnvelopes
+from streams.engine.running import StageRun
 from tables import caps, recipients
 from tables.state import State
 
@@ -68,7 +69,7 @@ def pass_over_the_last_member() -> None:
 
 def decide_where_it_was_found() -> None:
     """A misplaced record meets the state of another partition."""
-    replace(RecordEnvelopes, "forward", lambda self, item, user_id: None)
+    replace(StageRun, "_homes", lambda self, batch: repeat(batch.partition, len(batch.items)))
 
 
 def leave_sold_phones_alone() -> None:
@@ -81,4 +82,4 @@ def leave_sold_phones_alone() -> None:
 
 
 def rank_all_receipts_alike() -> None:
-    replace(agents.receipts, "state_rank", lambda status: 1)
+    replace(agents.facts, "state_rank", lambda status: 1)
