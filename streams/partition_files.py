@@ -1,6 +1,7 @@
 """`PartitionFiles`: the two local stores of a role-partition, restored before anything reads them."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -189,12 +190,8 @@ class PartitionFiles:
             store.apply(rows, records[-1].offset)
             count += len(rows)
 
-        is_much = end - start > _MUCH
-        if is_much:
-            store.fill(True)
-        await self._reader.read(changelog.place, start, end, sink)
-        if is_much:
-            store.fill(False)
+        with store.filling() if end - start > _MUCH else contextlib.nullcontext():
+            await self._reader.read(changelog.place, start, end, sink)
         if store.offset is None or store.offset < end - 1:
             store.apply([], end - 1)  # what is left were markers, or rows that compaction removed
         return count

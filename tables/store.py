@@ -166,9 +166,15 @@ class LocalStore:
         self._write(batch)
         self._offset = offset
 
-    def fill(self, is_filling: bool) -> None:
-        """While very much is written and little is read, files are merged seldom, many at once."""
-        files = _FILES_WHILE_FILLING if is_filling else _FILES
+    @contextlib.contextmanager
+    def filling(self) -> Iterator[None]:
+        """While very much is written and little is read, files are merged seldom, many at once. After
+        an error it stays so until the store is opened again, which then has to be."""
+        self._merge_at(_FILES_WHILE_FILLING)
+        yield
+        self._merge_at(_FILES)
+
+    def _merge_at(self, files: int) -> None:
         try:
             self._db.set_options({"level0_file_num_compaction_trigger": str(files)})
         except Exception as error:

@@ -190,8 +190,6 @@ class _Errors(msgspec.Struct):
 
 _encode = msgspec.json.Encoder().encode
 _decode_errors = msgspec.json.Decoder(_Errors).decode
-
-
 _MARKS = IdForm(b'}],"custom_args":{"delivery_id":"\0","notification_id":"\0","user_id":')
 
 

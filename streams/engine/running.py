@@ -97,8 +97,8 @@ class StageRun:
         return mine
 
     def _homes(self, batch: EngineBatch) -> Iterable[int]:
-        """The partition that each item belongs in: of one that names no user, the one it is in. Never
-        of one that was forwarded before: its partition is what we computed."""
+        """The partition of each item's user, or of one that names none the one it is in. What was
+        forwarded is home, since it went where this says: nothing is forwarded twice."""
         user_of = self._route.user_of if isinstance(self._route, Source) else None
         if user_of is None:
             return repeat(batch.partition, len(batch.items))

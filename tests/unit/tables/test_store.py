@@ -51,11 +51,10 @@ def test_a_store_that_is_filled_merges_its_files_when_it_was(store: LocalStore) 
         return len(list(store.path.glob("*.sst")))
 
     megabytes = [random.Random(number).randbytes(1 << 20) for number in range(32)]
-    store.fill(True)
-    for number, megabyte in enumerate(megabytes):
-        store.apply([(b"%d" % number, megabyte)], number)
-    _wait_until(lambda: files() > 4)
-    store.fill(False)
+    with store.filling():
+        for number, megabyte in enumerate(megabytes):
+            store.apply([(b"%d" % number, megabyte)], number)
+        _wait_until(lambda: files() > 4)
     _wait_until(lambda: files() <= 4)
 
     assert store.get_many([b"%d" % number for number in range(32)]) == megabytes
