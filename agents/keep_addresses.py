@@ -32,7 +32,8 @@ TAKEN_OVER = "taken_over"
 
 
 class KeepAddresses:
-    """A device token has one holder, the last to register it; a bar outlives every holder.
+    """A device token has one holder, the last to register it, or of one instant the first to be
+    heard of; a bar outlives every holder.
 
     Who gave a token up is remembered until the next one claims it: what is queued for the former
     holder reaches the same phone, or nobody, until then, and somebody else from then on.
@@ -128,7 +129,8 @@ def _claim(
         )  # fmt: skip
     if event.channel == "push":
         rivals = [*others, last] if last and last.user_id != claim.user_id else others
-        newer = next((each for each in rivals if _order(each) > _order(claim)), None)
+        # Of one instant the first to come stays: who has heard of the loss does not register again.
+        newer = next((each for each in rivals if each.occurred_ms >= claim.occurred_ms), None)
         for loser, winner in [(claim, newer)] if newer else [(each, claim) for each in rivals]:
             derived.append(
                 DeviceLost(
@@ -141,7 +143,7 @@ def _claim(
         former.pop(event.address_hash, None)
         others = []
     own = next((each for each in address.holders if each.user_id == claim.user_id), None)
-    if own is not None and _order(own) >= _order(claim):
+    if own is not None and (own.occurred_ms, own.offset) >= (claim.occurred_ms, claim.offset):
         return False
     address.holders = [*others, claim]
     return True
@@ -186,7 +188,3 @@ def _unbar(address: Address, event: AddressUnbarred, derived: list[DerivedChange
         for holder in address.holders
     )
     return True
-
-
-def _order(holder: Holder) -> tuple[int, int]:
-    return holder.occurred_ms, holder.offset

@@ -89,7 +89,7 @@ class RecipientEdits:
         self._members = dict(zip(member_keys, members, strict=True))
 
     def apply(self, news: RecipientChange | ImportBatch | list[DerivedChange], offset: int) -> None:
-        """`offset` is that of the record: it orders claims of one instant."""
+        """`offset` is that of the record: it orders claims of a user in one instant."""
         if isinstance(news, ImportBatch):
             for line in news.items:
                 self._import(line, offset)

@@ -46,10 +46,9 @@ class ImportBatch(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class _AddressEvent(msgspec.Struct, array_like=True, tag_field="event", frozen=True, gc=False):
-    """About whatever holds this hash. Later is by `occurred_ms`, then `offset`.
+    """About whatever holds this hash, later by `occurred_ms`.
 
-    `offset` is that of the record that said it, since two phones may be registered in one
-    millisecond.
+    `offset` is that of the record that said it: one user may say two things in one millisecond.
     """
 
     address_hash: bytes

@@ -18,7 +18,7 @@ REMEMBERED_MS = 8 * 86_400_000
 
 
 class Holder(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Whose address it is, since when; `offset` orders registrations of the same instant."""
+    """Whose address it is, since when; `offset` orders what they said in the same instant."""
 
     user_id: str
     occurred_ms: int

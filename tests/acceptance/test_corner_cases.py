@@ -382,10 +382,10 @@ async def test_an_opt_out_counts_that_waits_with_the_request_and_behind_an_impor
 async def test_a_phone_that_was_sold_there_and_back_reaches_its_holder_only(
     opened: Pipeline,
 ) -> None:
-    for user in ("anna", "bob", "anna"):
+    for seconds, user in enumerate(("anna", "bob", "anna"), start=-3):
         await change(
             opened, user, "device_registered", device_id="phone", platform="android",
-            token="sold-token",
+            token="sold-token", occurred_at=in_seconds(seconds),
         )  # fmt: skip
     await opened.until_all_is_read()
 

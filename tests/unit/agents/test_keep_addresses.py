@@ -65,12 +65,14 @@ async def test_a_token_that_comes_back_has_one_holder_in_any_order(
     assert all(fact.occurred_ms < 3 for fact in lost if fact.user_id == "ann")
 
 
-async def test_claims_of_one_instant_are_ordered_by_offset() -> None:
+async def test_of_claims_of_one_instant_the_first_to_be_heard_of_stays() -> None:
+    """Their offsets say nothing: they are of different partitions."""
     state = MemoryState()
 
-    await keep(state, claim("bob", 1, offset=8), claim("ann", 1, offset=7))
+    kept = await keep(state, claim("bob", 1, offset=7), claim("ann", 1, offset=8))
 
     assert holders(state) == ["bob"]
+    assert derived(kept.records) == [DeviceLost("ann", 1, "ann's", HASH, "taken_over")]
 
 
 async def test_a_token_given_up_is_nobodys_and_needs_no_row() -> None:
