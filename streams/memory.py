@@ -15,6 +15,8 @@ class MemoryParts(NamedTuple):
     cache: int
     """RocksDB's blocks, of all partitions; the write buffers count against it."""
     write_buffers: int
+    """Three quarters of the cache, as long as there is much to write: merging what half of it held took
+    half as long again."""
     intake: int
     """Records that wait for a batch, of all sources."""
     room: int
@@ -24,7 +26,7 @@ class MemoryParts(NamedTuple):
 def parts_of(memory_bytes: int) -> MemoryParts:
     return MemoryParts(
         cache=memory_bytes // 4,
-        write_buffers=memory_bytes // 8,
+        write_buffers=memory_bytes * 3 // 16,
         intake=memory_bytes // 8,
         room=memory_bytes // 128,
     )

@@ -18,12 +18,14 @@ class Accepted:
         for number, line in enumerate(calls):
             at_ms, provider, round_, attempt = line.at_ms, line.provider, line.round, line.attempt
             self.times[provider].append(at_ms)
-            for each in zip(line.delivery_ids, line.addresses, line.body_hashes, strict=True):
-                accept = Accept(at_ms, number, provider, provider, *each, round_, attempt)
-                if each[0] in first:
-                    again[each[0]].append(accept)
-                else:
-                    first[each[0]] = accept
+            columns = zip(line.delivery_ids, line.addresses, line.body_hashes, strict=True)
+            for delivery_id, address, body_hash in columns:
+                accept = Accept(
+                    at_ms, number, provider, provider, delivery_id, address, body_hash,
+                    round_, attempt,
+                )  # fmt: skip
+                if first.setdefault(delivery_id, accept) is not accept:
+                    again[delivery_id].append(accept)
 
     def of(self, delivery_id: str) -> Sequence[Accept]:
         """In the order they were taken."""
