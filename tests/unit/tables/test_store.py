@@ -1,6 +1,7 @@
 """A store is a prefix of its changelog: it goes forward, or says why it cannot."""
 
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -59,6 +60,18 @@ def test_a_store_that_is_filled_merges_its_files_when_it_was(store: LocalStore) 
 
     assert store.get_many([b"%d" % number for number in range(32)]) == megabytes
     assert store.offset == 31
+
+
+def test_only_while_it_is_filled_a_write_buffer_has_no_filter(store: LocalStore) -> None:
+    def share() -> float:
+        *_, newest = sorted(store.path.glob("OPTIONS-*"))
+        (said,) = re.findall(r"memtable_prefix_bloom_size_ratio=(\S+)", newest.read_text())
+        return float(said)
+
+    before = share()
+    with store.filling():
+        assert share() == 0
+    assert share() == before == 0.02
 
 
 def _wait_until(is_so: Callable[[], bool], seconds: float = 10.0) -> None:
