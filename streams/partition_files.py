@@ -1,7 +1,6 @@
 """`PartitionFiles`: the two local stores of a role-partition, restored before anything reads them."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -23,8 +22,6 @@ log = logging.getLogger("postrider.stores")
 _SWEEP_ROWS = 500
 """A second, for all partitions in turn: five hours for ten million rows, half a percent of a core."""
 _TIDY_TOUCH_MS = 60_000
-_MUCH = 100_000
-"""Records of a changelog: to tell RocksDB that they come is worth the two files it writes for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +103,8 @@ class PartitionFiles:
         for each in changelogs:
             self._open(each)
         restored = await asyncio.gather(*map(self._restore, changelogs))
+        for store in self._stores:
+            store.settle()
         self._touch(self._now_ms())
         ends = changelogs[Kind.TRANSIENT].end, changelogs[Kind.DURABLE].end
         return RestoreReport(rows=sum(restored), seconds=time.monotonic() - began, ends=ends)
@@ -136,7 +135,7 @@ class PartitionFiles:
 
     def _open(self, changelog: _Changelog) -> None:
         try:
-            store = LocalStore(self._path(changelog.kind), self._budget)
+            store = LocalStore(self._path(changelog.kind), self._budget, to_fill=True)
         except StoreDamaged as error:
             self._begin_anew(changelog, f"damaged: {error}")
             return
@@ -168,7 +167,7 @@ class PartitionFiles:
         for store in self._stores[changelog.kind :]:
             store.close()
         destroy(path)
-        store = LocalStore(path, self._budget)
+        store = LocalStore(path, self._budget, to_fill=True)
         store.touch(self._now_ms())
         self._stores[changelog.kind :] = [store]
 
@@ -190,8 +189,7 @@ class PartitionFiles:
             store.apply(rows, records[-1].offset)
             count += len(rows)
 
-        with store.filling() if end - start > _MUCH else contextlib.nullcontext():
-            await self._reader.read(changelog.place, start, end, sink)
+        await self._reader.read(changelog.place, start, end, sink)
         if store.offset is None or store.offset < end - 1:
             store.apply([], end - 1)  # what is left were markers, or rows that compaction removed
         return count

@@ -72,7 +72,7 @@ class StoreBudget:
             write_buffer_bytes, False, self._cache
         )
 
-    def options(self) -> Options:
+    def options(self, *, to_fill: bool) -> Options:
         table = BlockBasedOptions()
         table.set_bloom_filter(_BLOOM_BITS, False)
         table.set_block_cache(self._cache)
@@ -84,7 +84,9 @@ class StoreBudget:
         options.set_write_buffer_size(max(self._buffer_bytes // 8, _SMALLEST_BUFFER_BYTES))
         options.set_max_write_buffer_number(2)
         options.set_memtable_whole_key_filtering(True)
-        options.set_memtable_prefix_bloom_ratio(_BLOOM_SHARE)
+        options.set_memtable_prefix_bloom_ratio(0.0 if to_fill else _BLOOM_SHARE)
+        files = _FILES_WHILE_FILLING if to_fill else _FILES
+        options.set_level_zero_file_num_compaction_trigger(files)
         options.set_max_open_files(_MAX_OPEN_FILES)
         options.set_compression_type(DBCompressionType.lz4())
         # Its own log is a file nobody reads; a broken store speaks through exceptions.
@@ -96,8 +98,17 @@ class LocalStore:
     """An open directory. Raises `StoreFailed` when it cannot be opened, read or written, and
     `StoreDamaged`, now and at each later opening, when only building it anew helps."""
 
-    def __init__(self, path: Path, budget: StoreBudget, *, beside: Path | None = None) -> None:
-        """`beside`, a folder for RocksDB's log, opens it to be read as it is now, while another
+    def __init__(
+        self,
+        path: Path,
+        budget: StoreBudget,
+        *,
+        to_fill: bool = False,
+        beside: Path | None = None,
+    ) -> None:
+        """`to_fill`: until `settle`, very much may be written and little is read, so files are merged
+        seldom, many at once, and write buffers have no filters, which take a third of a restore.
+        `beside`, a folder for RocksDB's log, opens it to be read as it is now, while another
         process may go on writing it."""
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +117,7 @@ class LocalStore:
         if (path / _DAMAGED).exists():
             raise StoreDamaged(f"{path.name}: found damaged when it was last read")
         try:
-            options = budget.options()
+            options = budget.options(to_fill=to_fill)
             # Also by name: or a store that exists is opened with what its OPTIONS file says, which
             # holds neither our cache nor our filters.
             self._db = Rdict(str(path), options, {"default": options}, access)
@@ -171,21 +182,13 @@ class LocalStore:
         self._write(batch)
         self._offset = offset
 
-    @contextlib.contextmanager
-    def filling(self) -> Iterator[None]:
-        """While very much is written and little is read: files are merged seldom, many at once, and
-        write buffers have no filters, which take a third of a restore. After an error it stays so
-        until the store is opened again, which then has to be."""
-        self._tune(files=_FILES_WHILE_FILLING, bloom_share=0)
-        yield
-        self._tune(files=_FILES, bloom_share=_BLOOM_SHARE)
-
-    def _tune(self, *, files: int, bloom_share: float) -> None:
+    def settle(self) -> None:
+        """It was filled: from now on it is read as much as written."""
         try:
             self._db.set_options(
                 {
-                    "level0_file_num_compaction_trigger": str(files),
-                    "memtable_prefix_bloom_size_ratio": str(bloom_share),
+                    "level0_file_num_compaction_trigger": str(_FILES),
+                    "memtable_prefix_bloom_size_ratio": str(_BLOOM_SHARE),
                 }
             )
         except Exception as error:

@@ -47,31 +47,36 @@ def test_rows_and_their_offset_outlive_the_process(tmp_path: Path) -> None:
     again.close()
 
 
-def test_a_store_that_is_filled_merges_its_files_when_it_was(store: LocalStore) -> None:
+def test_a_store_that_is_filled_merges_its_files_when_it_was(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store", budget(), to_fill=True)
+
     def files() -> int:
         return len(list(store.path.glob("*.sst")))
 
     megabytes = [random.Random(number).randbytes(1 << 20) for number in range(32)]
-    with store.filling():
-        for number, megabyte in enumerate(megabytes):
-            store.apply([(b"%d" % number, megabyte)], number)
-        _wait_until(lambda: files() > 4)
+    for number, megabyte in enumerate(megabytes):
+        store.apply([(b"%d" % number, megabyte)], number)
+    _wait_until(lambda: files() > 4)
+    store.settle()
     _wait_until(lambda: files() <= 4)
 
     assert store.get_many([b"%d" % number for number in range(32)]) == megabytes
     assert store.offset == 31
+    store.close()
 
 
-def test_only_while_it_is_filled_a_write_buffer_has_no_filter(store: LocalStore) -> None:
+def test_only_while_it_is_filled_a_write_buffer_has_no_filter(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store", budget(), to_fill=True)
+
     def share() -> float:
         *_, newest = sorted(store.path.glob("OPTIONS-*"))
         (said,) = re.findall(r"memtable_prefix_bloom_size_ratio=(\S+)", newest.read_text())
         return float(said)
 
-    before = share()
-    with store.filling():
-        assert share() == 0
-    assert share() == before == 0.02
+    assert share() == 0
+    store.settle()
+    assert share() == 0.02
+    store.close()
 
 
 def _wait_until(is_so: Callable[[], bool], seconds: float = 10.0) -> None:
