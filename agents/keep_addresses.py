@@ -129,7 +129,7 @@ def _claim(
         )  # fmt: skip
     if event.channel == "push":
         rivals = [*others, last] if last and last.user_id != claim.user_id else others
-        # Of one instant the first to come stays: who has heard of the loss does not register again.
+        # Of one instant the first to come stays: a loss removes what was registered at that instant.
         newer = next((each for each in rivals if each.occurred_ms >= claim.occurred_ms), None)
         for loser, winner in [(claim, newer)] if newer else [(each, claim) for each in rivals]:
             derived.append(

@@ -107,7 +107,7 @@ class LocalStore:
         beside: Path | None = None,
     ) -> None:
         """`to_fill`: until `settle`, very much may be written and little is read, so files are merged
-        seldom, many at once, and write buffers have no filters, which take a third of a restore.
+        seldom, many at once, and write buffers have no filters, which nobody would ask.
         `beside`, a folder for RocksDB's log, opens it to be read as it is now, while another
         process may go on writing it."""
         self.path = path
