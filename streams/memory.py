@@ -15,8 +15,8 @@ class MemoryParts(NamedTuple):
     cache: int
     """RocksDB's blocks, of all partitions; the write buffers count against it."""
     write_buffers: int
-    """Three quarters of the cache, as long as there is much to write: merging what half of it held took
-    half as long again."""
+    """Three quarters of the cache, as long as there is much to write: the less they hold, the more
+    often all is merged again (decision 18)."""
     intake: int
     """Records that wait for a batch, of all sources."""
     room: int

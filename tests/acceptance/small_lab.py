@@ -173,8 +173,8 @@ class Lab:
             try:
                 await consumer.commit(dict.fromkeys(places, to))
                 break
-            except (CommitFailedError, UnknownMemberIdError):  # until their sessions are over
-                await asyncio.sleep(0.2)
+            except (CommitFailedError, UnknownMemberIdError):
+                await asyncio.sleep(0.2)  # until their sessions end: nobody is told
         await consumer.stop()
 
     async def until_led(self) -> None:
@@ -182,8 +182,8 @@ class Lab:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
         await admin.start()
         try:
-            while not await self._are_led(admin):  # noqa: ASYNC110  # the broker tells nobody
-                await asyncio.sleep(0.1)
+            while not await self._are_led(admin):  # noqa: ASYNC110  # there is nothing to await
+                await asyncio.sleep(0.1)  # the broker tells nobody
         finally:
             await admin.close()
 

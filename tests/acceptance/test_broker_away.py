@@ -75,9 +75,8 @@ async def until_each_channel_goes_on(opened: Pipeline, *, within_seconds: float)
 
 
 async def until_it_says(opened: Pipeline, role: str, message: str) -> None:
-    # There is nothing to await: another process writes it.
     while message not in {each["message"] for each in opened.said(role)}:  # noqa: ASYNC110
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # there is nothing to await: another process writes it
 
 
 def in_doubt(opened: Pipeline) -> set[str]:
