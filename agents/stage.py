@@ -94,6 +94,12 @@ class Batch(Protocol[T]):
     @property
     def state(self) -> State: ...
 
+    @property
+    def is_short(self) -> bool:
+        """Something urgent shares the worker: a stage that chooses how much it does at a time
+        should do little."""
+        ...
+
     async def permit(self) -> None:
         """Wait until calls may begin, or the partition drains: to be awaited before a yield that
         intends some. What is intended and not called is in doubt when the process ends."""

@@ -168,6 +168,7 @@ class DoomedBatch:
         self.partition = batch.partition
         self.now_ms = batch.now_ms
         self.known_ms = batch.known_ms
+        self.is_short = batch.is_short
         self.state = batch.state
 
     async def permit(self) -> None:

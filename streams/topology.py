@@ -186,7 +186,7 @@ def send(
         sources=tuple(
             _internal(
                 topics.deliveries(channel, lane), stage, decode_batch, _PRIORITY[lane],
-                width=width, needs_permit=True,
+                width=width, is_bulk=lane == "bulk", needs_permit=True,
             )
             for lane in LANES
         ),
@@ -194,7 +194,8 @@ def send(
             *(
                 Timer(
                     f"due.{lane}", stage, SCHEDULES[lane], decode_batch,
-                    _PRIORITY[lane], take=_FEW, width=width, needs_permit=True,
+                    _PRIORITY[lane], take=_FEW, width=width, is_bulk=lane == "bulk",
+                    needs_permit=True,
                 )
                 for lane in LANES
             ),

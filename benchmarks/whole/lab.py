@@ -26,6 +26,8 @@ BOTH_CORES = "0,1"
 PARTITIONS = 8
 CONFIG = Path(__file__).parent / "faust.yaml"
 HEAP_MB = 1024
+LONG_LIVED = ()
+"""Options of a broker's Java that may compile itself fully: its own choice."""
 
 
 class Lab:

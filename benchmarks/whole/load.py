@@ -16,6 +16,9 @@ from schemas.kafka import Record
 
 _PATIENCE_SECONDS = 120.0
 _WARM_UP_SECONDS = 12.0
+_COMPILING_SECONDS = 90.0
+"""A broker that runs for days is compiled as well as can be. One that may be (`LONG_LIVED`) costs as
+much as one that may not for a minute and a half, then two thirds."""
 _LOOK_SECONDS = 0.5
 
 
@@ -98,10 +101,12 @@ class OpenLoop:
             self._intended[notification] = (began_ms + due * 1000, record.partition)
             await producing.send(record)
 
-    async def warm_up(self, producing: Producing) -> None:
+    async def warm_up(self, producing: Producing, *, until_compiled: bool = False) -> None:
         """Until a broker that has just begun is as quick as one that runs: for its first seconds it
         interprets what it will compile, and a request takes seconds."""
         await self.run(producing, _WARM_UP_SECONDS)
+        if until_compiled:
+            await self.run(producing, _COMPILING_SECONDS)
 
     async def until_told(self, lab: Lab) -> Sequence[Told]:
         """All requests once each was accepted, in the order in which they were meant.

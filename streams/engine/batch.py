@@ -22,12 +22,14 @@ class EngineBatch:
         now_ms: int,
         known_ms: int,
         calls: BatchCalls,
+        is_short: bool,
     ) -> None:
         self.items = items
         self.state = state
         self.partition = state.partition
         self.now_ms = now_ms
         self.known_ms = known_ms
+        self.is_short = is_short
         self._calls = calls
         self._finished: set[int] = set()
 

@@ -93,9 +93,9 @@ class Committer:
         return self._idle.is_set()
 
     @property
-    def has_full_group(self) -> bool:
-        """More waits than the next transaction takes: no bulk turn should add to it."""
-        return self._pending_bytes >= MAX_GROUP_BYTES
+    def pending_bytes(self) -> int:
+        """Of what is staged, and in no transaction yet."""
+        return self._pending_bytes
 
     def stage(self, effects: Effects, *, may_wait: bool = False) -> asyncio.Future[None]:
         """Queue one yield; raises `EffectsTooLarge` or `PartitionClosed` and then stages nothing.

@@ -16,6 +16,7 @@ from schemas.kafka import InboundRecord, TopicPartition
 from streams.engine.batch import EngineBatch
 from streams.engine.calls import BatchCalls, CallGate
 from streams.engine.committer import Committer
+from streams.engine.effects import MAX_GROUP_BYTES
 from streams.engine.items import Taken
 from streams.engine.overlay import Overlay
 from streams.engine.ports import (
@@ -30,9 +31,12 @@ from streams.engine.positions import SourcePosition, position_key
 from streams.engine.queues import SourceQueue
 from streams.engine.room import Room
 from streams.engine.routes import Source, Timer, Topology
-from streams.engine.running import BulkTurns, StageRun
+from streams.engine.running import StageRun
+from streams.engine.turns import BulkTurns
 from tables.state import Kind
 
+SHORTER = 8
+"""So much less bulk work is done at a time while something urgent shares the worker."""
 LONGEST_LAG_MS = 3 * 86_400_000
 """What is not known to be read is taken to lag so far behind, and no further: a delivery that was
 decided before the senders' tails begin would be given up."""
@@ -166,7 +170,7 @@ class Partition:
     def pump_source(self, source: Source) -> None:
         queue = self._queues[source.topic]
         while queue and self._may_start(source):
-            records, size = queue.pop(source.take)
+            records, size = queue.pop(self._take(source))
             items, refused = self._decode(source, records)
             self._start(source, items, refused, size)
         queue.resume_if_drained()
@@ -176,9 +180,9 @@ class Partition:
             now_ms = self._clock.now_ms()
             if now_ms < self._idle_until_ms.get(timer.name, 0):
                 return
-            wanted = timer.take + len(self._claimed)
-            due = timer.rows.due(self.state, now_ms, wanted)
-            rows = [row for row in due if row[0] not in self._claimed][: timer.take]
+            take = self._take(timer)
+            due = timer.rows.due(self.state, now_ms, take + len(self._claimed))
+            rows = [row for row in due if row[0] not in self._claimed][:take]
             if not rows:
                 next_ms = timer.rows.next_due_ms(self.state)
                 self._idle_until_ms[timer.name] = math.inf if next_ms is None else next_ms
@@ -194,7 +198,7 @@ class Partition:
         may_start = (
             self._is_open
             and self._running[route.name] < route.width
-            and not (route.is_bulk and self._committer.has_full_group)
+            and not (route.is_bulk and self._is_enough_bulk())
             and not (route.needs_permit and not self._gate.may_call)
         )
         room = self._rooms[route.priority]
@@ -202,6 +206,16 @@ class Partition:
             room.wait((self.number, route.name), partial(self._pump_route, route))
             return False
         return may_start
+
+    def _take(self, route: Source | Timer) -> int:
+        """Items that a batch of it has at the most."""
+        is_short = route.is_bulk and self._turns.are_short
+        return max(1, route.take // SHORTER) if is_short else route.take
+
+    def _is_enough_bulk(self) -> bool:
+        """More is waiting to be committed than bulk work should add to."""
+        limit = MAX_GROUP_BYTES // SHORTER if self._turns.are_short else MAX_GROUP_BYTES
+        return self._committer.pending_bytes >= limit
 
     def _decode(
         self, source: Source, records: list[InboundRecord]
@@ -231,7 +245,7 @@ class Partition:
             partition=self,
             envelopes=self._topology.envelopes,
             observer=self._observer,
-            turns=self._turns if route.is_bulk else None,
+            turns=self._turns,
         )
         self._running[route.name] += 1
         self._rooms[route.priority].enter(size_bytes)
@@ -265,6 +279,7 @@ class Partition:
             now_ms=now_ms,
             known_ms=self._known_ms(now_ms),
             calls=BatchCalls(self._gate, urgency=urgency),
+            is_short=self._turns.are_short,
         )
 
     def _known_ms(self, now_ms: int) -> int:

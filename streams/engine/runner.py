@@ -19,7 +19,7 @@ from streams.engine.ports import (
 )
 from streams.engine.room import Room
 from streams.engine.routes import Topology
-from streams.engine.running import BulkTurns
+from streams.engine.turns import BulkTurns
 
 Bounds = Mapping[TopicPartition, tuple[int, int]]
 """First offset held and end (high watermark) of each source."""

@@ -3,7 +3,6 @@
 import asyncio
 import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
 from itertools import repeat
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,22 +14,10 @@ from streams.engine.committer import PartitionClosed
 from streams.engine.items import Taken
 from streams.engine.ports import Observer
 from streams.engine.routes import Envelopes, Source, Timer
+from streams.engine.turns import BulkTurns
 from tables.state import StoreFailed
 
 Refused = tuple[Taken[Any], str, str]
-
-
-class BulkTurns:
-    """One bulk turn at a time in the process, so that nothing urgent waits behind several."""
-
-    def __init__(self) -> None:
-        self._lock = asyncio.Lock()
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        async with self._lock:
-            await asyncio.sleep(0)  # whatever became ready meanwhile goes first
-            yield
 
 
 class Host(Protocol):
@@ -55,7 +42,7 @@ class StageRun:
         partition: Host,
         envelopes: Envelopes,
         observer: Observer,
-        turns: BulkTurns | None,
+        turns: BulkTurns,
     ) -> None:
         self._route = route
         self._partition = partition
@@ -128,7 +115,11 @@ class StageRun:
                 effects = await self._next(generator)
                 committed = self._stage(effects)
                 batch.note_finished(effects)
-                await committed
+                if self._route.is_bulk or effects.can_wait:
+                    await committed
+                else:
+                    with self._turns.urgent():
+                        await committed
         except StopAsyncIteration:
             left = len(batch.unfinished())
             return Unfinished(f"{left} items were not finished") if left else None
@@ -148,10 +139,9 @@ class StageRun:
                 await batch.end_calls()
 
     async def _next(self, generator: AsyncIterator[Effects]) -> Effects:
-        if self._turns is None:
-            return await anext(generator)
-        async with self._turns.turn():
-            return await anext(generator)
+        if self._route.is_bulk:
+            await self._turns.wait()
+        return await anext(generator)
 
     async def _give_up(self, batch: EngineBatch, item: Taken[Any], error: Exception) -> None:
         def letter() -> Record:

@@ -23,6 +23,7 @@ class BatchOf(Generic[T]):
     now_ms: int
     state: MemoryState
     is_draining: bool = False
+    is_short: bool = False
     may_call: asyncio.Event = field(default_factory=asyncio.Event)
     exposed: list[int] = field(default_factory=list)
 

@@ -1,29 +1,24 @@
 """T: single requests at a steady rate, from the topic to the provider."""
 
+from benchmarks.whole.lab import LONG_LIVED
 from benchmarks.whole.load import OpenLoop, quantile
 from benchmarks.whole.run import Run
 from benchmarks.whole.scenario import Figure, Scenario
 
 _EASY_RATE = 50.0
 """At which no core is full: what shows is the way itself, not a queue."""
-_COMPILING_SECONDS = 90.0
-"""A broker that runs for days is compiled as well as can be. One that may be, as this one, costs as much
-as one that may not for a minute and a half, then two thirds."""
-_LONG_LIVED = ()
-"""Options of the broker's Java: its own choice."""
 _SHARES = [each / 1000 for each in (*range(0, 1000, 20), 990, 995, 999)]
 
 
 async def _run(run: Run) -> None:
-    seconds, compiling_seconds = (5.0, 1.0) if run.is_quick else (30.0, _COMPILING_SECONDS)
+    seconds = 5.0 if run.is_quick else 30.0
     load = OpenLoop(people=run.people, rate=run.request_rate)
-    async with run.lab(java_options=_LONG_LIVED) as lab:
+    async with run.lab(java_options=LONG_LIVED) as lab:
         workers = [lab.start("decide"), lab.start("email")]
         for each in workers:
             await each.ready()
         async with lab.producing(linger_ms=0) as producing:
-            await load.warm_up(producing)
-            await load.run(producing, compiling_seconds)
+            await load.warm_up(producing, until_compiled=not run.is_quick)
             warmed_up = load.asked
             await load.run(producing, seconds, rate=_EASY_RATE)
             easy = load.asked

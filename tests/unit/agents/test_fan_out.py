@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from agents.accept_broadcast import AcceptBroadcast
-from agents.fan_out import MEMBERS_A_TURN, FanOut, StartBroadcast
+from agents.fan_out import MEMBERS_A_SHORT_TURN, MEMBERS_A_TURN, FanOut, StartBroadcast
 from agents.stage import Item
 from agents.wake import Wake
 from schemas.broadcast import AcceptedBroadcast, decode_accepted
@@ -100,9 +100,10 @@ async def turn(
     *,
     cancelled: Collection[bytes] = (),
     is_paused: Callable[[Body], bool] = lambda body: False,
+    is_short: bool = False,
 ) -> Driven:
     stage = FanOut(terms=terms(cancelled=cancelled), is_paused=is_paused)
-    return await drive(stage, BatchOf(due(state, now_ms), now_ms, state))
+    return await drive(stage, BatchOf(due(state, now_ms), now_ms, state, is_short=is_short))
 
 
 def command(**fields: Any) -> AcceptedBroadcast:
@@ -216,6 +217,15 @@ async def test_a_slice_a_turn_reaches_every_member_once() -> None:
     assert (one[0].topic, one[0].partition) == ("deliveries.email.bulk", 1)
     assert (len(one[1].bodies), len(one[1].targets)) == (1, MEMBERS_A_TURN)
     assert b"" != one[1].slice_id != two[1].slice_id != b""
+
+
+async def test_a_turn_is_short_beside_what_is_urgent() -> None:
+    state = members(MEMBERS_A_SHORT_TURN + 1)
+    await start(state, command())
+
+    assert len(receipts((await turn(state, is_short=True)).records)) == MEMBERS_A_SHORT_TURN
+    assert len(receipts((await turn(state, is_short=True)).records)) == 1
+    assert due(state) == []
 
 
 async def test_a_turn_that_was_lost_comes_out_the_same_again() -> None:

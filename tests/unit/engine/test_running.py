@@ -11,6 +11,7 @@ from streams.engine.calls import BatchCalls, CallGate
 from streams.engine.items import Taken
 from streams.engine.routes import Source
 from streams.engine.running import StageRun
+from streams.engine.turns import BulkTurns
 from tests.doubles import MemoryState
 from tests.simulation.process import Notes
 from tests.simulation.small import SmallEnvelopes
@@ -45,7 +46,9 @@ class Host:
 
     def batch(self, items: list[Taken[Any]], urgency: int) -> EngineBatch:
         calls = BatchCalls(CallGate(limit=1, lease=GivenLease()))
-        return EngineBatch(items=items, state=MemoryState(), now_ms=0, known_ms=0, calls=calls)
+        return EngineBatch(
+            items=items, state=MemoryState(), now_ms=0, known_ms=0, calls=calls, is_short=False
+        )
 
     def stage(self, effects: Effects, route: Any) -> asyncio.Future[None]:
         self.staged.append(effects)
@@ -71,7 +74,7 @@ async def run(*items: Taken[Many]) -> tuple[list[tuple[str, bytes]], Notes]:
     host, notes = Host(), Notes()
     route = Source("names", Tell(), _never)
     stage_run = StageRun(
-        route=route, partition=host, envelopes=SmallEnvelopes(), observer=notes, turns=None
+        route=route, partition=host, envelopes=SmallEnvelopes(), observer=notes, turns=BulkTurns()
     )
 
     await stage_run.run(list(items), [])
