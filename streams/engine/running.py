@@ -2,7 +2,7 @@
 
 import asyncio
 import traceback
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Any, Protocol
@@ -111,15 +111,13 @@ class StageRun:
         generator = self._route.stage.handle(batch)
         is_cancelled = False
         try:
+            if self._route.is_bulk:
+                await self._turns.wait()
             while True:
-                effects = await self._next(generator)
+                effects = await anext(generator)
                 committed = self._stage(effects)
                 batch.note_finished(effects)
-                if self._route.is_bulk or effects.can_wait:
-                    await committed
-                else:
-                    with self._turns.urgent():
-                        await committed
+                await self._until_next_step(batch, effects, committed)
         except StopAsyncIteration:
             left = len(batch.unfinished())
             return Unfinished(f"{left} items were not finished") if left else None
@@ -138,10 +136,17 @@ class StageRun:
             ):  # or a call that heeds no cut would keep the partition from closing
                 await batch.end_calls()
 
-    async def _next(self, generator: AsyncIterator[Effects]) -> Effects:
-        if self._route.is_bulk:
+    async def _until_next_step(
+        self, batch: EngineBatch, effects: Effects, committed: Awaitable[None]
+    ) -> None:
+        if not self._route.is_bulk and not effects.can_wait:
+            with self._turns.urgent():
+                await committed
+            return
+        await committed
+        # A sender goes on at once: what it intends is in doubt until it has called.
+        if self._route.is_bulk and not self._route.needs_permit and batch.unfinished():
             await self._turns.wait()
-        return await anext(generator)
 
     async def _give_up(self, batch: EngineBatch, item: Taken[Any], error: Exception) -> None:
         def letter() -> Record:

@@ -58,7 +58,7 @@ class BulkTurns:
 
     def _end_step(self, began: float) -> None:
         now = _now()
-        self._rests_until = now + _RESTS * (now - began)
+        self._rests_until = max(self._rests_until, now + _RESTS * (now - began))
 
 
 def _now() -> float:
