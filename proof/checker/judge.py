@@ -1,8 +1,9 @@
 """The checker: evidence in, violations out."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from proof.checker.background import Background
 from proof.checker.evidence import Accept, Evidence
@@ -10,6 +11,7 @@ from proof.checker.gathered import Cases
 from proof.checker.hearing import Hearing
 from proof.checker.invariants import equations
 from proof.checker.invariants.doubles import doubles
+from proof.checker.invariants.expiries import expiries
 from proof.checker.invariants.limits import caps, rates
 from proof.checker.invariants.liveness import liveness
 from proof.checker.invariants.loss import loss
@@ -38,25 +40,31 @@ def judge(found: Evidence, *, is_sparing: bool = True) -> Verdict:
     accepts: defaultdict[str, list[Accept]] = defaultdict(list)
     for each in found.accepts:
         accepts[each.delivery_id].append(each)
-    background = Background(found, found.changes)
+    calls = _calls(found, attrgetter("provider"))
+    background = Background(found, found.changes, calls)
     plain = background.plain if is_sparing else None
     cases = Cases(found, found.receipts, lambda each: accepts.get(each, []), plain)
     verdict = whole(found, [judge_part(Hearing(cases, background))])
-    calls: defaultdict[str, list[int]] = defaultdict(list)
-    for line, at_ms in {each.call: (each.line, each.at_ms) for each in found.accepts}.values():
-        calls[line].append(at_ms)
-    verdict.violations += rates(found.rules, calls)
+    verdict.violations += rates(found.rules, _calls(found, attrgetter("line")))
     for each in found.accepts:
         if each.delivery_id not in cases.deliveries:
             verdict.violations.append(unclaimed(each.provider, each.delivery_id, each.at_ms))
     return verdict
 
 
+def _calls(found: Evidence, whose: Callable[[Accept], str]) -> dict[str, list[int]]:
+    """When each was called; a call may have brought many messages."""
+    calls: defaultdict[str, list[int]] = defaultdict(list)
+    for each in {each.call: each for each in found.accepts}.values():
+        calls[whose(each)].append(each.at_ms)
+    return calls
+
+
 def judge_part(hearing: Hearing) -> Part:
     """Everything that only the users of this part are needed for."""
     violations = [
         violation
-        for invariant in (loss, phantoms, repeats, doubles, stops, caps, quiet, receipts)
+        for invariant in (loss, expiries, phantoms, repeats, doubles, stops, caps, quiet, receipts)
         for violation in invariant(hearing)
     ]
     return Part(

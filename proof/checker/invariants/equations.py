@@ -25,10 +25,7 @@ def count(hearing: Hearing) -> Counter[str]:
         units = delivery.units().values()
         terms["deliveries"] += len(units)
         terms["settled"] += sum(each.is_end for some in units for each in some)
-        open_units = sum(not any(each.is_end for each in some) for some in units)
-        if open_units:
-            is_held = hearing.oracle.holds_back(hearing.matter_of(delivery))
-            terms["deferred"] += open_units * is_held
+        terms["deferred"] += sum(hearing.waits(delivery, some) for some in units)
     return terms
 
 

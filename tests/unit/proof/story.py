@@ -33,6 +33,7 @@ from proof.checker.rules import Category, Kind, Rules
 NOON_MS = 1_767_268_800_000
 """2026-01-01T12:00Z; people were introduced an hour before."""
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
+DAY_SECONDS = 86_400
 RULES = Rules(
     kinds={
         each.name: each
@@ -45,6 +46,11 @@ RULES = Rules(
             ),
             Kind("order", Category("transactional", quiet_hours=True), ("email", "push"), ("sms",)),
             Kind("news", Category("social", daily_limit={"email": 2}), ("email", "in_app")),
+            Kind(
+                "digest",
+                Category("patient", daily_limit={"email": 1}, over_limit="defer"),
+                ("email",),
+            ),
             Kind("offer", Category("marketing", legal_windows=True), ("sms",)),
         )
     },
