@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Container, Iterable
 
+from proof.checker.buried import buried_in
 from proof.checker.evidence import Change, Evidence
 from proof.checker.hindrances import Calls, Hindrances
 from proof.checker.members import Members
@@ -29,6 +30,7 @@ class Background:
         self.hindrances = Hindrances(found, self.pauses, calls)
         self.members = Members(found, self.people, self.oracle, part_of)
         self.plain = Plain(found.rules, self.people, self.oracle, self.members, self.pauses)
+        self.buried = buried_in(found.letters)
         self.delivery_ids: set[str] = set()
         """Those that were told of users of the parts before."""
         self.notification_ids: set[str] = set()

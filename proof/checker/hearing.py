@@ -33,6 +33,8 @@ class Hearing:
         self.not_plain = [each for each in cases.deliveries.values() if not each.is_plain]
         self.others = [each for each in self.not_plain if self.kind_of(each) is not None]
         """Deliveries that are not plain, of those that somebody asked for."""
+        self.unsure = [each for each in self.not_plain if cases.is_unsure(each)]
+        """Deliveries of what nobody acknowledged, and which came."""
         by_number = self.cases.by_number
         self.requests = [
             case

@@ -100,10 +100,10 @@ class Oracle:
                 break
         return frozenset(allowed)
 
-    def doubts(self, matter: Matter) -> frozenset[End]:
-        """In what ways it may be in doubt, for the time being or for good."""
-        ends = self._troubles.ends(matter.channel, matter.at_ms, matter.until_ms)
-        return frozenset(each for each in ends if each[0] == "in_doubt")
+    def doubts(self, channel: str, from_ms: int, until_ms: int) -> frozenset[str]:
+        """Why a call of this span may be in doubt, for the time being or for good."""
+        ends = self._troubles.ends(channel, from_ms - SLACK_MS, until_ms + SLACK_MS)
+        return frozenset(reason for status, reason in ends if status == "in_doubt")
 
     def known_ms(self, at_ms: int) -> int:
         """What had come by then counts in a decision at this instant."""

@@ -6,6 +6,9 @@ The state inside of processes is known here, so that is looked at too.
 from collections import Counter
 from collections.abc import Iterator
 
+import msgspec
+
+from proof.checker.evidence import Letter
 from proof.checker.judge import judge
 from proof.checker.verdict import Tally
 from schemas import ids
@@ -21,7 +24,9 @@ A process that slept wakes with tails that are up to five seconds old."""
 
 def complaints(found: Evidence, *, stop_ms: int = STOP_MS) -> list[str]:
     """Everything that is wrong, a line each. A world at rest has none."""
-    verdict = judge(outside(found, stop_ms=stop_ms))
+    seen = outside(found, stop_ms=stop_ms)
+    seen.letters = [msgspec.convert(each, Letter, from_attributes=True) for each in found.letters]
+    verdict = judge(seen)
     return [
         *map(str, verdict.violations),
         *_left_waiting(verdict.tally),

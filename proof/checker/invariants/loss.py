@@ -75,10 +75,10 @@ def _ends(hearing: Hearing, delivery: Delivery) -> Iterator[Violation]:
             if (end.status, end.reason) not in allowed:
                 words = f"{where} ended {end.status} {end.reason}, expected {_told(allowed)}"
                 yield Violation(_breach(end), words, delivery.ids)
-        yield from _sent_only_if_it_was(hearing, delivery, device, number, ends)
+        yield from sent_only_if_it_was(hearing, delivery, device, number, ends)
 
 
-def _sent_only_if_it_was(
+def sent_only_if_it_was(
     hearing: Hearing, delivery: Delivery, device: str, number: int, ends: list[Receipt]
 ) -> Iterator[Violation]:
     if delivery.channel == "in_app":

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from proof.checker.contents import hash_of
-from proof.checker.evidence import Data
+from proof.checker.evidence import Data, Unsure
 from proof.checker.judge import judge
 from tests.unit.proof.story import DAY_SECONDS, MINUTE, NOON_MS, RULES, SECOND, Story
 
@@ -177,6 +177,38 @@ def a_broadcast_called_off_after_its_worker_was_away(story: Story) -> None:
     _a_member_left_out(story, called_off_ms=NOON_MS + MINUTE)
 
 
+def _leave_unacknowledged(story: Story) -> None:
+    story.evidence.unsure = [
+        Unsure(each.number, each.said.user_id) for each in story.evidence.requests
+    ]
+    story.evidence.requests.clear()
+
+
+def a_request_that_came_unacknowledged(story: Story) -> None:
+    story.deliver("ann", "code")
+    _leave_unacknowledged(story)
+
+
+def a_doubt_told_a_while_after_the_crash(story: Story) -> None:
+    number = story.ask("ann", "order", channels=["email"])
+    story.tell(number, "ann", "email", "queued")
+    story.strike("email", at_ms=NOON_MS + SECOND)
+    late = {"at_ms": NOON_MS + MINUTE}
+    story.tell(number, "ann", "email", "in_doubt", "outcome_lost", **late)
+
+
+def _fail_to_render(story: Story, kind: str, channel: str) -> int:
+    number = story.ask("ann", kind, channels=[channel], data=Data())
+    story.tell(number, "ann", channel, "queued")
+    story.tell(number, "ann", channel, "failed", "template_error")
+    return number
+
+
+def news_that_nobody_can_render(story: Story) -> None:
+    number = _fail_to_render(story, "news", "email")
+    story.bury(number, "ann", "email", "template_error")
+
+
 def a_phone_that_was_sold(story: Story) -> None:
     sold = NOON_MS - 2 * MINUTE
     story.say("bob", "device_registered", at_ms=sold, device_id="new", token="token-ann")
@@ -217,6 +249,8 @@ GOOD: list[Tell] = [
     a_second_call_after_a_crash, a_fallback, quiet_hours_that_last, a_cap,
     a_digest_put_off_until_tomorrow, a_code_that_would_have_expired_in_line,
     a_broadcast_called_off_while_it_goes_out, a_broadcast_called_off_after_its_worker_was_away,
+    a_request_that_came_unacknowledged, a_doubt_told_a_while_after_the_crash,
+    news_that_nobody_can_render,
     a_code_that_expired_while_its_worker_was_away, a_code_in_doubt_that_goes_on_by_its_fallback,
     a_broadcast_to_the_audience, a_phone_that_was_sold,
     a_cap_that_was_reached_while_a_batch_was_under_way,
@@ -234,6 +268,18 @@ def test_what_keeps_every_promise_is_clean(happens: Tell) -> None:
 
 
 # What is not.
+
+
+def a_request_refused_twice(story: Story) -> None:
+    number = story.ask("ann", "code")
+    for _ in range(2):
+        story.refuse(number, "ann", "rejected", "idempotency_conflict")
+
+
+def a_delivery_that_ends_twice(story: Story) -> None:
+    number = story.ask("ann", "code")
+    for reason in ("cancelled", "ttl"):
+        story.tell(number, "ann", "sms", "cancelled", reason)
 
 
 def a_request_that_nobody_answers(story: Story) -> None:
@@ -400,6 +446,25 @@ def a_doubt_after_a_clean_stop(story: Story) -> None:
     story.tell(number, "ann", "sms", "in_doubt", "outcome_lost", **late)
 
 
+def a_doubt_of_a_call_after_the_crash(story: Story) -> None:
+    number = story.ask("ann", "order", channels=["email"])
+    story.tell(number, "ann", "email", "queued")
+    story.strike("email", at_ms=NOON_MS + SECOND)
+    late = NOON_MS + MINUTE
+    story.tell(number, "ann", "email", "deferred", "unreachable", at_ms=late)
+    story.tell(number, "ann", "email", "in_doubt", "outcome_lost", at_ms=late + MINUTE)
+
+
+def a_request_that_came_unacknowledged_and_was_lost(story: Story) -> None:
+    a_delivery_without_an_end(story)
+    _leave_unacknowledged(story)
+
+
+def an_unacknowledged_request_sent_twice(story: Story) -> None:
+    a_batch_sent_again(story)
+    _leave_unacknowledged(story)
+
+
 def a_crash_of_another_role(story: Story) -> None:
     story.strike("email", at_ms=NOON_MS + SECOND)
     number = story.ask("ann", "code")
@@ -535,11 +600,36 @@ def rubbish_that_is_buried_twice(story: Story) -> None:
     story.blunder(buried=2)
 
 
+def news_that_fail_without_a_dead_letter(story: Story) -> None:
+    _fail_to_render(story, "news", "email")
+
+
+def news_buried_for_another_cause(story: Story) -> None:
+    number = _fail_to_render(story, "news", "email")
+    story.bury(number, "ann", "email", "attempts_exhausted")
+
+
+def a_dead_letter_of_what_was_sent(story: Story) -> None:
+    number = story.deliver("ann", "news")
+    story.bury(number, "ann", "email", "attempts_exhausted")
+
+
+def a_dead_letter_of_what_goes_on_by_its_fallback(story: Story) -> None:
+    number = _fail_to_render(story, "code", "sms")
+    story.tell(number, "ann", "email", "queued")
+    story.tell(number, "ann", "email", "failed", "template_error")
+    for channel in ("sms", "email"):
+        story.bury(number, "ann", channel, "template_error")
+
+
 def no_rest(story: Story) -> None:
+    a_delivery_without_an_end(story)
     story.evidence.circumstances.is_at_rest = False
 
 
 BAD: dict[Tell, str] = {
+    a_request_refused_twice: "E1 1 requests are not 0 decided + 2 rejected + 0 duplicate [intent 0, ",
+    a_delivery_that_ends_twice: "E2 1 deliveries are not 2 settled + 0 deferred [delivery ",
     a_request_that_nobody_answers: "L1 nothing was ever said of a request",
     a_channel_that_nobody_speaks_of: "L1 nothing was ever said of its push",
     a_delivery_without_an_end: "L1 sms, round 0 never ended",
@@ -569,6 +659,9 @@ BAD: dict[Tell, str] = {
     an_invoice_sent_again_in_doubt: "L3 accepted 2 times, though its type holds",
     a_doubt_without_a_crash: "L3 in doubt for outcome_lost",
     a_doubt_after_a_clean_stop: "L3 in doubt for outcome_lost",
+    a_doubt_of_a_call_after_the_crash: "L3 in doubt for outcome_lost",
+    a_request_that_came_unacknowledged_and_was_lost: "L1 sms, round 0 came, and ended 0 times",
+    an_unacknowledged_request_sent_twice: "L3 accepted 2 times, told in doubt 0 times",
     a_crash_of_another_role: "L3 in doubt for outcome_lost",
     a_cancelled_request_that_is_sent: "was called off at",
     a_pause_that_nobody_keeps: "channel:sms was paused",
@@ -592,7 +685,11 @@ BAD: dict[Tell, str] = {
     one_id_for_two: "L7 receipts of one delivery are about several things",
     rubbish_that_vanishes: "L8 rubbish without a dead letter",
     rubbish_that_is_buried_twice: "L8 2 dead letters of one record",
-    no_rest: "L8 not all had come to rest",
+    news_that_fail_without_a_dead_letter: "L8 failed template_error, and no dead letter holds it",
+    news_buried_for_another_cause: "L8 failed template_error, and no dead letter holds it",
+    a_dead_letter_of_what_was_sent: "L8 a dead letter for attempts_exhausted of what may go on",
+    a_dead_letter_of_what_goes_on_by_its_fallback: "L8 a dead letter for template_error",
+    no_rest: "L8 not all had come to rest when the time for it was over [delivery ",
 }
 
 
