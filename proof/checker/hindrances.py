@@ -21,7 +21,8 @@ class Hindrances:
         self._troubles = Troubles(found.circumstances)
         self._lag_ms = found.circumstances.lag_ms
         self._pauses = pauses
-        self._calls = {provider: sorted(at) for provider, at in calls.items()}
+        self._calls = calls
+        self._sorted: dict[str, list[int]] = {}
         self._limits = [
             (provider, channel, *found.rules.rates[provider])
             for provider, channel in found.rules.channel_of.items()
@@ -41,9 +42,15 @@ class Hindrances:
         for provider, of_channel, count, window_ms in self._limits:
             if of_channel == channel:
                 length_ms = until_ms - from_ms
-                at = self._calls.get(provider, ())
+                at = self._called(provider)
                 called = bisect_left(at, until_ms) - bisect_left(at, from_ms)
                 is_busy = called * _BUSY_SHARE * window_ms >= length_ms * count
                 if is_busy or length_ms <= _NEXT_WINDOWS * window_ms:
                     return True
         return False
+
+    def _called(self, provider: str) -> list[int]:
+        """In order, once somebody asks: there may be millions."""
+        if provider not in self._sorted:
+            self._sorted[provider] = sorted(self._calls.get(provider, ()))
+        return self._sorted[provider]
