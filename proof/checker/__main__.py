@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from proof.checker.folder import judge_folder
+from proof.checker.ledgers import missing_in
 from proof.checker.verdict import INVARIANTS, Verdict
 
 _SHOWN = 50
@@ -24,6 +25,9 @@ def lines(verdict: Verdict) -> list[str]:
 def main() -> None:
     if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
         sys.exit("usage: python -m proof.checker FOLDER")
+    missing = missing_in(Path(sys.argv[1]))
+    if missing:
+        sys.exit(f"no evidence to judge by, without {', '.join(missing)}")
     began = time.monotonic()
     verdict = judge_folder(Path(sys.argv[1]))
     for line in lines(verdict):

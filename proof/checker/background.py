@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Container, Iterable
 
+from proof.checker.buried import buried_in
 from proof.checker.evidence import Change, Evidence
+from proof.checker.hindrances import Calls, Hindrances
 from proof.checker.members import Members
 from proof.checker.oracle import Oracle
 from proof.checker.pauses import Pauses
@@ -17,6 +19,7 @@ class Background:
         self,
         found: Evidence,
         changes: Iterable[Change],
+        calls: Calls,
         part_of: Callable[[str], int] = lambda _: 0,
         parts: Container[int] = (0,),
     ) -> None:
@@ -24,8 +27,10 @@ class Background:
         self.people = People(changes, lambda user_id: part_of(user_id) in parts)
         self.oracle = Oracle(found, self.people)
         self.pauses = Pauses(found)
+        self.hindrances = Hindrances(found, self.pauses, calls)
         self.members = Members(found, self.people, self.oracle, part_of)
         self.plain = Plain(found.rules, self.people, self.oracle, self.members, self.pauses)
+        self.buried = buried_in(found.letters)
         self.delivery_ids: set[str] = set()
         """Those that were told of users of the parts before."""
         self.notification_ids: set[str] = set()

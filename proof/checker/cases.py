@@ -61,6 +61,10 @@ class Delivery(msgspec.Struct, gc=False, eq=False):
                 found.setdefault((device, receipt.round), []).append(receipt)
         return found
 
+    def told_ms(self) -> int:
+        """When it was first told of."""
+        return ms_of(self._queued_at if self.is_plain else self.receipts[0].occurred_at)
+
     def ended_ms(self) -> int | None:
         """When the last of it was told; None while some of it goes on."""
         if self.is_plain:

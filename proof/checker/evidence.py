@@ -229,6 +229,8 @@ class Letter(msgspec.Struct, gc=False):
     offset: int
     cause: str = ""
     part: int = -1
+    value: bytes | None = None
+    """Of deliveries: the batch that was given up."""
 
 
 class Blow(Slim):

@@ -66,8 +66,8 @@ def _judge(found: Evidence, folder: Path, shards: Sequence[int]) -> _Heard:
     gc.disable()  # nothing refers to itself, and there are millions to look through
     try:
         changes = chain(found.changes, changes_in(folder, shards))
-        background = Background(found, changes, shard_of, shards)
         accepted = Accepted(calls_in(folder))
+        background = Background(found, changes, accepted.times, shard_of, shards)
         parts = []
         for shard in shards:
             theirs = replace(found, requests=requests_in(folder, shard))

@@ -34,6 +34,9 @@ class Cases:
         if self._to_reopen:
             self._reopen(receipts)
 
+    def is_unsure(self, delivery: Delivery) -> bool:
+        return delivery.request is None and delivery.receipts[0].metadata.intent in self._unsure
+
     def _take(self, receipts: Iterable[Receipt]) -> None:
         """Two by two: nearly all deliveries are told of twice, and are plain then. So millions need
         little memory, which is what takes the time."""

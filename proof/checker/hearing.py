@@ -1,10 +1,10 @@
 """`Hearing`: cases and oracle side by side, and what several invariants ask of both."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from proof.checker.background import Background
 from proof.checker.cases import Case, Delivery
-from proof.checker.evidence import Accept
+from proof.checker.evidence import Accept, Receipt
 from proof.checker.gathered import Cases
 from proof.checker.instants import ms_of
 from proof.checker.oracle import Matter
@@ -33,6 +33,8 @@ class Hearing:
         self.not_plain = [each for each in cases.deliveries.values() if not each.is_plain]
         self.others = [each for each in self.not_plain if self.kind_of(each) is not None]
         """Deliveries that are not plain, of those that somebody asked for."""
+        self.unsure = [each for each in self.not_plain if cases.is_unsure(each)]
+        """Deliveries of what nobody acknowledged, and which came."""
         by_number = self.cases.by_number
         self.requests = [
             case
@@ -51,6 +53,12 @@ class Hearing:
         if matter is None:
             matter = self._matters[delivery.id] = self._matter_of(delivery)
         return matter
+
+    def waits(self, delivery: Delivery, told: Sequence[Receipt]) -> bool:
+        """Whether a device of a round, of which this was told, is yet to come to its end."""
+        if not told or any(each.is_end for each in told):
+            return False
+        return self.oracle.holds_back(self.matter_of(delivery), told[-1])
 
     def moments(self, delivery: Delivery) -> Iterator[tuple[int, Accept | None]]:
         """When it reached its user; an inbox has no provider."""

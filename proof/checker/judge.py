@@ -1,15 +1,18 @@
 """The checker: evidence in, violations out."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from proof.checker.background import Background
 from proof.checker.evidence import Accept, Evidence
 from proof.checker.gathered import Cases
 from proof.checker.hearing import Hearing
 from proof.checker.invariants import equations
+from proof.checker.invariants.burials import burials
 from proof.checker.invariants.doubles import doubles
+from proof.checker.invariants.expiries import expiries
 from proof.checker.invariants.limits import caps, rates
 from proof.checker.invariants.liveness import liveness
 from proof.checker.invariants.loss import loss
@@ -18,7 +21,13 @@ from proof.checker.invariants.quiet import quiet
 from proof.checker.invariants.receipts import receipts
 from proof.checker.invariants.repeats import broadcast_repeats, repeats
 from proof.checker.invariants.stops import stops
+from proof.checker.invariants.unsure import unsure
 from proof.checker.verdict import Tally, Verdict, Violation
+
+_INVARIANTS: Sequence[Callable[[Hearing], Iterator[Violation]]] = (
+    loss, expiries, unsure, phantoms, repeats, doubles, stops, caps, quiet, receipts, burials,
+)  # fmt: skip
+"""Those that are asked of each part."""
 
 
 @dataclass(slots=True)
@@ -31,6 +40,7 @@ class Part:
     """Broadcasts that somebody of ours heard of."""
     refused: Counter[tuple[int, str, str]]
     """What was told of broadcasts as such: number, status, reason."""
+    odd: equations.Odd
 
 
 def judge(found: Evidence, *, is_sparing: bool = True) -> Verdict:
@@ -38,36 +48,40 @@ def judge(found: Evidence, *, is_sparing: bool = True) -> Verdict:
     accepts: defaultdict[str, list[Accept]] = defaultdict(list)
     for each in found.accepts:
         accepts[each.delivery_id].append(each)
-    background = Background(found, found.changes)
+    calls = _calls(found, attrgetter("provider"))
+    background = Background(found, found.changes, calls)
     plain = background.plain if is_sparing else None
     cases = Cases(found, found.receipts, lambda each: accepts.get(each, []), plain)
     verdict = whole(found, [judge_part(Hearing(cases, background))])
-    calls: defaultdict[str, list[int]] = defaultdict(list)
-    for line, at_ms in {each.call: (each.line, each.at_ms) for each in found.accepts}.values():
-        calls[line].append(at_ms)
-    verdict.violations += rates(found.rules, calls)
+    verdict.violations += rates(found.rules, _calls(found, attrgetter("line")))
     for each in found.accepts:
         if each.delivery_id not in cases.deliveries:
             verdict.violations.append(unclaimed(each.provider, each.delivery_id, each.at_ms))
     return verdict
 
 
+def _calls(found: Evidence, whose: Callable[[Accept], str]) -> dict[str, list[int]]:
+    """When each was called; a call may have brought many messages."""
+    calls: defaultdict[str, list[int]] = defaultdict(list)
+    for each in {each.call: each for each in found.accepts}.values():
+        calls[whose(each)].append(each.at_ms)
+    return calls
+
+
 def judge_part(hearing: Hearing) -> Part:
     """Everything that only the users of this part are needed for."""
-    violations = [
-        violation
-        for invariant in (loss, phantoms, repeats, doubles, stops, caps, quiet, receipts)
-        for violation in invariant(hearing)
-    ]
+    violations = [violation for invariant in _INVARIANTS for violation in invariant(hearing)]
+    terms, odd = equations.count(hearing)
     return Part(
         violations,
-        Tally(equations.count(hearing), _doubts(hearing)),
+        Tally(terms, _doubts(hearing)),
         reached={case.request.number for case in hearing.broadcasts if case.deliveries},
         refused=Counter(
             (case.request.number, each.status, each.reason)
             for case in hearing.broadcasts
             for each in case.refusals
         ),
+        odd=odd,
     )
 
 
@@ -79,8 +93,9 @@ def whole(found: Evidence, parts: Sequence[Part]) -> Verdict:
     reached = set[int]().union(*(part.reached for part in parts))
     refused = sum((part.refused for part in parts), Counter[tuple[int, str, str]]())
     violations += broadcast_repeats(found, reached, refused)
-    violations += liveness(found)
-    violations += equations.equations(tally.counts)
+    odd = equations.together(part.odd for part in parts)
+    violations += liveness(found, equations.some_of(odd, "E1", "E2"))
+    violations += equations.equations(tally.counts, odd)
     return Verdict(violations, tally)
 
 

@@ -81,6 +81,12 @@ def read(folder: Path) -> Evidence:
     return found
 
 
+def missing_in(folder: Path) -> list[str]:
+    """Without which nothing can be judged: where nothing was asked for, every promise is kept."""
+    needed = (RULES, CIRCUMSTANCES, LEDGER, "requests-*.jsonl", "receipts-*.jsonl")
+    return [each for each in needed if not any(folder.glob(each))]
+
+
 def changes_in(folder: Path, shards: Iterable[int]) -> Iterator[Change]:
     """Of the users of these shards, but for their phones, which `read` tells of."""
     for shard in shards:

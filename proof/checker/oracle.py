@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from proof.checker.evidence import Asked, Evidence
+from proof.checker.evidence import Asked, Evidence, Receipt
 from proof.checker.instants import first_free_ms, inverted, is_inside, ms_of, next_day_ms
 from proof.checker.people import ADDRESS_FIELDS, People, Person, possible
 from proof.checker.rules import Kind
@@ -100,10 +100,10 @@ class Oracle:
                 break
         return frozenset(allowed)
 
-    def doubts(self, matter: Matter) -> frozenset[End]:
-        """In what ways it may be in doubt, for the time being or for good."""
-        ends = self._troubles.ends(matter.channel, matter.at_ms, matter.until_ms)
-        return frozenset(each for each in ends if each[0] == "in_doubt")
+    def doubts(self, channel: str, from_ms: int, until_ms: int) -> frozenset[str]:
+        """Why a call of this span may be in doubt, for the time being or for good."""
+        ends = self._troubles.ends(channel, from_ms - SLACK_MS, until_ms + SLACK_MS)
+        return frozenset(reason for status, reason in ends if status == "in_doubt")
 
     def known_ms(self, at_ms: int) -> int:
         """What had come by then counts in a decision at this instant."""
@@ -120,23 +120,27 @@ class Oracle:
             return None
         return self._called_off.get((said.tenant, said.user_id, said.idempotency_key or ""))
 
-    def holds_back(self, matter: Matter) -> bool:
-        """Whether there is a reason why it still waits at `until_ms`."""
-        at_ms, category = matter.until_ms, matter.kind.category
-        earlier_ms = at_ms - self._lag_ms
-        if send_ms(matter.said) > earlier_ms:
-            return True
-        # A night may have begun after it came, and before it was decided.
-        moments = earlier_ms, min(matter.at_ms + self._lag_ms, at_ms)
-        if any(
-            first_free_ms(moment, *each) > at_ms - SLACK_MS
-            for each in self._nights(matter)
-            for moment in moments
-        ):
-            return True
-        if category.over_limit != "defer" or matter.channel not in category.daily_limit:
+    def holds_back(self, matter: Matter, last: Receipt) -> bool:
+        """Whether it still waits at `until_ms`, and says so: by what was told of it last, for an instant
+        that is yet to come. Nothing waits beyond its expiry."""
+        if last.status != "deferred":
             return False
-        return any(next_day_ms(matter.at_ms, each) > earlier_ms for each in self.zones(matter))
+        if expires_ms(matter.said, matter.at_ms, matter.kind) <= matter.until_ms:
+            return False
+        earlier_ms = matter.until_ms - self._lag_ms
+        return any(each > earlier_ms for each in self._waits_until(matter, last))
+
+    def _waits_until(self, matter: Matter, last: Receipt) -> Iterator[int]:
+        told_ms = ms_of(last.occurred_at)
+        match last.reason:
+            case "scheduled":
+                yield send_ms(matter.said)
+            case "quiet_hours" | "legal_window":
+                for night in self._nights(matter):
+                    yield first_free_ms(told_ms, *night)
+            case "daily_limit" if matter.kind.category.over_limit == "defer":
+                for zone in self.zones(matter):
+                    yield next_day_ms(told_ms, zone)
 
     def may_be_awake(self, matter: Matter, moments: Iterable[int]) -> bool:
         """Whether, as far as is known, one of the instants was no time to be left alone."""

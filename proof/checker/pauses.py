@@ -23,6 +23,13 @@ class Pauses:
             return False
         return any(start <= at_ms <= end for spans in self._spans.values() for start, end in spans)
 
+    def any_between(self, from_ms: int, until_ms: int) -> bool:
+        return any(
+            start <= until_ms and from_ms <= end
+            for spans in self._spans.values()
+            for start, end in spans
+        )
+
     def over(self, control: str, at_ms: int, stop_ms: int) -> bool:
         """Whether it was paused, and everybody must have known."""
         if not self._spans:

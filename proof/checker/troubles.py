@@ -5,7 +5,8 @@ from proof.checker.people import Person
 
 End = tuple[str, str]
 
-BROKER = "broker"
+BROKER, DECIDE = "broker", "decide"
+"""Roles that blows name besides channels."""
 CLEAN_BLOWS = frozenset({"stop", "join", "restart", "crash", "full disk"})
 """What leaves nothing in doubt: a worker that drains, or takes partitions from others, or has no
 room to write; and a broker that ends in whatever way, since workers wait for it."""
@@ -42,6 +43,16 @@ class Troubles:
         if self._is_quiet or channel == "in_app":
             return _NONE
         return self._ends(channel, from_ms, until_ms)
+
+    def are_near(self, role: str, from_ms: int, until_ms: int) -> bool:
+        """Whether a worker of the role, its providers or the broker had any in this span."""
+        return any(
+            each.channel == role and each.from_ms <= until_ms and from_ms <= each.until_ms
+            for each in self._circumstances.storms
+        ) or any(
+            each.role in (role, BROKER) and from_ms <= each.at_ms <= until_ms
+            for each in self._circumstances.blows
+        )
 
     def is_dead(self, person: Person, channel: str) -> bool:
         """Whether the provider refuses an address that the user has, or had."""

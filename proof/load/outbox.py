@@ -49,6 +49,8 @@ class Outbox:
             **{**connection, "request_timeout_ms": PATIENCE_MS}, acks="all", enable_idempotence=True
         )
         self._tasks: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
+        """Since when nobody knows what was said: then there is nothing left to judge by."""
 
     async def start(self) -> None:
         await self._producer.start()
@@ -58,9 +60,10 @@ class Outbox:
         await self._producer.stop()
 
     async def flush(self) -> None:
-        """Until everything is acknowledged."""
+        """Until everything is acknowledged; raises what went wrong with any of it."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+        self._raise_failure()
 
     def request(
         self,
@@ -157,6 +160,8 @@ class Outbox:
         headers: Headers = (),
         unsure: Sequence[Unsure] = (),
     ) -> None:
+        self._raise_failure()
+
         async def put() -> None:
             try:
                 told = await self._producer.send_and_wait(
@@ -185,7 +190,11 @@ class Outbox:
     def _end(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            raise error
+            self._failure = self._failure or error  # to raise it here would end nothing
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
 
 def _numbered(number: int, said: dict[str, Any]) -> dict[str, Any]:

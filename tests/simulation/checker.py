@@ -6,7 +6,11 @@ The state inside of processes is known here, so that is looked at too.
 from collections import Counter
 from collections.abc import Iterator
 
+import msgspec
+
+from proof.checker.evidence import Letter
 from proof.checker.judge import judge
+from proof.checker.verdict import Tally
 from schemas import ids
 from schemas.profile import unpack_words
 from tests.simulation.evidence import Evidence
@@ -20,12 +24,22 @@ A process that slept wakes with tails that are up to five seconds old."""
 
 def complaints(found: Evidence, *, stop_ms: int = STOP_MS) -> list[str]:
     """Everything that is wrong, a line each. A world at rest has none."""
+    seen = outside(found, stop_ms=stop_ms)
+    seen.letters = [msgspec.convert(each, Letter, from_attributes=True) for each in found.letters]
+    verdict = judge(seen)
     return [
-        *map(str, judge(outside(found, stop_ms=stop_ms)).violations),
+        *map(str, verdict.violations),
+        *_left_waiting(verdict.tally),
         *_misplaced(found),
         *_profiles(found),
         *_inboxes(found),
     ]
+
+
+def _left_waiting(tally: Tally) -> Iterator[str]:
+    """A world rests when nothing comes due for an hour, and nothing in it may wait for longer."""
+    if tally.counts["deferred"]:
+        yield f"{tally.counts['deferred']} deliveries are left waiting in a world at rest"
 
 
 def _misplaced(found: Evidence) -> Iterator[str]:

@@ -215,6 +215,10 @@ def lose_a_dead_letter(found: Evidence) -> None:
     found.letters = [each for each in found.letters if each.kind != "record"]
 
 
+def lose_a_dead_letter_of_deliveries(found: Evidence) -> None:
+    found.letters = [each for each in found.letters if each.kind != "deliveries"]
+
+
 def bury_a_good_record(found: Evidence) -> None:
     found.rubbish.clear()
 
@@ -309,6 +313,7 @@ FAULTS = {
     send_through_a_pause: "channel:email was paused",
     wake_somebody: "L6 reached at",
     lose_a_dead_letter: "L8 rubbish without a dead letter",
+    lose_a_dead_letter_of_deliveries: "L8 failed template_error, and no dead letter holds it",
     bury_a_good_record: "L8 a dead letter of a good record",
     forward_twice: "forwarded 2 times",
     keep_what_is_misplaced: "misplaced and not forwarded",

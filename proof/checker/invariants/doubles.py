@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 from proof.checker.cases import Delivery
 from proof.checker.hearing import Hearing
+from proof.checker.instants import ms_of
+from proof.checker.rules import Kind
 from proof.checker.verdict import Violation
 
 
@@ -16,13 +18,12 @@ def doubles(hearing: Hearing) -> Iterator[Violation]:
                 yield Violation("L3", f"decided more than once by {each.channel}", each.ids)
             seen.add((each.user_id, each.channel))
     for delivery in hearing.others:
-        yield from _calls(hearing, delivery)
+        yield from calls(hearing, delivery, hearing.kind_of(delivery))
         yield from _causeless(hearing, delivery)
 
 
-def _calls(hearing: Hearing, delivery: Delivery) -> Iterator[Violation]:
+def calls(hearing: Hearing, delivery: Delivery, kind: Kind | None) -> Iterator[Violation]:
     """More than one acceptance of a unit is told of, and only for types that ask for it."""
-    kind = hearing.kind_of(delivery)
     units = Counter((hearing.device_of(delivery, each), each.round) for each in delivery.accepts)
     for (device, number), count in units.items():
         if count < 2:
@@ -40,10 +41,15 @@ def _calls(hearing: Hearing, delivery: Delivery) -> Iterator[Violation]:
 
 
 def _causeless(hearing: Hearing, delivery: Delivery) -> Iterator[Violation]:
-    """Nothing is in doubt that no crash, lost reply or lost partition explains."""
-    doubts = {(r.status, r.reason) for r in delivery.receipts if r.status == "in_doubt"}
-    if not doubts:
-        return
-    for end in doubts - hearing.oracle.doubts(hearing.matter_of(delivery)):
-        words = f"in doubt for {end[1]}, though nothing was struck while it was under way"
-        yield Violation("L3", words, delivery.ids)
+    """Nothing is in doubt that no crash, lost reply or lost partition explains, which came after
+    what was told before."""
+    oracle = hearing.oracle
+    for receipts in delivery.units().values():
+        since_ms = hearing.matter_of(delivery).at_ms
+        for each in receipts:
+            from_ms, since_ms = since_ms, ms_of(each.occurred_at)
+            if each.status != "in_doubt":
+                continue
+            if each.reason not in oracle.doubts(delivery.channel, from_ms, since_ms):
+                words = f"in doubt for {each.reason}, though nothing was struck since {from_ms}"
+                yield Violation("L3", words, delivery.ids)

@@ -7,10 +7,11 @@ from proof.checker.evidence import Evidence, Letter, Rubbish
 from proof.checker.verdict import Violation
 
 
-def liveness(found: Evidence) -> Iterator[Violation]:
-    """Of everything: no user is asked about."""
+def liveness(found: Evidence, left: tuple[str, ...]) -> Iterator[Violation]:
+    """Of everything: no user is asked about. `left`: ids of some that have no end, or several."""
     if not found.circumstances.is_at_rest:
-        yield Violation("L8", "not all had come to rest when the time for it was over")
+        words = "not all had come to rest when the time for it was over"
+        yield Violation("L8", words, left)
     rubbish = {_place(each) for each in found.rubbish}
     letters = Counter(_place(each) for each in found.letters if each.kind == "record")
     for place in rubbish - letters.keys():

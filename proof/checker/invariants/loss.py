@@ -1,13 +1,14 @@
 """L1, no loss: every promise comes to one end that the policy allows, `sent` only if it was."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 
 from proof.checker.cases import Case, Delivery, same_key
 from proof.checker.evidence import Receipt
 from proof.checker.hearing import Hearing
-from proof.checker.oracle import End
+from proof.checker.oracle import End, send_ms
 from proof.checker.rules import Kind
+from proof.checker.troubles import DECIDE
 from proof.checker.verdict import Violation
 
 
@@ -64,7 +65,7 @@ def _ends(hearing: Hearing, delivery: Delivery) -> Iterator[Violation]:
         ends = [each for each in receipts if each.is_end]
         where = f"{first.channel}{' ' + device if device else ''}, round {number}"
         if not ends:
-            if not hearing.oracle.holds_back(matter):
+            if not hearing.waits(delivery, receipts):
                 told = [f"{each.status} {each.reason}".strip() for each in receipts]
                 yield Violation("L1", f"{where} never ended, told: {told}", delivery.ids)
         elif len(ends) > 1:
@@ -74,10 +75,10 @@ def _ends(hearing: Hearing, delivery: Delivery) -> Iterator[Violation]:
             if (end.status, end.reason) not in allowed:
                 words = f"{where} ended {end.status} {end.reason}, expected {_told(allowed)}"
                 yield Violation(_breach(end), words, delivery.ids)
-        yield from _sent_only_if_it_was(hearing, delivery, device, number, ends)
+        yield from sent_only_if_it_was(hearing, delivery, device, number, ends)
 
 
-def _sent_only_if_it_was(
+def sent_only_if_it_was(
     hearing: Hearing, delivery: Delivery, device: str, number: int, ends: list[Receipt]
 ) -> Iterator[Violation]:
     if delivery.channel == "in_app":
@@ -122,7 +123,8 @@ def _of_user(
 ) -> Iterator[Violation]:
     first = case.said.channels or kind.channels
     failed = [each for each in first if each in heard and _has_failed(heard[each])]
-    given_up = [each for each in first if each in heard and _is_given_up(heard[each])]
+    is_resent = kind.category.in_doubt == "resend"
+    given_up = [each for each in first if each in heard and is_resent and _is_given_up(heard[each])]
     for channel in heard:
         if channel in first:
             continue
@@ -151,11 +153,11 @@ def _is_given_up(delivery: Delivery) -> bool:
 
 
 def _forgotten_members(hearing: Hearing) -> Iterator[Violation]:
-    """Everybody who was meant by a broadcast is reached, unless it was called off."""
+    """Everybody who was meant by a broadcast is reached, unless it was called off before."""
     for group in same_key(hearing.found.broadcasts):
         request, kind = group[0], hearing.rules.kinds.get(group[0].said.type)
         cases = [hearing.cases.by_number[each.number] for each in group]
-        if kind is None or hearing.oracle.called_off_ms(request.said) is not None:
+        if kind is None or _is_called_off(hearing, cases):
             continue
         channels = [
             each for each in request.said.channels or kind.channels if each in kind.channels
@@ -166,6 +168,19 @@ def _forgotten_members(hearing: Hearing) -> Iterator[Violation]:
                 if (user_id, channel) not in reached:
                     words = f"{user_id} was forgotten by {channel}"
                     yield Violation("L1", words, (*cases[0].ids, f"user {user_id}"))
+
+
+def _is_called_off(hearing: Hearing, cases: Sequence[Case]) -> bool:
+    """A broadcast, before all its members had to be decided for: that goes on until the last of those
+    who heard of it, unless it was held up."""
+    called_off_ms = hearing.oracle.called_off_ms(cases[0].said)
+    if called_off_ms is None:
+        return False
+    asked = [max(each.request.at_ms, send_ms(each.said)) for each in cases]
+    told = [each.told_ms() for case in cases for each in case.deliveries]
+    last_ms = max((*asked, *told))
+    is_in_time = called_off_ms <= last_ms + hearing.circumstances.lag_ms
+    return is_in_time or hearing.background.hindrances.any_for(DECIDE, last_ms, called_off_ms)
 
 
 def _told(ends: frozenset[End]) -> str:

@@ -1,6 +1,7 @@
 """Evidence made by hand: a small installation that did what it promised, to be spoilt."""
 
 import itertools
+import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,7 @@ from proof.checker.rules import Category, Kind, Rules
 NOON_MS = 1_767_268_800_000
 """2026-01-01T12:00Z; people were introduced an hour before."""
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
+DAY_SECONDS = 86_400
 RULES = Rules(
     kinds={
         each.name: each
@@ -45,6 +47,11 @@ RULES = Rules(
             ),
             Kind("order", Category("transactional", quiet_hours=True), ("email", "push"), ("sms",)),
             Kind("news", Category("social", daily_limit={"email": 2}), ("email", "in_app")),
+            Kind(
+                "digest",
+                Category("patient", daily_limit={"email": 1}, over_limit="defer"),
+                ("email",),
+            ),
             Kind("offer", Category("marketing", legal_windows=True), ("sms",)),
         )
     },
@@ -109,7 +116,9 @@ class Story:
     ) -> None:  # fmt: skip
         """A receipt about a delivery."""
         request = next(each for each in self.evidence.all_requests() if each.number == number)
-        delivery_id = self.accepted.setdefault((number, f"{user} {channel}"), f"d{next(self._ids)}")
+        delivery_id = self.accepted.setdefault(
+            (number, f"{user} {channel}"), str(uuid.UUID(int=next(self._ids)))
+        )
         category = RULES.kinds[request.said.type].category.name
         what = {
             "receipt_id": f"r{next(self._ids)}", "user_id": user, "status": status,
@@ -170,6 +179,14 @@ class Story:
 
     def control(self, action: str, scope: str, name: str, *, at_ms: int) -> None:
         self.evidence.controls.append(Control(at_ms, action, scope, name))
+
+    def bury(self, number: int, user: str, channel: str, cause: str) -> None:
+        """A dead letter of a delivery, as a sender would have written it."""
+        delivery_id = uuid.UUID(self.accepted[number, f"{user} {channel}"]).bytes
+        target = (user, bytes(16), delivery_id, "address")
+        value = msgspec.msgpack.encode((channel, "normal", [], [target], 0))
+        letter = Letter("deliveries", f"deliveries.{channel}.normal", 0, -1, cause, value=value)
+        self.evidence.letters.append(letter)
 
     def blunder(self, *, buried: int = 1) -> None:
         """Rubbish, and so many dead letters of it."""

@@ -1,5 +1,7 @@
 """A folder of evidence, judged whole and in parts."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -123,3 +125,19 @@ def test_a_line_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
         file.write(b'[99, 17, "twi')
 
     assert judge_folder(tmp_path).violations == []
+
+
+def test_an_empty_folder_is_told_to_be_no_evidence(tmp_path: Path) -> None:
+    judged = subprocess.run(
+        [sys.executable, "-m", "proof.checker", str(tmp_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert judged.returncode == 1
+    assert judged.stderr.startswith("no evidence to judge by, without rules.json, circumstances")
+
+
+def test_a_folder_in_which_something_was_asked_for_lacks_nothing(tmp_path: Path) -> None:
+    write(tmp_path, a_day().evidence)
+
+    assert ledgers.missing_in(tmp_path) == []

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from proof.checker.contents import hash_of
-from proof.checker.evidence import Data
+from proof.checker.evidence import Data, Unsure
 from proof.checker.judge import judge
-from tests.unit.proof.story import MINUTE, NOON_MS, RULES, SECOND, Story
+from tests.unit.proof.story import DAY_SECONDS, MINUTE, NOON_MS, RULES, SECOND, Story
 
 Tell = Callable[[Story], None]
 
@@ -104,6 +104,36 @@ def quiet_hours_that_last(story: Story) -> None:
     story.send(number, "ann", "push")
 
 
+def a_digest_put_off_until_tomorrow(story: Story) -> None:
+    story.deliver("ann", "digest", ttl_seconds=2 * DAY_SECONDS)
+    number = story.ask("ann", "digest", ttl_seconds=2 * DAY_SECONDS, at_ms=NOON_MS + MINUTE)
+    story.tell(number, "ann", "email", "deferred", "daily_limit", at_ms=NOON_MS + MINUTE)
+
+
+def a_code_that_would_have_expired_in_line(story: Story) -> None:
+    a_code_that_expired_before_its_time(story)
+    for place in range(2):
+        story.deliver("bob", "code", at_ms=NOON_MS + 47 * SECOND + place * 700)
+
+
+def a_code_that_expired_while_its_worker_was_away(story: Story) -> None:
+    story.strike("sms", at_ms=NOON_MS + SECOND)
+    a_code_that_expired_while_nothing_hindered_it(story)
+
+
+def _a_fallback_in_doubt(story: Story, kind: str, channel: str, fallback: str) -> None:
+    number = story.ask("ann", kind, channels=[channel])
+    story.tell(number, "ann", channel, "queued")
+    story.take(number, "ann", channel)
+    story.strike(channel, at_ms=NOON_MS + SECOND)
+    story.tell(number, "ann", channel, "in_doubt", "outcome_lost", at_ms=NOON_MS + MINUTE)
+    story.send(number, "ann", fallback, at_ms=NOON_MS + MINUTE)
+
+
+def a_code_in_doubt_that_goes_on_by_its_fallback(story: Story) -> None:
+    _a_fallback_in_doubt(story, "code", "sms", "email")
+
+
 def a_cap(story: Story) -> None:
     for place in range(2):
         story.deliver("ann", "news", at_ms=NOON_MS + place * MINUTE)
@@ -126,6 +156,57 @@ def a_broadcast_to_the_audience(story: Story) -> None:
     number = story.announce("news", audience="readers")
     for channel in ("email", "in_app"):
         story.send(number, "ann", channel)
+
+
+def _a_member_left_out(story: Story, *, called_off_ms: int) -> None:
+    """Of a broadcast that ann hears of, and bob does not."""
+    for user in ("ann", "bob"):
+        story.say(user, "audience_joined", audience="readers", at_ms=NOON_MS - 2 * MINUTE)
+    number = story.announce("news", audience="readers", idempotency_key="k")
+    for channel in ("email", "in_app"):
+        story.send(number, "ann", channel)
+    story.call_off("", "k", at_ms=called_off_ms)
+
+
+def a_broadcast_called_off_while_it_goes_out(story: Story) -> None:
+    _a_member_left_out(story, called_off_ms=NOON_MS + SECOND)
+
+
+def a_broadcast_called_off_after_its_worker_was_away(story: Story) -> None:
+    story.strike("decide", at_ms=NOON_MS + SECOND)
+    _a_member_left_out(story, called_off_ms=NOON_MS + MINUTE)
+
+
+def _leave_unacknowledged(story: Story) -> None:
+    story.evidence.unsure = [
+        Unsure(each.number, each.said.user_id) for each in story.evidence.requests
+    ]
+    story.evidence.requests.clear()
+
+
+def a_request_that_came_unacknowledged(story: Story) -> None:
+    story.deliver("ann", "code")
+    _leave_unacknowledged(story)
+
+
+def a_doubt_told_a_while_after_the_crash(story: Story) -> None:
+    number = story.ask("ann", "order", channels=["email"])
+    story.tell(number, "ann", "email", "queued")
+    story.strike("email", at_ms=NOON_MS + SECOND)
+    late = {"at_ms": NOON_MS + MINUTE}
+    story.tell(number, "ann", "email", "in_doubt", "outcome_lost", **late)
+
+
+def _fail_to_render(story: Story, kind: str, channel: str) -> int:
+    number = story.ask("ann", kind, channels=[channel], data=Data())
+    story.tell(number, "ann", channel, "queued")
+    story.tell(number, "ann", channel, "failed", "template_error")
+    return number
+
+
+def news_that_nobody_can_render(story: Story) -> None:
+    number = _fail_to_render(story, "news", "email")
+    story.bury(number, "ann", "email", "template_error")
 
 
 def a_phone_that_was_sold(story: Story) -> None:
@@ -166,6 +247,11 @@ GOOD: list[Tell] = [
     all_is_well, an_opt_out_known_before, an_opt_out_that_races, an_opt_out_that_wins_the_race,
     a_producers_sync_after_a_persons_opt_out, a_repeat, a_repeat_after_the_window, a_contradiction,
     a_second_call_after_a_crash, a_fallback, quiet_hours_that_last, a_cap,
+    a_digest_put_off_until_tomorrow, a_code_that_would_have_expired_in_line,
+    a_broadcast_called_off_while_it_goes_out, a_broadcast_called_off_after_its_worker_was_away,
+    a_request_that_came_unacknowledged, a_doubt_told_a_while_after_the_crash,
+    news_that_nobody_can_render,
+    a_code_that_expired_while_its_worker_was_away, a_code_in_doubt_that_goes_on_by_its_fallback,
     a_broadcast_to_the_audience, a_phone_that_was_sold,
     a_cap_that_was_reached_while_a_batch_was_under_way,
     a_broadcast_told_again_by_another_partition, a_breaker_still_open_after_its_storm,
@@ -182,6 +268,18 @@ def test_what_keeps_every_promise_is_clean(happens: Tell) -> None:
 
 
 # What is not.
+
+
+def a_request_refused_twice(story: Story) -> None:
+    number = story.ask("ann", "code")
+    for _ in range(2):
+        story.refuse(number, "ann", "rejected", "idempotency_conflict")
+
+
+def a_delivery_that_ends_twice(story: Story) -> None:
+    number = story.ask("ann", "code")
+    for reason in ("cancelled", "ttl"):
+        story.tell(number, "ann", "sms", "cancelled", reason)
 
 
 def a_request_that_nobody_answers(story: Story) -> None:
@@ -201,6 +299,33 @@ def a_delivery_dropped_when_throttled(story: Story) -> None:
     number = story.ask("ann", "code")
     story.tell(number, "ann", "sms", "queued")
     story.tell(number, "ann", "sms", "deferred", "throttled")
+
+
+def a_digest_lost_once_it_was_queued(story: Story) -> None:
+    story.tell(story.ask("ann", "digest"), "ann", "email", "queued")
+
+
+def quiet_hours_that_outlast_what_waits_for_their_end(story: Story) -> None:
+    story.wish("ann", "email", quiet_hours="11:00-23:00", at_ms=NOON_MS - 2 * MINUTE)
+    number = story.ask("ann", "order", ttl_seconds=60)
+    story.tell(number, "ann", "email", "deferred", "quiet_hours")
+    story.send(number, "ann", "push")
+
+
+def a_code_that_expired_before_its_time(story: Story) -> None:
+    number = story.ask("ann", "code", ttl_seconds=50)
+    story.tell(number, "ann", "sms", "queued")
+    story.tell(number, "ann", "sms", "expired", "ttl", at_ms=NOON_MS + 47 * SECOND)
+
+
+def a_code_that_expired_while_nothing_hindered_it(story: Story) -> None:
+    number = story.ask("ann", "code", ttl_seconds=90)
+    story.tell(number, "ann", "sms", "queued")
+    story.tell(number, "ann", "sms", "expired", "ttl", at_ms=NOON_MS + 90 * SECOND)
+
+
+def an_order_in_doubt_that_goes_on_by_its_fallback(story: Story) -> None:
+    _a_fallback_in_doubt(story, "order", "email", "sms")
 
 
 def an_opt_out_that_nobody_made(story: Story) -> None:
@@ -226,6 +351,10 @@ def a_contradiction_told_as_a_duplicate(story: Story) -> None:
 def a_member_who_is_forgotten(story: Story) -> None:
     story.say("ann", "audience_joined", audience="readers", at_ms=NOON_MS - 2 * MINUTE)
     story.announce("news", audience="readers")
+
+
+def a_member_forgotten_long_before_it_was_called_off(story: Story) -> None:
+    _a_member_left_out(story, called_off_ms=NOON_MS + MINUTE)
 
 
 def a_receipt_for_somebody_elses_request(story: Story) -> None:
@@ -315,6 +444,25 @@ def a_doubt_after_a_clean_stop(story: Story) -> None:
     story.tell(number, "ann", "sms", "queued")
     late = {"at_ms": NOON_MS + MINUTE}
     story.tell(number, "ann", "sms", "in_doubt", "outcome_lost", **late)
+
+
+def a_doubt_of_a_call_after_the_crash(story: Story) -> None:
+    number = story.ask("ann", "order", channels=["email"])
+    story.tell(number, "ann", "email", "queued")
+    story.strike("email", at_ms=NOON_MS + SECOND)
+    late = NOON_MS + MINUTE
+    story.tell(number, "ann", "email", "deferred", "unreachable", at_ms=late)
+    story.tell(number, "ann", "email", "in_doubt", "outcome_lost", at_ms=late + MINUTE)
+
+
+def a_request_that_came_unacknowledged_and_was_lost(story: Story) -> None:
+    a_delivery_without_an_end(story)
+    _leave_unacknowledged(story)
+
+
+def an_unacknowledged_request_sent_twice(story: Story) -> None:
+    a_batch_sent_again(story)
+    _leave_unacknowledged(story)
 
 
 def a_crash_of_another_role(story: Story) -> None:
@@ -452,20 +600,51 @@ def rubbish_that_is_buried_twice(story: Story) -> None:
     story.blunder(buried=2)
 
 
+def news_that_fail_without_a_dead_letter(story: Story) -> None:
+    _fail_to_render(story, "news", "email")
+
+
+def news_buried_for_another_cause(story: Story) -> None:
+    number = _fail_to_render(story, "news", "email")
+    story.bury(number, "ann", "email", "attempts_exhausted")
+
+
+def a_dead_letter_of_what_was_sent(story: Story) -> None:
+    number = story.deliver("ann", "news")
+    story.bury(number, "ann", "email", "attempts_exhausted")
+
+
+def a_dead_letter_of_what_goes_on_by_its_fallback(story: Story) -> None:
+    number = _fail_to_render(story, "code", "sms")
+    story.tell(number, "ann", "email", "queued")
+    story.tell(number, "ann", "email", "failed", "template_error")
+    for channel in ("sms", "email"):
+        story.bury(number, "ann", channel, "template_error")
+
+
 def no_rest(story: Story) -> None:
+    a_delivery_without_an_end(story)
     story.evidence.circumstances.is_at_rest = False
 
 
 BAD: dict[Tell, str] = {
+    a_request_refused_twice: "E1 1 requests are not 0 decided + 2 rejected + 0 duplicate [intent 0, ",
+    a_delivery_that_ends_twice: "E2 1 deliveries are not 2 settled + 0 deferred [delivery ",
     a_request_that_nobody_answers: "L1 nothing was ever said of a request",
     a_channel_that_nobody_speaks_of: "L1 nothing was ever said of its push",
     a_delivery_without_an_end: "L1 sms, round 0 never ended",
     a_delivery_dropped_when_throttled: "L1 sms, round 0 never ended",
+    a_digest_lost_once_it_was_queued: "L1 email, round 0 never ended, told: ['queued']",
+    quiet_hours_that_outlast_what_waits_for_their_end: "L1 email, round 0 never ended",
+    a_code_that_expired_before_its_time: "L1 expired 3000 ms before its time",
+    a_code_that_expired_while_nothing_hindered_it: "L1 expired 90000 ms after it was queued",
+    an_order_in_doubt_that_goes_on_by_its_fallback: "L2 went on by sms, though nothing failed",
     an_opt_out_that_nobody_made: "L1 sms, round 0 ended suppressed opted_out_channel, expected",
     a_failure_without_a_cause: "L1 sms, round 0 ended failed stage_error, expected",
     a_duplicate_of_nothing: "L1 refused as",
     a_contradiction_told_as_a_duplicate: "L1 refused as",
     a_member_who_is_forgotten: "L1 ann was forgotten by email",
+    a_member_forgotten_long_before_it_was_called_off: "L1 bob was forgotten by email",
     a_receipt_for_somebody_elses_request: "L2 bob was not meant",
     a_message_to_a_stranger: "L2 sent to +1999, never theirs",
     a_message_with_anothers_content: "L2 another content",
@@ -480,6 +659,9 @@ BAD: dict[Tell, str] = {
     an_invoice_sent_again_in_doubt: "L3 accepted 2 times, though its type holds",
     a_doubt_without_a_crash: "L3 in doubt for outcome_lost",
     a_doubt_after_a_clean_stop: "L3 in doubt for outcome_lost",
+    a_doubt_of_a_call_after_the_crash: "L3 in doubt for outcome_lost",
+    a_request_that_came_unacknowledged_and_was_lost: "L1 sms, round 0 came, and ended 0 times",
+    an_unacknowledged_request_sent_twice: "L3 accepted 2 times, told in doubt 0 times",
     a_crash_of_another_role: "L3 in doubt for outcome_lost",
     a_cancelled_request_that_is_sent: "was called off at",
     a_pause_that_nobody_keeps: "channel:sms was paused",
@@ -503,7 +685,11 @@ BAD: dict[Tell, str] = {
     one_id_for_two: "L7 receipts of one delivery are about several things",
     rubbish_that_vanishes: "L8 rubbish without a dead letter",
     rubbish_that_is_buried_twice: "L8 2 dead letters of one record",
-    no_rest: "L8 not all had come to rest",
+    news_that_fail_without_a_dead_letter: "L8 failed template_error, and no dead letter holds it",
+    news_buried_for_another_cause: "L8 failed template_error, and no dead letter holds it",
+    a_dead_letter_of_what_was_sent: "L8 a dead letter for attempts_exhausted of what may go on",
+    a_dead_letter_of_what_goes_on_by_its_fallback: "L8 a dead letter for template_error",
+    no_rest: "L8 not all had come to rest when the time for it was over [delivery ",
 }
 
 

@@ -21,6 +21,7 @@ from proof.checker.evidence import (
     Data,
     Evidence,
     Preferences,
+    Receipt,
     Said,
     Wish,
 )
@@ -114,20 +115,27 @@ def test_oracle_and_policy_agree_on_whatever_is_known_for_certain(told: dict[str
     _agree(oracle, matter, ruling.verdict)
 
 
-def test_a_night_that_began_a_minute_ago_holds_back_what_came_then_and_nothing_older() -> None:
-    evening_ms = instants.ms_of("2026-01-01T21:00:40.000Z")
+def test_only_what_was_told_to_wait_is_held_back_until_what_it_waits_for_and_never_once_expired() -> (
+    None
+):
+    evening_ms = instants.ms_of("2026-01-01T21:30:00.000Z")
     known = [_said("recipient_updated", phone="+14155550100", timezone="UTC")]
     found = Evidence(OURS, Circumstances(evening_ms, lag_ms=120_000), changes=known)
     oracle = Oracle(found, People(found.changes))
 
-    def is_held_back(came_ms: int) -> bool:
+    def is_held_back(status: str, reason: str, *, came_ms: int, told_ms: int) -> bool:
         said = Asked("offer", "ann", data=Data("7"))
         matter = Matter(said, came_ms, OURS.kinds["offer"], "ann", "sms", evening_ms, came_ms)
-        return oracle.holds_back(matter)
+        return oracle.holds_back(matter, _told(status, reason, told_ms))
 
-    assert is_held_back(evening_ms - 30_000)
-    assert is_held_back(evening_ms - 60_000), "it may have been decided after nine"
-    assert not is_held_back(evening_ms - 600_000)
+    night_ms, today = evening_ms - 600_000, evening_ms - 3_600_000
+    assert is_held_back("deferred", "legal_window", came_ms=today, told_ms=night_ms)
+    assert not is_held_back("queued", "", came_ms=today, told_ms=night_ms)
+    assert not is_held_back("deferred", "throttled", came_ms=today, told_ms=night_ms)
+    assert not is_held_back("deferred", "daily_limit", came_ms=today, told_ms=night_ms)
+    assert not is_held_back("deferred", "legal_window", came_ms=today, told_ms=today)
+    expired = evening_ms - TTL_SECONDS * 1000
+    assert not is_held_back("deferred", "legal_window", came_ms=expired, told_ms=night_ms)
 
 
 def _agree(oracle: Oracle, matter: Matter, verdict: Verdict) -> None:
@@ -137,12 +145,19 @@ def _agree(oracle: Oracle, matter: Matter, verdict: Verdict) -> None:
             assert (verdict.status, verdict.reason) in allowed
             assert SENT not in allowed or verdict.reason in ("ttl", "quiet_hours", "legal_window")
         case Defer():
-            assert oracle.holds_back(matter)
+            assert oracle.holds_back(matter, _told("deferred", verdict.reason, NOW_MS))
             if verdict.reason != "scheduled":
                 assert not oracle.may_be_awake(matter, [NOW_MS])
         case Deliver():
             assert allowed >= {SENT}
             assert oracle.may_be_awake(matter, [NOW_MS])
+
+
+def _told(status: str, reason: str, at_ms: int) -> Receipt:
+    return Receipt(
+        receipt_id="r", user_id="ann", status=status, reason=reason,
+        occurred_at=instants.text_of(at_ms),
+    )  # fmt: skip
 
 
 def _said(change: str, **words: Any) -> Change:
