@@ -42,11 +42,17 @@ class Line:
         answer = self._bucket.take(calls, elapsed_ms, is_critical=batch.lane == "critical")
         return answer.tokens if isinstance(answer, Granted) else 0
 
-    def wait_ms(self, batch: DeliveryBatch, elapsed_ms: int) -> int:
-        """After what time one request that got no token is to be tried again."""
+    def wait_ms(self, batch: DeliveryBatch, elapsed_ms: int, *, until_ms: int) -> int | None:
+        """After what time one request that got no token is to be tried again.
+
+        None when its turn would not come before `until_ms`, which is elapsed time, too. It has no
+        place then: nobody behind it waits for somebody who will not come.
+        """
         back_ms = elapsed_ms + self._bucket.wait_ms(
             elapsed_ms, is_critical=batch.lane == "critical"
         )
+        if back_ms >= until_ms:
+            return None
         if back_ms <= elapsed_ms + self._turn_ms:
             at_ms, waiting = self._soon
             self._soon = (back_ms, waiting + 1) if at_ms == back_ms else (back_ms, 1)
@@ -58,6 +64,8 @@ class Line:
             end_ms, waiting = soonest_ms, 0
         elif waiting >= self._places:
             end_ms, waiting = end_ms + self._turn_ms, 0
+        if int(end_ms) >= until_ms:
+            return None
         self._ends[batch.lane] = end_ms, waiting + 1
         return int(end_ms) - elapsed_ms
 

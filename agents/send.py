@@ -155,8 +155,11 @@ class Send:
     ) -> None:
         size, now_ms = self._sender.max_batch, self._clock.now_ms()
         for start in range(0, len(members), size):
-            due_ms = now_ms + line.wait_ms(work.batch, at_ms)
-            for member in members[start : start + size]:
+            together = members[start : start + size]
+            last_ms = max(work.body_of(member).expires_ms for member in together)
+            wait_ms = line.wait_ms(work.batch, at_ms, until_ms=at_ms + last_ms - now_ms)
+            due_ms = last_ms if wait_ms is None else now_ms + wait_ms
+            for member in together:
                 settlement.wait_for_token(work, member, due_ms)
 
     async def _make(self, call: SendCall) -> Sequence[Outcome]:

@@ -13,6 +13,13 @@ from tests.unit.agents.desk import NOW_MS, batch_of
 CRITICAL = msgspec.structs.replace(batch_of("ann"), lane="critical")
 
 
+def wait_ms(line: Line, now_ms: int) -> int:
+    """Of somebody who can wait for long."""
+    wait = line.wait_ms(CRITICAL, now_ms, until_ms=now_ms + 86_400_000)
+    assert wait is not None
+    return wait
+
+
 class Served(NamedTuple):
     per_second: float
     asked: float
@@ -36,7 +43,7 @@ def serve(crowd: int, limit: RateLimit, *, call_ms: int) -> Served:
         if taken:
             heapq.heappush(ends, (now_ms + call_ms, taken))
         for number in here[taken:]:
-            heapq.heappush(due, (now_ms + line.wait_ms(CRITICAL, now_ms), number))
+            heapq.heappush(due, (now_ms + wait_ms(line, now_ms), number))
     return Served(crowd / (now_ms - NOW_MS) * 1000, asked / crowd)
 
 
@@ -51,10 +58,21 @@ def test_a_crowd_that_waits_goes_out_at_nearly_the_rate(rate: int, call_ms: int)
     assert served.asked < 4
 
 
+def test_who_cannot_wait_for_their_turn_make_nobody_behind_them_wait() -> None:
+    line = Line(RateLimit(2, 1.0), NOW_MS)
+    for _ in range(2):
+        wait_ms(line, NOW_MS)
+
+    for _ in range(4):
+        assert line.wait_ms(CRITICAL, NOW_MS, until_ms=NOW_MS + 2000) is None
+
+    assert wait_ms(line, NOW_MS) == 2000
+
+
 def test_those_behind_come_later_than_those_before() -> None:
     line = Line(RateLimit(2, 1.0), NOW_MS)
 
-    waits_ms = [line.wait_ms(CRITICAL, NOW_MS) for _ in range(4)]
+    waits_ms = [wait_ms(line, NOW_MS) for _ in range(4)]
 
     assert waits_ms == [1000, 1500, 2000, 2500]
 
