@@ -54,12 +54,12 @@ class Campaign:
         """Writes it, too. Raises `RuntimeError` or `TimeoutError` when the peer cannot do its work."""
         folder, people = self.data / "run", min(self.people, peer.most_people)
         loads, stretches = [], []
-        for _ in range(self.repeats if peer.is_metered else 0):
+        for _ in range(min(self.repeats, peer.most_repeats)):
             loads.append(os.getloadavg()[0])
             stretches.append(asyncio.run(metered(peer, people, folder)))
         blows = [
             asyncio.run(struck(peer, people // _KILL_SHARE, folder, kills=self.kills, seed=seed))
-            for seed in range(self.rounds if self.kills and peer.is_struck else 0)
+            for seed in range(min(self.rounds, peer.most_rounds) if self.kills else 0)
         ]
         result = self._together(peer, people, stretches, blows, loads)
         results.write_result(self.results, result)

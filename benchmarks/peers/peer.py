@@ -21,10 +21,10 @@ class Peer:
     """In an empty folder, filled with so many people; its worker is neither started nor ended."""
     missing: Callable[[], str] = lambda: ""
     """What it needs and is not there, with how to get it; empty when it can run."""
-    is_metered: bool = True
-    """False of one that differs from another in what a kill does to it, and in nothing else."""
-    is_struck: bool = True
-    """False of one that is there for its rate and its CPU alone."""
+    most_repeats: int = sys.maxsize
+    """Metered runs; none of one that differs from another in nothing but what a kill does to it."""
+    most_rounds: int = sys.maxsize
+    """Broadcasts with kills: fewer where each takes minutes, none of one that is there for its rate."""
     most_people: int = sys.maxsize
     """A slow one is measured with fewer: its rate is as steady."""
     is_warmed_up: bool = False

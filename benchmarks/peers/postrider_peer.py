@@ -95,5 +95,5 @@ RESEND = Peer(
     title="Postrider; `in_doubt: resend`, as all others do",
     lacks="",
     opened=partial(_opened, "resend"),
-    is_metered=False,
+    most_repeats=0,
 )
