@@ -45,10 +45,10 @@ simulate: setup ## Play SEEDS=1000 stories with faults on all cores; SEED=17 tel
 prove: setup ## Strike real workers for hours, check every promise, write docs/proof.md
 	@$(BIN)/postrider prove --report docs/proof.md $(ARGS)
 
-bench: setup ## Measure on two quiet cores, an hour or so: benchmarks/README.md; ARGS=--quick to try
+bench: setup ## Measure on two quiet cores, just under 90 minutes: benchmarks/README.md; ARGS=--quick to try
 	@$(BIN)/python -m benchmarks.whole $(ARGS)
 
-bench-peers: setup $(PEERS) ## The same broadcast through what others would use: benchmarks/peers/README.md
+bench-peers: setup $(PEERS) ## The same broadcast through what others would use, 20 minutes: benchmarks/peers/README.md
 	@$(BIN)/python -m benchmarks.peers $(ARGS)
 
 check: setup ## Style, types, layers

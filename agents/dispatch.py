@@ -16,7 +16,7 @@ import msgspec
 
 from agents.facts import Fact
 from agents.outgoing import Notice, Outgoing, Part
-from agents.receipts import Counts, ReceiptWriter, Told
+from agents.receipts import ReceiptWriter, Told
 from agents.stage import Batch
 from policies.admission import Admission, Case, Ruling
 from policies.caps import NOTHING, Caps
@@ -56,15 +56,14 @@ class DispatchTerms:
         address_key: bytes,
         sms_senders: Sequence[str],
         cancelled: Callable[[Iterable[bytes]], Set[bytes]],
-        told: Counts | None = None,
     ) -> None:
         """`address_key` is the secret of the keyed hash of addresses. `cancelled` tells which of
         these notifications and broadcasts were called off, and may be a moment behind: senders
-        are not. `told` counts receipts."""
+        are not."""
         self.rules = rules
         self.partitions = partitions
         self.admission = Admission(rules)
-        self.receipts = ReceiptWriter(partitions=partitions, counts=told)
+        self.receipts = ReceiptWriter(partitions=partitions)
         self.hash_of = partial(ids.address_hash, address_key)
         self.cancelled = cancelled
         self.window_ms = rules.dedup_window_seconds * 1000

@@ -1,6 +1,6 @@
 """Receipts as records: one fact about one delivery, written to its user's partition."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Any
@@ -12,12 +12,10 @@ from agents.receipt_forms import Form, FormKey, Forms, receipt_of
 from schemas import ids
 from schemas.delivery import Body, Target
 from schemas.instants import rfc3339
-from schemas.kafka import Record
+from schemas.kafka import CountedAs, Record
 from schemas.receipt import SCHEMA_VERSION, Receipt, encode_receipt
 from schemas.topics import RECEIPTS
 
-Counts = Counter[tuple[str, str, str]]
-"""Receipts by channel, status and reason."""
 Told = tuple[str, bytes, bytes]
 """User id, notification id, delivery id."""
 Asked = tuple[str, Sequence[Target]]
@@ -31,24 +29,21 @@ _encode_text = msgspec.json.Encoder().encode
 class ReceiptWriter:
     """Holds what all receipts of a process share."""
 
-    def __init__(self, *, partitions: int, counts: Counts | None = None) -> None:
-        """`counts` goes up with each receipt that is written."""
+    def __init__(self, *, partitions: int) -> None:
         self._partitions = partitions
-        self._counts = Counter() if counts is None else counts
 
     def at(self, now_ms: int) -> "ReceiptsAt":
         """The receipts of one batch: everything it tells happened at its instant."""
-        return ReceiptsAt(self._partitions, self._counts, now_ms)
+        return ReceiptsAt(self._partitions, now_ms)
 
 
 class ReceiptsAt:
     """Writes receipts of one instant. The same fact has the same receipt_id however often told."""
 
-    __slots__ = ("_counts", "_forms", "_now", "_partitions")
+    __slots__ = ("_forms", "_now", "_partitions")
 
-    def __init__(self, partitions: int, counts: Counts, now_ms: int) -> None:
+    def __init__(self, partitions: int, now_ms: int) -> None:
         self._partitions = partitions
-        self._counts = counts
         self._now = rfc3339(now_ms)
         self._forms = Forms(self._now)
 
@@ -133,9 +128,9 @@ class ReceiptsAt:
         """A broadcast says it of a million, so only what differs is filled in."""
         said = (_encode_text(provider_message_id),) if provider_message_id else ()
         form = self._forms.of(body, (fact, channel, device_count, bool(said), False))
-        self._counts[channel, fact.status, fact.reason] += len(user_ids)
         return self._filled(
             form,
+            (channel, fact.status, fact.reason),
             ids.receipt_ids(delivery_ids, fact.id_part),
             notification_ids,
             delivery_ids,
@@ -151,7 +146,7 @@ class ReceiptsAt:
         for message_id, target in told:
             blanks = bool(message_id), bool(target.device_id)
             forms[fact, channel, target.device_count, *blanks].append((message_id, target))
-        self._counts[channel, fact.status, fact.reason] += len(told)
+        counted_as = channel, fact.status, fact.reason
         records: list[Record] = []
         for key, some in forms.items():
             form, targets = self._forms.of(body, key), [target for _, target in some]
@@ -161,6 +156,7 @@ class ReceiptsAt:
             ]
             records += self._filled(
                 form,
+                counted_as,
                 [_receipt_id(fact, target.delivery_id, target.device_id) for target in targets],
                 [target.notification_id for target in targets],
                 [target.delivery_id for target in targets],
@@ -172,6 +168,7 @@ class ReceiptsAt:
     def _filled(
         self,
         form: Form,
+        counted_as: CountedAs,
         receipt_ids: Sequence[bytes],
         notification_ids: Sequence[bytes],
         delivery_ids: Sequence[bytes],
@@ -181,7 +178,14 @@ class ReceiptsAt:
         heads = form.head.filled(receipt_ids, notification_ids, delivery_ids)
         places = ids.partitions_of_ids(notification_ids, self._partitions)
         return [
-            Record(RECEIPTS, place, head + _encode_text(user_id) + tail, user_id.encode())
+            Record(
+                RECEIPTS,
+                place,
+                head + _encode_text(user_id) + tail,
+                user_id.encode(),
+                (),
+                counted_as,
+            )
             for head, place, user_id, tail in zip(heads, places, user_ids, tails, strict=False)
         ]
 
@@ -203,7 +207,6 @@ class ReceiptsAt:
 
         `origin` names the record, so that each repeat of a request has a receipt of its own.
         """
-        self._counts["", status, reason] += 1
         fact = ids.receipt_fact(status, reason=reason, detail=origin)
         id_text = ids.to_text(request_id)
         receipt = Receipt(
@@ -224,7 +227,8 @@ class ReceiptsAt:
             traceparent=traceparent,
         )
         partition = ids.partition_of_id(request_id, self._partitions)
-        return Record(RECEIPTS, partition, encode_receipt(receipt), (user_id or id_text).encode())
+        key = (user_id or id_text).encode()
+        return Record(RECEIPTS, partition, encode_receipt(receipt), key, (), ("", status, reason))
 
     def _record(
         self,
@@ -239,7 +243,6 @@ class ReceiptsAt:
         device_id: str = "",
         provider_message_id: str = "",
     ) -> Record:
-        self._counts[channel, fact.status, fact.reason] += 1
         receipt = receipt_of(
             fact, body, channel, self._now,
             receipt_id=ids.to_text(_receipt_id(fact, delivery_id, device_id)),
@@ -251,7 +254,9 @@ class ReceiptsAt:
             provider_message_id=provider_message_id,
         )  # fmt: skip
         partition = ids.partition_of_id(notification_id, self._partitions)
-        return Record(RECEIPTS, partition, encode_receipt(receipt), user_id.encode())
+        counted_as = channel, fact.status, fact.reason
+        value = encode_receipt(receipt)
+        return Record(RECEIPTS, partition, value, user_id.encode(), (), counted_as)
 
 
 def _receipt_id(fact: Fact, delivery_id: bytes, device_id: str) -> bytes:

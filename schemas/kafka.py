@@ -5,6 +5,8 @@ from typing import NamedTuple
 import msgspec
 
 Headers = tuple[tuple[str, bytes], ...]
+CountedAs = tuple[str, str, str]
+"""Of a receipt its channel, its status and its reason."""
 
 
 class TopicPartition(NamedTuple):
@@ -48,3 +50,5 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     value: bytes | None
     key: bytes | None = None
     headers: Headers = ()
+    counted_as: CountedAs | None = None
+    """What it is counted as once it is committed; not written."""

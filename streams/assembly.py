@@ -67,7 +67,6 @@ def _flow(config: Config, metrics: Metrics) -> FlowSettings:
         tenants=config.tenants,
         sms_senders=tuple(config.sms_senders),
         on_ignored=count_ignored,
-        told=metrics.told,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import prometheus_client as prometheus
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
-from agents.receipts import Counts
+from schemas.kafka import CountedAs
 
 MetricT = TypeVar("MetricT", prometheus.Counter, Gauge, Histogram)
 
@@ -26,8 +26,8 @@ class Metrics:
         self._labels = {"role": role, "slot": str(slot)}
         self._children: dict[tuple[object, ...], Any] = {}
         """By metric and labels: to have one found takes longer than to count with it."""
-        self.told: Counts = Counter()
-        """Receipts written since `refresh` was called."""
+        self.told: Counter[CountedAs] = Counter()
+        """Receipts committed since `refresh` was called."""
         self.read: Counter[str] = Counter()
         """Records taken since then, by topic."""
         self.records_in = self._counter("records_in", "Records taken from a source topic.", "topic")
@@ -36,7 +36,7 @@ class Metrics:
         )
         self.deliveries = self._counter(
             "deliveries",
-            "Facts about deliveries, as receipts tell them.",
+            "Facts about deliveries, as committed receipts tell them.",
             "channel",
             "status",
             "reason",

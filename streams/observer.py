@@ -11,7 +11,7 @@ from streams.metrics import Metrics
 from tables.state import Kind
 
 log = logging.getLogger("postrider.runner")
-_TOPIC_OF = attrgetter("topic")
+_TOPIC_OF, _COUNTED_AS = attrgetter("topic"), attrgetter("counted_as")
 
 
 class WorkerObserver:
@@ -45,6 +45,7 @@ class WorkerObserver:
         for kind in Kind:
             if transaction.rows[kind]:
                 metrics.own(metrics.rows, kind=kind.name.lower()).inc(len(transaction.rows[kind]))
+        metrics.told.update(filter(None, map(_COUNTED_AS, transaction.records)))
         by_topic = Counter[str](map(_TOPIC_OF, transaction.records))
         for topic, count in by_topic.items():
             metrics.own(metrics.records_out, topic=topic).inc(count)

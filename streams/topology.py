@@ -19,7 +19,7 @@ from agents.keep_inbox import KeepInbox
 from agents.keep_recipients import KeepRecipients
 from agents.pace import Pace
 from agents.proofread import Proofread
-from agents.receipts import Counts, ReceiptWriter
+from agents.receipts import ReceiptWriter
 from agents.reconsider import Reconsider
 from agents.release import Release
 from agents.send import Send
@@ -75,8 +75,6 @@ class FlowSettings:
     sms_senders: tuple[str, ...] = ()
     on_ignored: Callable[[str, int], None] = field(default=lambda topic, count: None)
     """Told of fields that a newer schema version brought."""
-    told: Counts = field(default_factory=Counts)
-    """Counts receipts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,6 @@ def decide(settings: FlowSettings, stops: StopList) -> Topology:
         address_key=settings.address_key,
         sms_senders=settings.sms_senders,
         cancelled=stops.cancelled,
-        told=settings.told,
     )
 
     def is_paused(body: Body) -> bool:
@@ -161,7 +158,7 @@ def send(
     terms = Terms(
         rules=settings.rules,
         stops=stops,
-        receipts=ReceiptWriter(partitions=settings.partitions, counts=settings.told),
+        receipts=ReceiptWriter(partitions=settings.partitions),
         partitions=settings.partitions,
         on_misconfigured=outlet.on_misconfigured,
     )

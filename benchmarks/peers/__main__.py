@@ -22,7 +22,7 @@ def main(
     peers: Annotated[list[str] | None, typer.Argument(help="All when none is named.")] = None,
     people: Annotated[int, typer.Option(min=1000)] = _PEOPLE,
     is_million: Annotated[bool, typer.Option("--million", help="A million people.")] = False,
-    repeats: Annotated[int, typer.Option(min=1, help="Metered runs of each.")] = 1,
+    repeats: Annotated[int, typer.Option(min=1, help="Metered runs of each.")] = 3,
     kills: Annotated[int, typer.Option(min=0, help="kill -9 in a broadcast.")] = 5,
     rounds: Annotated[int, typer.Option(min=1, help="Broadcasts with kills.")] = 2,
     is_quick: Annotated[
@@ -46,7 +46,7 @@ def main(
     folder = data / "quick-peers" if is_quick else _FOLDER
     campaign = Campaign(
         people=_QUICK_PEOPLE if is_quick else _MILLION if is_million else people,
-        repeats=repeats, kills=kills, rounds=1 if is_quick else rounds,
+        repeats=1 if is_quick else repeats, kills=kills, rounds=1 if is_quick else rounds,
         data=data.resolve(), results=folder / "results",
         command=command("benchmarks.peers", sys.argv[1:]),
     )  # fmt: skip

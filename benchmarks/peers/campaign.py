@@ -31,7 +31,7 @@ METERED = (
 STRUCK = (
     _figure("lost", "lost", "a kill"),
     _figure("duplicated", "sent twice", "a kill"),
-    _figure("doubts", "reported in doubt", "a kill"),
+    _figure("doubts", "left in doubt, and reported", "a kill"),
     _figure("held", "of these not sent", "a kill"),
 )
 DONE = _figure("done", "until the last mail, with kills", "s")
@@ -52,24 +52,23 @@ class Campaign:
 
     def measure(self, peer: Peer) -> Result:
         """Writes it, too. Raises `RuntimeError` or `TimeoutError` when the peer cannot do its work."""
-        folder, loads = self.data / "run", []
-        stretches = []
-        for _ in range(self.repeats):
+        folder, people = self.data / "run", min(self.people, peer.most_people)
+        loads, stretches = [], []
+        for _ in range(min(self.repeats, peer.most_repeats)):
             loads.append(os.getloadavg()[0])
-            stretches.append(asyncio.run(metered(peer, self.people, folder)))
+            stretches.append(asyncio.run(metered(peer, people, folder)))
         blows = [
-            asyncio.run(
-                struck(peer, self.people // _KILL_SHARE, folder, kills=self.kills, seed=seed)
-            )
-            for seed in range(self.rounds if self.kills else 0)
+            asyncio.run(struck(peer, people // _KILL_SHARE, folder, kills=self.kills, seed=seed))
+            for seed in range(min(self.rounds, peer.most_rounds) if self.kills else 0)
         ]
-        result = self._together(peer, stretches, blows, loads)
+        result = self._together(peer, people, stretches, blows, loads)
         results.write_result(self.results, result)
         return result
 
     def _together(
         self,
         peer: Peer,
+        people: int,
         stretches: Sequence[Stretch],
         blows: Sequence[Struck],
         loads: Sequence[float],
@@ -81,18 +80,20 @@ class Campaign:
             "load": loads,
         }
         for each in STRUCK:
-            values[each.name] = [getattr(blow.verdict, each.name) / blow.kills for blow in blows]
+            values[each.name] = [
+                getattr(blow.verdict, each.name) / blow.kills for blow in blows if blow.kills
+            ]
         values["done"] = [each.seconds for each in blows]
-        figures = (*METERED, *((*STRUCK, DONE) if blows else ()), LOAD)
-        costs = results.median_costs(
-            [OneRun({}, {each.name: results.cost_of(each)}, {}) for each in stretches]
-        )
+        figures = (*METERED, *STRUCK, DONE, LOAD)
+        runs = [OneRun({}, {each.name: results.cost_of(each)}, {}) for each in stretches]
         return Result(
-            scenario=peer.name, measures=peer.title, people=self.people,
+            scenario=peer.name, measures=peer.title, people=people,
             date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
             commit=self.commit, command=self.command, machine=machine(),
             figures={
-                each.name: results.summary(each, list(values[each.name])) for each in figures
+                each.name: results.summary(each, list(values[each.name]))
+                for each in figures if values[each.name]
             },
-            costs=costs, is_harness_bound=results.is_harness_bound(costs), curves={}, profiles=[],
+            costs=results.median_costs(runs), is_harness_bound=results.is_harness_bound(runs),
+            curves={}, profiles=[],
         )  # fmt: skip

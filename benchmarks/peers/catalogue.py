@@ -6,9 +6,10 @@ from benchmarks.peers.peer import Peer
 PEERS: dict[str, Peer] = {
     each.name: each
     for each in (
-        postrider_peer.PEER,
-        celery_peer.SINGLES,
-        celery_peer.BATCHES,
+        postrider_peer.HOLD,
+        postrider_peer.RESEND,
+        *celery_peer.SINGLES,
+        *celery_peer.BATCHES,
         aiokafka_peer.PEER,
         streams_peer.PEER,
     )

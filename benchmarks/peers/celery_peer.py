@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,19 +17,41 @@ from benchmarks.peers.workers import celery_requests
 from sandbox.process import SandboxProcess
 
 _PYTHON = CHECKOUT / ".venv" / "peers" / "bin" / "python"
+_MOST_SINGLES = 5_000
+"""A few hundred a second: a quarter of a minute."""
 _APP = "benchmarks.peers.workers.celery_tasks"
-_PREFETCH = {1: 100, SLICE: 2}
+_AHEAD = {1: 100, SLICE: 4}
 """Tasks that are fetched ahead, by the recipients of one: many short ones, few long ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """What runs tasks in a worker, and so many of them at a time."""
+
+    name: str
+    concurrency: int
+
+
+_THREADS = _Pool("threads", 4)
+"""What Celery's manual advises for tasks that wait for others, as these do: a provider, Redis."""
+_OTHERS = (_Pool("solo", 1), _Pool("prefork", 2))
+"""One task at a time, which idles while the provider answers; and processes, its default."""
 
 
 class _Celery(OwnWorker):
     def __init__(
-        self, folder: Path, sandbox: SandboxProcess, redis: Redis, recipients_a_task: int
+        self,
+        folder: Path,
+        sandbox: SandboxProcess,
+        redis: Redis,
+        recipients_a_task: int,
+        pool: _Pool,
     ) -> None:
         super().__init__(folder, sandbox)
         self.broker_pid = redis.pid
         self._redis = redis
         self._recipients_a_task = recipients_a_task
+        self._pool = pool
 
     @property
     def broker(self) -> str:
@@ -36,7 +60,8 @@ class _Celery(OwnWorker):
     @property
     def command(self) -> Sequence[str]:
         return [
-            str(_PYTHON), "-m", "celery", "-A", _APP, "worker", "--pool", "solo",
+            str(_PYTHON), "-m", "celery", "-A", _APP, "worker",
+            "--pool", self._pool.name, "--concurrency", str(self._pool.concurrency),
             "--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat",
         ]  # fmt: skip
 
@@ -45,7 +70,8 @@ class _Celery(OwnWorker):
         return {
             **super().env,
             "PEER_RECIPIENTS_A_TASK": str(self._recipients_a_task),
-            "PEER_PREFETCH": str(_PREFETCH[self._recipients_a_task]),
+            "PEER_PREFETCH": str(_AHEAD[self._recipients_a_task] // self._pool.concurrency),
+            "PEER_CONNECTIONS": str(self._pool.concurrency),
         }
 
     async def request(self, broadcast: str) -> float:
@@ -78,12 +104,14 @@ class _Celery(OwnWorker):
 
 
 @contextlib.asynccontextmanager
-async def _opened(recipients_a_task: int, folder: Path, people: int) -> AsyncIterator[Site]:
+async def _opened(
+    recipients_a_task: int, pool: _Pool, folder: Path, people: int
+) -> AsyncIterator[Site]:
     async with (
         Redis(folder / "redis") as redis,
         SandboxProcess(folder / "sandbox") as sandbox,
     ):
-        site = _Celery(folder, sandbox, redis, recipients_a_task)
+        site = _Celery(folder, sandbox, redis, recipients_a_task, pool)
         await site.fill(people)
         yield site
 
@@ -103,17 +131,29 @@ _LACKS = (
     "nothing held until quiet hours end, no retry but that timeout"
 )
 
-SINGLES = Peer(
-    name="celery",
-    title="Celery + Redis, a task a recipient",
-    lacks=_LACKS,
-    opened=partial(_opened, 1),
-    missing=_missing,
+
+def _peers(name: str, title: str, lacks: str, size: int, *, most_people: int) -> Sequence[Peer]:
+    """The pool that the manual advises, and the others for their rates."""
+
+    def peer(pool: _Pool) -> Peer:
+        is_advised = pool is _THREADS
+        return Peer(
+            name=name if is_advised else f"{name}-{pool.name}",
+            title=f"{title}, {pool.name} {pool.concurrency}",
+            lacks=lacks if is_advised else "",
+            opened=partial(_opened, size, pool),
+            missing=_missing,
+            most_repeats=sys.maxsize if is_advised else 1,
+            most_rounds=1 if is_advised else 0,  # each kill waits for a visibility timeout
+            most_people=most_people,
+        )
+
+    return [peer(pool) for pool in (_THREADS, *_OTHERS)]
+
+
+SINGLES = _peers(
+    "celery", "Celery + Redis, a task a recipient", _LACKS, 1, most_people=_MOST_SINGLES
 )
-BATCHES = Peer(
-    name="celery-1000",
-    title="Celery + Redis, tasks of 1000",
-    lacks="the same",
-    opened=partial(_opened, SLICE),
-    missing=_missing,
+BATCHES = _peers(
+    "celery-1000", "Celery + Redis, tasks of 1000", "the same", SLICE, most_people=sys.maxsize
 )

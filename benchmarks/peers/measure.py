@@ -49,13 +49,17 @@ class Struck:
 
     verdict: Judgement
     kills: int
-    """Fewer than asked for when it came to rest before."""
+    """Of workers that were ready and had people to send to: fewer than asked for, or none, when it
+    came to rest before."""
     seconds: float
     """From the request to the last acceptance."""
 
 
 async def struck(peer: Peer, people: int, folder: Path, *, kills: int, seed: int) -> Struck:
-    """kill -9 at random shares of the people, the same for all peers with a seed; started at once."""
+    """kill -9 at random shares of the people, the same for all peers with a seed; started at once.
+
+    A share that was passed while the worker came up is passed: the next kill comes when it is ready.
+    """
     moments = random.Random(seed)
     shares = sorted(moments.random() for _ in range(kills))
     async with _running(peer, people, folder) as site:
@@ -67,8 +71,11 @@ async def struck(peer: Peer, people: int, folder: Path, *, kills: int, seed: int
             if not await _has_accepted(accepted, share * people):
                 break
             await asyncio.sleep(moments.uniform(0, _WITHIN_SECONDS))
+            if await site.is_idle():
+                break
             site.kill()
             site.start()
+            await site.ready()  # one that is still importing has nothing in hand
             done += 1
         verdict = await _until_at_rest(site, accepted, people)
         return Struck(verdict, done, (accepted.last_ms - began_ms) / 1000)

@@ -10,7 +10,9 @@ from benchmarks.whole.results import Result, Summary
 from benchmarks.whole.scenario import Figure
 
 _COLUMNS = (*METERED, *STRUCK, DONE, LOAD)
-_COMPARED = {each.name for each in (*METERED, *STRUCK[:2], DONE)}
+_ENDS = {each.name for each in STRUCK[:2]}
+"""What became of people at a kill: whoever leaves some in doubt is no match for who sends to all."""
+_COMPARED = {each.name for each in METERED} | _ENDS | {DONE.name}
 
 
 def update(file: Path, results: Sequence[Result]) -> None:
@@ -28,7 +30,13 @@ def table(results: Sequence[Result]) -> str:
     lines = [_row(["", *(f"{each.measures}, {each.unit}".rstrip(", ") for each in _COLUMNS)])]
     lines.append("|---" * (len(_COLUMNS) + 1) + "|")
     for result in results:
-        cells = [_cell(result.figures.get(each.name), best.get(each.name)) for each in _COLUMNS]
+        cells = [
+            _cell(
+                result.figures.get(each.name),
+                best.get(each.name) if _is_match(each, result) else None,
+            )
+            for each in _COLUMNS
+        ]
         lines.append(_row([result.measures + " ‡" * result.is_harness_bound, *cells]))
     lines += ["", "What Postrider does of this work and the others do not:", ""]
     lines += [
@@ -40,9 +48,19 @@ def table(results: Sequence[Result]) -> str:
 
 
 def _best(figure: Figure, results: Sequence[Result]) -> float | None:
-    medians = [each.figures[figure.name].median for each in results if figure.name in each.figures]
+    medians = [
+        each.figures[figure.name].median
+        for each in results
+        if figure.name in each.figures and _is_match(figure, each)
+    ]
     pick = max if figure.better == "higher" else min
     return pick(medians, default=None)
+
+
+def _is_match(figure: Figure, result: Result) -> bool:
+    """Whether it may be the best of the column."""
+    unsure = (result.figures.get(each.name) for each in STRUCK[2:])
+    return figure.name not in _ENDS or not any(each.high for each in unsure if each)
 
 
 def _cell(summary: Summary | None, best: float | None) -> str:

@@ -3,41 +3,30 @@
 import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 
-import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
+from benchmarks.peers.doubts import Doubts, reading
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.site import Site
 from benchmarks.whole import broadcasting
-from benchmarks.whole.lab import PARTITIONS, Lab, opened
+from benchmarks.whole.lab import Lab, opened
 from benchmarks.whole.people import recipient
 from benchmarks.whole.state import Prepared
 from benchmarks.whole.worker import Worker
-from schemas import topics
+from policies.rules import InDoubt
 from streams.demo.lag import Lag
 
 _ROLES = ("decide", "email")
-_POLL_MS = 1000
-
-
-class _Told(msgspec.Struct):
-    """Of a receipt, what is looked at."""
-
-    user_id: str
-    status: str
-
-
-_decode = msgspec.json.Decoder(_Told).decode
 
 
 class _Postrider(Site):
-    def __init__(self, lab: Lab, lag: Lag) -> None:
+    def __init__(self, lab: Lab, lag: Lag, doubts: Doubts) -> None:
         super().__init__(lab.folder, lab.sandbox)
         self.broker_pid = lab.kafka.pid or 0
         self._lab = lab
         self._lag = lag
+        self._doubts = doubts
         self._workers: list[Worker] = []
 
     @property
@@ -66,27 +55,15 @@ class _Postrider(Site):
         return await self._workers[-1].told()
 
     async def is_idle(self) -> bool:
-        return not await self._lag.waiting()
+        """What is sent again waits in no topic, but in a row."""
+        if await self._lag.waiting():
+            return False
+        await self._doubts.look()
+        return not self._doubts.resending
 
     async def doubts(self) -> set[str]:
-        return {
-            _address(told.user_id) async for told in self._receipts() if told.status == "in_doubt"
-        }
-
-    async def _receipts(self) -> AsyncIterator[_Told]:
-        consumer = AIOKafkaConsumer(
-            **self._lab.config.kafka.connection(), isolation_level="read_committed"
-        )
-        name = self._lab.config.kafka.names.physical(topics.RECEIPTS)
-        places = [TopicPartition(name, each) for each in range(PARTITIONS)]
-        async with consumer:
-            consumer.assign(places)
-            await consumer.seek_to_beginning()
-            ends = await consumer.end_offsets(places)
-            while any([await consumer.position(place) < end for place, end in ends.items()]):
-                for records in (await consumer.getmany(timeout_ms=_POLL_MS)).values():
-                    for each in records:
-                        yield _decode(each.value)
+        await self._doubts.look()
+        return set(map(_address, self._doubts.left))
 
 
 def _address(user_id: str) -> str:
@@ -94,16 +71,29 @@ def _address(user_id: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _opened(folder: Path, people: int) -> AsyncIterator[Site]:
+async def _opened(in_doubt: InDoubt, folder: Path, people: int) -> AsyncIterator[Site]:
     """People are imported once, and kept beside the folder."""
     installation = await Prepared(folder.parent).fresh("known", people)
-    async with opened(installation) as lab:
+    async with opened(installation, env={"BENCH_IN_DOUBT": in_doubt}) as lab:
         lag = Lag(connection=lab.config.kafka.connection(), names=lab.config.kafka.names)
         await lag.start()
         try:
-            yield _Postrider(lab, lag)
+            async with reading(lab) as doubts:
+                yield _Postrider(lab, lag, doubts)
         finally:
             await lag.close()
 
 
-PEER = Peer(name="postrider", title="Postrider, decide and e-mail", lacks="", opened=_opened)
+HOLD = Peer(
+    name="postrider",
+    title="Postrider, decide and e-mail; `in_doubt: hold`",
+    lacks="",
+    opened=partial(_opened, "hold"),
+)
+RESEND = Peer(
+    name="postrider-resend",
+    title="Postrider; `in_doubt: resend`, as all others do",
+    lacks="",
+    opened=partial(_opened, "resend"),
+    most_repeats=0,
+)

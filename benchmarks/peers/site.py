@@ -1,6 +1,9 @@
 """`Site`: one peer, installed and filled with people, on the same cores beside the same provider."""
 
 import asyncio
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -63,7 +66,7 @@ class Site(ABC):
 
 
 class OwnWorker(Site):
-    """A peer whose worker is one process of ours."""
+    """A peer whose worker is one process of ours, and the processes that it starts."""
 
     _process: "subprocess.Popen[bytes]"
 
@@ -78,7 +81,9 @@ class OwnWorker(Site):
 
     @property
     def pids(self) -> Sequence[int]:
-        return [self._process.pid]
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children")
+        return [pid, *map(int, children.read_text().split())] if children.exists() else []
 
     def start(self) -> None:
         (self.folder / READY).unlink(missing_ok=True)
@@ -95,7 +100,9 @@ class OwnWorker(Site):
             await asyncio.sleep(_LOOK_SECONDS)
 
     def kill(self) -> None:
-        self._process.kill()
+        for pid in self.pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._process.wait()
 
     @property

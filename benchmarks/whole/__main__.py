@@ -20,7 +20,7 @@ _QUICK_PEOPLE, _PEOPLE = 40_000, 1_000_000
 def main(
     scenarios: Annotated[list[str] | None, typer.Argument(help="All when none is named.")] = None,
     people: Annotated[int | None, typer.Option(min=1000, show_default="1000000")] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of each that count.")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of each that count, at most.")] = 5,
     is_quick: Annotated[
         bool, typer.Option("--quick", help="Few people, one run: whether it works, not how fast.")
     ] = False,
@@ -45,13 +45,19 @@ def main(
         data=data, results=folder / "results",
         command=command("benchmarks.whole", sys.argv[1:]),
     )  # fmt: skip
+    chosen = [SCENARIOS[name] for name in scenarios or SCENARIOS]
+    if not is_quick:
+        minutes = sum(map(campaign.expected_seconds, chosen)) / 60
+        print(
+            f"about {minutes:.0f} minutes with a million people, and 3 to prepare them", flush=True
+        )
     failed = []
-    for name in scenarios or SCENARIOS:
+    for scenario in chosen:
         try:
-            result = campaign.measure(SCENARIOS[name])
+            result = campaign.measure(scenario)
         except (RuntimeError, TimeoutError) as error:  # the others can be measured all the same
-            failed.append(name)
-            print(f"{name} FAILED: {error}", flush=True)
+            failed.append(scenario.name)
+            print(f"{scenario.name} FAILED: {error}", flush=True)
             continue
         _tell(result)
         plots.draw(result, folder / "plots")

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,19 +33,34 @@ class Campaign:
         """Runs that are kept, of this very commit, are not made again. One more before them is
         profiled, warms the page cache up, and is not counted; a quick campaign counts it."""
         kept = self._kept(scenario)
-        if is_changed(self.commit) or self.is_quick:
+        if self._forgets:
             kept.unlink(missing_ok=True)  # of what they are nobody knows any more
         if scenario.is_profiled and not self.is_quick and not kept.exists():
             self._run(scenario, is_profiled=True)
-        runs = list(_read(kept))
-        while len(runs) < self.repeats:
+        runs, repeats = list(_read(kept)), self._repeats(scenario)
+        while len(runs) < repeats:
             runs.append(self._run(scenario, is_profiled=self.is_quick and scenario.is_profiled))
             kept.parent.mkdir(parents=True, exist_ok=True)
             with kept.open("ab") as lines:
                 lines.write(msgspec.json.encode(runs[-1]) + b"\n")
-        return self._together(scenario, runs[: self.repeats])
+        return self._together(scenario, runs[:repeats])
+
+    def expected_seconds(self, scenario: Scenario) -> float:
+        """For the runs that are still to be made, with a million people or fewer."""
+        kept = 0 if self._forgets else len(list(_read(self._kept(scenario))))
+        profiled = scenario.is_profiled and not self.is_quick and not kept
+        return (max(self._repeats(scenario) - kept, 0) + profiled) * scenario.run_seconds
+
+    @property
+    def _forgets(self) -> bool:
+        return is_changed(self.commit) or self.is_quick
+
+    def _repeats(self, scenario: Scenario) -> int:
+        return min(self.repeats, scenario.most_repeats)
 
     def _run(self, scenario: Scenario, *, is_profiled: bool) -> OneRun:
+        if is_profiled:
+            shutil.rmtree(self._profiles(scenario), ignore_errors=True)  # of stretches as they were
         run = Run(
             people=self.people, is_quick=self.is_quick, prepared=Prepared(self.data),
             profiles=self._profiles(scenario) if is_profiled else None,
@@ -56,7 +72,6 @@ class Campaign:
         return results.noted(run, pace_ms)
 
     def _together(self, scenario: Scenario, runs: list[OneRun]) -> Result:
-        costs = results.median_costs(runs)
         result = Result(
             scenario=scenario.name, measures=scenario.measures, people=self.people,
             date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -66,7 +81,7 @@ class Campaign:
                 each.name: results.summary(each, [run.figures[each.name] for run in runs])
                 for each in scenario.figures
             },
-            costs=costs, is_harness_bound=results.is_harness_bound(costs),
+            costs=results.median_costs(runs), is_harness_bound=results.is_harness_bound(runs),
             curves=runs[-1].curves,
             profiles=[
                 str(each.relative_to(self.results))

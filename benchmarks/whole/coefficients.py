@@ -7,7 +7,7 @@ import msgspec
 from benchmarks.whole.results import Result
 from streams.capacity.coefficients import FILE, Coefficients, Work
 
-_NEEDED = ("import", "broadcast", "singles", "push")
+_NEEDED = ("import", "broadcast", "singles", "push", "latency")
 
 
 def update(results: Sequence[Result]) -> None:
@@ -26,10 +26,8 @@ def _coefficients(by_name: dict[str, Result]) -> Coefficients:
         costs = by_name[scenario].costs
         return _exact_enough(sum(costs[each].cpu_per_million["broker"] for each in stretches))
 
-    newest = by_name["broadcast"]
     return Coefficients(
-        measured=f"{newest.date[:10]}, {newest.people:,} people, commit {newest.commit}, "
-        f"{newest.machine['processor']}, Kafka {newest.machine['kafka']}",
+        measured=_measured([by_name[each] for each in _NEEDED]),
         single=Work(
             decide_us=figure("singles", "cpu_decide"),
             send_us=figure("singles", "cpu_send"),
@@ -43,11 +41,23 @@ def _coefficients(by_name: dict[str, Result]) -> Coefficients:
             kafka_bytes=figure("broadcast", "kafka"),
         ),
         push_us=figure("push", "cpu"),
+        push_broker_us=broker_us("push", "send"),
+        trickle_us=_exact_enough(by_name["latency"].costs["requests"].cpu_per_million["worker"]),
         user_disk_bytes=figure("import", "disk"),
         user_changelog_bytes=figure("import", "changelog"),
         worker_mb=max(figure("import", "memory"), figure("broadcast", "memory_decide"),
                       figure("broadcast", "memory_email")),
     )  # fmt: skip
+
+
+def _measured(results: Sequence[Result]) -> str:
+    """Each with its own commit: they are not measured anew all at once."""
+    facts: dict[str, list[str]] = {}
+    for each in results:
+        fact = f"{each.date[:10]}, {each.people:,} people, commit {each.commit}, "
+        fact += f"{each.machine['processor']}, Kafka {each.machine['kafka']}"
+        facts.setdefault(fact, []).append(each.scenario)
+    return "; ".join(f"{', '.join(names)}: {fact}" for fact, names in facts.items())
 
 
 def _exact_enough(value: float) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from benchmarks.whole.profiler import heaviest
 from benchmarks.whole.results import Cost, Result, Summary
 from benchmarks.whole.scenarios import SCENARIOS
 
@@ -15,7 +16,8 @@ def update(file: Path, results: Sequence[Result]) -> None:
     order = list(SCENARIOS)
     known = [each for each in results if each.scenario in SCENARIOS]
     known.sort(key=lambda each: order.index(each.scenario))
-    put(file, table(known))
+    parts = [table(known), *where_time_goes(known, file.parent / "results")]
+    put(file, "\n".join([*parts, "", *measured_on(known), ""]))
 
 
 def put(file: Path, text: str) -> None:
@@ -28,15 +30,22 @@ def put(file: Path, text: str) -> None:
 def table(results: Sequence[Result]) -> str:
     """Figures, then what they cost, as Markdown."""
     lines = [
-        "| Scenario | Figure | Median (range) | Floor | Goal | Reaches |",
-        "|---|---|---|---|---|---|",
+        "| Scenario | Figure | Median (range) | Runs | Floor | Goal | Reaches |",
+        "|---|---|---|---|---|---|---|",
     ]
     for result in results:
         mark = " ‡" if result.is_harness_bound else ""
         title = f"[{result.scenario}](plots/{result.scenario}.svg){mark}"
         for each in result.figures.values():
             bounds = [number(bound) for bound in (each.floor, each.goal)]
-            cells = [title, each.measures, told(each), *bounds, _SIGNS[each.verdict]]
+            cells = [
+                title,
+                each.measures,
+                told(each),
+                str(len(each.values)),
+                *bounds,
+                _SIGNS[each.verdict],
+            ]
             lines.append(f"| {' | '.join(cells)} |")
             title = ""  # once is enough
     lines += [
@@ -50,7 +59,27 @@ def table(results: Sequence[Result]) -> str:
     paces = [f"{each.scenario} {_pace(each)}" for each in results if each.loop_ms]
     if paces:
         lines += ["", f"What a fixed loop took before the runs, ms: {', '.join(paces)}."]
-    return "\n".join([*lines, "", *measured_on(results), ""])
+    return "\n".join(lines)
+
+
+def where_time_goes(results: Sequence[Result], folder: Path) -> list[str]:
+    """Of each profile a line: the functions in which the interpreter was most, by their own time."""
+    lines = []
+    for result in results:
+        for profile in result.profiles:
+            name = Path(profile).stem
+            top = ", ".join(f"`{each}`" for each in heaviest((folder / profile).read_text()))
+            lines.append(
+                f"| [{result.scenario}: {name}](results/{profile}) | {top or 'no samples'} |"
+            )
+    if not lines:
+        return []
+    return [
+        "",
+        "| Stretch and worker | Where the interpreter was most, own time |",
+        "|---|---|",
+        *lines,
+    ]
 
 
 def _pace(result: Result) -> str:

@@ -14,6 +14,8 @@ from streams.children import spawn
 
 _A_SECOND = 200
 _TOP = 20
+_HEAVIEST = 5
+_OWN = "own"
 _OUTER = 0.95
 """A frame in nearly every sample is a part of the way to the work, and tells nothing."""
 _LINE = re.compile(r":\d+\)$")
@@ -61,7 +63,14 @@ def top(folded: str) -> str:
         return "no samples\n"
     inner = Counter({name: n for name, n in within.items() if n < _OUTER * samples})
     parts = [f"{samples} samples with the interpreter's lock, {_A_SECOND} a second\n"]
-    for title, counts in (("own", own), ("with what it calls", inner)):
+    for title, counts in ((_OWN, own), ("with what it calls", inner)):
         parts.append(f"\n{title}\n")
         parts += [f"{n / samples:6.1%}  {name}\n" for name, n in counts.most_common(_TOP)]
     return "".join(parts)
+
+
+def heaviest(report: str) -> list[str]:
+    """The first few of what `top` wrote: `11%  name (file)`, by their own time."""
+    own = report.partition(f"\n{_OWN}\n")[2].partition("\n\n")[0]
+    shares = (line.split(maxsplit=1) for line in own.splitlines()[:_HEAVIEST])
+    return [f"{share} {name}" for share, name in shares]

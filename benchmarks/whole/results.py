@@ -2,7 +2,7 @@
 
 import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -90,11 +90,15 @@ def summary(figure: Figure, values: list[float]) -> Summary:
 
 
 def median_costs(runs: Sequence[OneRun]) -> dict[str, Cost]:
-    return {name: _median_cost([each.costs[name] for each in runs]) for name in runs[0].costs}
+    """Stretch by stretch; none of no runs."""
+    names = runs[0].costs if runs else ()
+    return {name: _median_cost([each.costs[name] for each in runs]) for name in names}
 
 
-def is_harness_bound(costs: Mapping[str, Cost]) -> bool:
-    return any((each.harness_busy or 0.0) > HARNESS_BOUND for each in costs.values())
+def is_harness_bound(runs: Sequence[OneRun]) -> bool:
+    """One stretch of one run is enough: a median would hide the runs that it limited."""
+    costs = (each for run in runs for each in run.costs.values())
+    return any((each.harness_busy or 0.0) > HARNESS_BOUND for each in costs)
 
 
 def read_results(folder: Path) -> list[Result]:

@@ -33,3 +33,7 @@ class Scenario:
     """Sets every figure by `Run.figure`."""
     is_profiled: bool = True
     """False of one that only repeats what another one profiles."""
+    run_seconds: float = 180.0
+    """What one run takes with a million people, about: a long one unless it says so."""
+    most_repeats: int = 3
+    """More of them would say nothing that is worth their time: five do where it is close."""

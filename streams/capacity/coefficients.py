@@ -24,13 +24,16 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 class Coefficients(msgspec.Struct, frozen=True, kw_only=True):
     measured: str
-    """When, of which commit, on what."""
+    """When, of which commit, on what; scenario by scenario where they differ."""
     single: Work
     """A request of its own, by e-mail, many waiting."""
     broadcast: Work
     """One recipient of a broadcast by e-mail, in batches of the provider's."""
     push_us: float
     """Sending one notification by push, a request each."""
+    push_broker_us: float
+    trickle_us: float
+    """A request of its own, decided and sent, when they come at 200 a second and nothing waits."""
     user_disk_bytes: float
     """Of a user in the local stores of decide, with preferences and half a device."""
     user_changelog_bytes: float

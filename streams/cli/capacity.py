@@ -14,6 +14,7 @@ from streams.cli.tables import show_table
 from streams.cli.values import rate
 
 app = new_app()
+_NOTHING = "none"
 
 
 @app.command(short_help="Tell how many workers and brokers a rate asks for.")
@@ -33,7 +34,7 @@ def capacity(
         typer.Option(
             "--channel-rate",
             metavar="CHANNEL=RATE",
-            help="Deliveries of a channel at the peak, push=500/s; repeatable.",
+            help="What else is sent at the peak, push=500/s; email=100/s or none where not all is.",
             show_default="all by e-mail",
         ),
     ] = None,
@@ -75,6 +76,7 @@ def _rows(made: Plan) -> Sequence[tuple[str, str]]:
         ("copied between brokers", f"{made.replicated_mb_s:,.1f} MB/s"),
         ("disk of all brokers", f"{made.broker_disk_gb:,.1f} GB"),
         ("disk of each worker of decide", f"{made.worker_disk_gb:,.1f} GB"),
+        ("disk of all workers that send", f"{made.ledger_disk_gb:,.1f} GB"),
         ("memory of each worker", f"{made.worker_memory_mb:,.0f} MB"),
     ]
 
@@ -91,5 +93,5 @@ def _by_channel(texts: Sequence[str]) -> dict[Channel, float]:
         name, _, value = text.partition("=")
         if name not in known:
             raise Mistake(f"--channel-rate: there is no channel {name}: {', '.join(CHANNELS)}")
-        rates[known[name]] = _a_second("--channel-rate", value)
+        rates[known[name]] = 0.0 if value == _NOTHING else _a_second("--channel-rate", value)
     return rates

@@ -42,7 +42,8 @@ app.conf.update(
 )
 state = redis.Redis.from_url(settings.broker)
 count = state.register_script(_COUNT)
-http = urllib3.PoolManager(headers=settings.headers)
+# As many as tasks at a time: one that is not kept is opened anew for each request.
+http = urllib3.PoolManager(headers=settings.headers, maxsize=int(os.environ["PEER_CONNECTIONS"]))
 
 
 def fan_out(broadcast: str, after: str) -> None:

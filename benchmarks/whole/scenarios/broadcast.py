@@ -52,4 +52,6 @@ SCENARIO = Scenario(
         ),
     ),
     run=_run,
+    run_seconds=33,
+    most_repeats=5,
 )  # fmt: skip

@@ -37,4 +37,5 @@ SCENARIO = Scenario(
     ),
     run=_run,
     is_profiled=False,
+    run_seconds=65,
 )  # fmt: skip

@@ -65,4 +65,5 @@ SCENARIO = Scenario(
         ),
     ),
     run=_run,
+    run_seconds=68,
 )  # fmt: skip

@@ -51,4 +51,6 @@ SCENARIO = Scenario(
         Figure(name="cpu", measures="both workers, of one core", unit="%", better="lower"),
     ),
     run=_run,
+    run_seconds=173,
+    most_repeats=5,
 )  # fmt: skip

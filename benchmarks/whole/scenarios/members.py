@@ -27,13 +27,18 @@ async def _run(run: Run) -> None:
             await load.run(producing, _BEFORE_SECONDS)
             joined_ms = time.time() * 1000
             newcomer = lab.start("decide", 1)
-            await load.run(producing, _JOINING_SECONDS)
-            await newcomer.ready()
-            await load.run(producing, _SERVING_SECONDS)
+            with run.stretch("joining", lab, decide, email, newcomer) as stretch:
+                await load.run(producing, _JOINING_SECONDS)
+                await newcomer.ready()
+                await load.run(producing, _SERVING_SECONDS)
+                seconds = _JOINING_SECONDS + _SERVING_SECONDS
+                stretch.end(time.monotonic(), count=round(seconds * _RATE))
             moved = {int(path.name.rpartition("-")[2]) for path in newcomer.stores()}
             killed_ms = time.time() * 1000
             await asyncio.to_thread(newcomer.kill)
-            await load.run(producing, _TAKE_OVER_SECONDS)
+            with run.stretch("taking-over", lab, decide, email) as stretch:
+                await load.run(producing, _TAKE_OVER_SECONDS)
+                stretch.end(time.monotonic(), count=round(_TAKE_OVER_SECONDS * _RATE))
         told = await load.until_told(lab)
     before = [each for each in told if warmed_up_ms <= each.intended_ms < joined_ms]
     since = [each for each in told if each.intended_ms >= joined_ms]
@@ -73,4 +78,5 @@ SCENARIO = Scenario(
         Figure(name="calm", measures="before", unit="s", better="lower"),
     ),
     run=_run,
+    run_seconds=54,
 )  # fmt: skip

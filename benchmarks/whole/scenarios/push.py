@@ -37,4 +37,6 @@ SCENARIO = Scenario(
         Figure(name="cpu", measures="worker", unit="CPU s per million", better="lower"),
     ),
     run=_run,
+    run_seconds=100,
+    most_repeats=2,
 )  # fmt: skip

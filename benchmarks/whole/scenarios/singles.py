@@ -82,4 +82,5 @@ SCENARIO = Scenario(
         ),
     ),
     run=_run,
+    run_seconds=40,
 )  # fmt: skip

@@ -43,4 +43,5 @@ SCENARIO = Scenario(
         Figure(name="first", measures="to the first accept", unit="s", better="lower"),
     ),
     run=_run,
+    run_seconds=28,
 )  # fmt: skip

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from aiokafka import TopicPartition
 
 from benchmarks.peers import page
 from benchmarks.peers.campaign import METERED, STRUCK
+from benchmarks.peers.doubts import Doubts
 from benchmarks.peers.ledger import Accepted, Judgement, judge
 from benchmarks.peers.people import rows, slices
 from benchmarks.peers.workers import work
@@ -14,6 +16,7 @@ from benchmarks.peers.workers.work import Local, Recipient
 from benchmarks.whole.people import recipient
 from benchmarks.whole.results import Result, summary
 from sandbox.ledger import Line
+from schemas.kafka import InboundRecord
 
 
 @pytest.mark.parametrize(
@@ -93,6 +96,59 @@ def test_the_best_of_a_column_is_bold_whoever_has_it() -> None:
     assert "| **0** |" in ours
     assert "| **17** |" in theirs
     assert "| 900 |" in theirs
+
+
+def test_who_leaves_people_in_doubt_is_not_the_best_at_losing_or_repeating_none() -> None:
+    results = [
+        _result("postrider", "holds", lost=0, duplicated=0, doubts=900, held=0),
+        _result("postrider-resend", "sends again", lost=0, duplicated=800, doubts=0, held=0),
+    ]
+
+    holds, sends_again = page.table(results).splitlines()[2:4]
+
+    assert "**" not in holds
+    assert "| **0** | **800** | 0 |" in sends_again
+
+
+async def test_a_delivery_in_doubt_is_either_sent_again_or_left_so() -> None:
+    doubts = Doubts(_Topic([("ann", "in_doubt", True), ("bob", "in_doubt", False)]), [_PLACE])
+    await doubts.look()
+
+    assert (doubts.left, doubts.resending) == ({"ann"}, {"bob"})
+
+    doubts = Doubts(
+        _Topic([("bob", "in_doubt", False), ("bob", "queued", False), ("bob", "sent", False)]),
+        [_PLACE],
+    )
+    await doubts.look()
+
+    assert (doubts.left, doubts.resending) == (set(), set())
+
+
+class _Topic:
+    """Receipts as a consumer hands them out, all at once."""
+
+    def __init__(self, told: list[tuple[str, str, bool]]) -> None:
+        self._records = [
+            InboundRecord("receipts", 0, offset, 0, None, msgspec.json.encode(
+                {"user_id": user_id, "status": status, "is_final": is_final}
+            ))
+            for offset, (user_id, status, is_final) in enumerate(told)
+        ]  # fmt: skip
+        self._read = 0
+
+    async def end_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return {place: len(self._records) for place in places}
+
+    async def position(self, place: TopicPartition) -> int:
+        return self._read
+
+    async def getmany(self, *, timeout_ms: int) -> dict[TopicPartition, list[InboundRecord]]:
+        self._read = len(self._records)
+        return {_PLACE: self._records}
+
+
+_PLACE = TopicPartition("receipts", 0)
 
 
 def test_a_peer_that_was_measured_is_told_with_what_it_leaves_out() -> None:

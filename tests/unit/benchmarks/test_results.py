@@ -2,15 +2,19 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from benchmarks.whole import page
+from benchmarks.whole.campaign import Campaign
 from benchmarks.whole.load import Told, quantile
 from benchmarks.whole.machine import command
-from benchmarks.whole.profiler import top
+from benchmarks.whole.profiler import heaviest, top
 from benchmarks.whole.results import Cost, OneRun, Result, is_harness_bound, median_costs, summary
-from benchmarks.whole.run import Stretch
-from benchmarks.whole.scenario import Figure
+from benchmarks.whole.run import Run, Stretch
+from benchmarks.whole.scenario import Figure, Scenario
+from benchmarks.whole.scenarios import SCENARIOS
+from benchmarks.whole.scenarios.kill import sends_again
 
 RATE = Figure(name="rate", measures="sent", unit="/s", better="higher", floor=100, goal=200)
 WAIT = Figure(name="wait", measures="waited", unit="ms", better="lower", floor=40, goal=12)
@@ -56,9 +60,12 @@ def test_the_business_of_a_core_that_workers_share_is_not_told() -> None:
     assert stretch.harness_busy is None
 
 
-def test_a_harness_core_above_85_percent_marks_the_result() -> None:
-    assert not is_harness_bound({"a": _cost(busy=0.85), "b": _cost(busy=None)})
-    assert is_harness_bound({"a": _cost(busy=0.5), "b": _cost(busy=0.86)})
+def test_a_harness_core_above_85_percent_in_one_run_marks_the_result() -> None:
+    calm = OneRun({}, {"a": _cost(busy=0.85), "b": _cost(busy=None)}, {})
+    busy = OneRun({}, {"a": _cost(busy=0.5), "b": _cost(busy=0.86)}, {})
+
+    assert not is_harness_bound([calm, calm])
+    assert is_harness_bound([calm, busy, calm])
 
 
 def test_costs_are_medians_stretch_by_stretch() -> None:
@@ -95,10 +102,77 @@ def test_a_profile_without_samples_says_so() -> None:
     assert top("") == "no samples\n"
 
 
+def test_the_heaviest_of_a_profile_are_its_first_few_by_own_time() -> None:
+    report = top(
+        "main (a.py:1);work (b.py:7) 30\nmain (a.py:1);hash (c.py:3) 60\nmain (a.py:1) 10\n"
+    )
+
+    assert heaviest(report) == ["60.0% hash (c.py)", "30.0% work (b.py)", "10.0% main (a.py)"]
+    assert heaviest(top("")) == []
+    assert len(heaviest(top("".join(f"f{each} (a.py:1) 1\n" for each in range(9))))) == 5
+
+
+def test_the_page_says_of_each_profile_where_its_time_goes(tmp_path: Path) -> None:
+    (tmp_path / "send-email-0.txt").write_text(top("hash (c.py:3) 60\n"))
+    result = _result(is_bound=False)
+    result.profiles = ["send-email-0.txt"]
+
+    told = page.where_time_goes([result], tmp_path)
+
+    assert told[-1] == "| [send: send-email-0](results/send-email-0.txt) | `100.0% hash (c.py)` |"
+
+
+def test_a_campaign_expects_the_runs_that_a_scenario_is_worth_and_one_that_is_profiled(
+    tmp_path: Path,
+) -> None:
+    def campaign(repeats: int) -> Campaign:
+        return Campaign(
+            people=1000, repeats=repeats, is_quick=False, data=tmp_path, results=tmp_path,
+            command="", commit="abc",
+        )  # fmt: skip
+
+    seldom = Scenario(
+        name="send", measures="sends", figures=(), run=_nothing, run_seconds=40, most_repeats=2
+    )
+    assert campaign(1).expected_seconds(seldom) == 80
+    assert campaign(5).expected_seconds(seldom) == 120
+
+    kept = tmp_path / "runs" / "abc-1000-full" / "send.jsonl"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(msgspec.json.encode(OneRun({}, {}, {})) + b"\n")
+
+    assert campaign(5).expected_seconds(seldom) == 40
+
+
+def test_all_scenarios_take_an_hour_and_a_half_at_most(tmp_path: Path) -> None:
+    campaign = Campaign(
+        people=1_000_000, repeats=5, is_quick=False, data=tmp_path, results=tmp_path, command="",
+        commit="abc",
+    )  # fmt: skip
+
+    assert sum(map(campaign.expected_seconds, SCENARIOS.values())) <= 87 * 60  # 3 to prepare
+
+
+async def _nothing(run: Run) -> None: ...
+
+
+def test_a_kill_is_over_for_each_partition_at_its_first_acceptance_of_what_was_asked_later() -> (
+    None
+):
+    early = [Told(900.0, 200.0, place) for place in range(8)]  # asked before, accepted after
+    told = [*early, *(Told(1000.0 + place, 500.0, place) for place in range(1, 9))]
+    told += [Told(1500.0, 1000.0, 0), Told(1600.0, 1.0, 1)]
+
+    again = sends_again(told, 1000.0)
+
+    assert max(again) == 1.5
+    assert min(again) == 0.501
+
+
 def test_the_table_marks_what_the_harness_may_have_limited() -> None:
     row = next(line for line in page.table([_result(is_bound=True)]).splitlines() if "sent" in line)
 
-    assert row == "| [send](plots/send.svg) ‡ | sent | 110 (90–150) /s | 100 | 200 | floor |"
+    assert row == "| [send](plots/send.svg) ‡ | sent | 110 (90–150) /s | 3 | 100 | 200 | floor |"
 
 
 def test_the_page_is_changed_between_its_markers_only(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_labels_are_of_the_bounded_kind() -> None:
 
 def test_receipts_are_counted_by_channel_status_and_reason_and_never_by_user() -> None:
     metrics = catalogue()
-    receipts = ReceiptWriter(partitions=4, counts=metrics.told).at(0)
+    receipts = ReceiptWriter(partitions=4).at(0)
     body = Body("news", "social", {}, expires_ms=1)
     queued, refused = Fact("queued"), Fact("suppressed", "opted_out_channel")
     records = [
@@ -75,3 +75,17 @@ def test_receipts_are_counted_by_channel_status_and_reason_and_never_by_user() -
     assert f'postrider_rows_total{{kind="durable",{own}}} 1.0' in lines
     assert f'postrider_records_out_total{{{own},topic="receipts"}} 3.0' in lines
     assert "person-17" not in text
+
+
+def test_a_receipt_is_counted_once_it_is_committed_and_not_when_it_is_written() -> None:
+    metrics = catalogue()
+    many = [("ann", bytes(16), bytes(16))] * 20
+    body = Body("news", "social", {}, expires_ms=1)
+
+    written = ReceiptWriter(partitions=4).at(0).deliveries(Fact("queued"), body, "push", many)
+
+    assert not metrics.told
+
+    WorkerObserver(metrics).committed(0, Transaction(({}, {}), written))
+
+    assert metrics.told == {("push", "queued", ""): 20}
