@@ -58,4 +58,5 @@ SCENARIO = Scenario(
         Figure(name="rate", measures="of the broadcast, sent meanwhile", unit="/s", better="higher"),
     ),
     run=_run,
+    run_seconds=205,
 )  # fmt: skip
