@@ -7,18 +7,24 @@ whoever reads on has sought first, with no other fetch under way.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiokafka
 import mode
-from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
+from aiokafka.errors import (
+    ConsumerStoppedError,
+    IllegalStateError,
+    KafkaError,
+    OffsetOutOfRangeError,
+)
 from aiokafka.structs import TopicPartition as KafkaPartition
 from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as driver
 
 from schemas.kafka import InboundRecord, TopicPartition
+from streams.engine.runner import Runner
 from streams.fetch_sessions import SessionClient
 from streams.names import Names
 
@@ -67,6 +73,9 @@ class FaustIntake:
     def physical(self, source: TopicPartition) -> KafkaPartition:
         return KafkaPartition(self._names.physical(source.topic), source.partition)
 
+    def logical(self, place: KafkaPartition) -> TopicPartition:
+        return TopicPartition(self._names.logical(place.topic), place.partition)
+
     def records(self, fetched: Iterable[Any]) -> Iterable[InboundRecord]:
         """aiokafka's records as ours."""
         logical = self._names.logical
@@ -104,7 +113,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
             group_instance_id=conf.consumer_group_instance_id,
             partition_assignment_strategy=[self._assignor],
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",  # it would pass over what retention removed, and tell nobody
             isolation_level="read_committed",
             max_poll_records=conf.broker_max_poll_records,
             max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
@@ -126,7 +135,7 @@ class _Consumer(driver.Consumer):
     async def _drain_messages(self, fetcher: Any) -> None:
         app: Any = self.app
         try:
-            await self._read(app.intake, app.runner.push, fetcher)
+            await self._read(app.intake, app.runner, fetcher)
         except BaseException as error:  # a fetch that is cancelled goes on in the thread
             if not app.should_stop:
                 app.die(error)
@@ -153,28 +162,39 @@ class _Consumer(driver.Consumer):
     def verify_event_path(self, now: float, tp: Any) -> None:
         """Faust looks for streams that stand still, and there are none."""
 
-    async def _read(
-        self, intake: FaustIntake, push: Callable[[InboundRecord], None], fetcher: Any
-    ) -> None:
+    async def _read(self, intake: FaustIntake, runner: Runner, fetcher: Any) -> None:
         sought = None
         while not (self._stopped.is_set() or fetcher._stopped.is_set()):
             reading = intake.reading
             if reading is not sought and reading is not None:
-                sought = reading if await self._has_sought(reading) else None
+                sought = reading if await self._has_sought(reading.seeks) else None
             wanted = reading.wanted() if reading is not None and reading is sought else None
             if not wanted:
                 await asyncio.sleep(_PARKED_SECONDS)
                 continue
-            fetched = await self._thread.call_thread(self._fetch_from, wanted)
+            try:
+                fetched = await self._thread.call_thread(self._fetch_from, wanted)
+            except OffsetOutOfRangeError as error:
+                await self._read_on(intake, runner, error.args[0])
+                continue
             if intake.reading is reading:
                 for some in fetched.values():
                     for record in intake.records(some):
-                        push(record)
+                        runner.push(record)
 
-    async def _has_sought(self, reading: Reading) -> bool:
+    async def _read_on(
+        self, intake: FaustIntake, runner: Runner, out_of_range: Mapping[KafkaPartition, int]
+    ) -> None:
+        reading = intake.reading
+        for place, offset in out_of_range.items():
+            begin = await runner.out_of_range(intake.logical(place), offset)
+            if intake.reading is reading:
+                await self._has_sought({place: begin})
+
+    async def _has_sought(self, seeks: Mapping[KafkaPartition, int]) -> bool:
         """R2: to our positions, wherever the group's offsets are."""
         try:
-            await self._thread.call_thread(self._go_to, reading.seeks)
+            await self._thread.call_thread(self._go_to, seeks)
         except IllegalStateError:  # not ours any more: we are about to be told
             return False
         return True

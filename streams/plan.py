@@ -25,6 +25,7 @@ from streams.lease import CallPermit
 from streams.metered import Metered
 from streams.metrics import Metrics
 from streams.names import Names
+from streams.observer import WorkerObserver
 from streams.patience import Patience
 from streams.stop_feed import CALLED_OFF, STOPS, StopFeed
 from streams.tail_reader import KafkaTailReader
@@ -135,12 +136,12 @@ class RolePlan(PlannedRole):
                 pace=pace,
             )
             flow = topology.send(_channel(settings.role), settings.flow, stops, outlet, clock)
-        tails = _tails(settings, stops, clock)
+        tails = _tails(settings, stops, metrics, clock)
         metrics.observe("stops", "Facts that can stop a delivery, held.", lambda: len(stops))
         super().__init__(flow, stops=stops, tails=tails, clock=clock, sender=sender, pace=pace)
 
 
-def _tails(settings: PlanSettings, stops: StopList, clock: Clock) -> Tails:
+def _tails(settings: PlanSettings, stops: StopList, metrics: Metrics, clock: Clock) -> Tails:
     return Tails(
         reader=KafkaTailReader(
             topics=CALLED_OFF if settings.role == DECIDE else STOPS,
@@ -148,6 +149,7 @@ def _tails(settings: PlanSettings, stops: StopList, clock: Clock) -> Tails:
             names=settings.names,
             connection=settings.connection,
             patience=settings.patience,
+            on_lost=WorkerObserver(metrics).records_lost,
         ),
         feed=StopFeed(
             stops,

@@ -1,14 +1,16 @@
 """`KafkaTailReader`: whole topics from the beginning of what is retained, without a group."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from schemas.kafka import InboundRecord, TopicPartition
 from streams.asking import look_up
+from streams.engine.gaps import read_on
 from streams.names import Names
 from streams.patience import Patience
 
@@ -27,7 +29,9 @@ class KafkaTailReader:
         names: Names,
         connection: Mapping[str, Any],
         patience: Patience,
+        on_lost: Callable[[TopicPartition, int, int], None],
     ) -> None:
+        """`on_lost` is told what retention removed before it was read: from where, and to where."""
         self._places = [
             KafkaPartition(names.physical(topic), partition)
             for topic in topics
@@ -36,6 +40,7 @@ class KafkaTailReader:
         self._names = names
         self._connection = connection
         self._patience = patience
+        self._on_lost = on_lost
         self._positions: dict[TopicPartition, int] = {}
         self._opened: list[AIOKafkaConsumer] = []
 
@@ -60,7 +65,11 @@ class KafkaTailReader:
         # markers move a position too, without a record.
         for place in self._places:
             self._positions[self._logical(place)] = await self._consumer.position(place)
-        chunks = await self._consumer.getmany(timeout_ms=_READ_MS)
+        try:
+            chunks = await self._consumer.getmany(timeout_ms=_READ_MS)
+        except OffsetOutOfRangeError as error:
+            await self._read_on(error.args[0])
+            return []
         found = []
         for place, records in chunks.items():
             logical = self._logical(place)
@@ -73,6 +82,16 @@ class KafkaTailReader:
                 )
         return found
 
+    async def _read_on(self, refused: Mapping[KafkaPartition, int]) -> None:
+        places = list(refused)
+        begins = await self._patience.wait_for(partial(self._asker.beginning_offsets, places))
+        ends = await self._patience.wait_for(partial(self._asker.end_offsets, places))
+        for place, offset in refused.items():
+            begin = read_on(self._logical(place), offset, (begins[place], ends[place]))
+            if begin > offset:
+                self._on_lost(self._logical(place), offset, begin)
+            self._consumer.seek(place, begin)
+
     async def close(self) -> None:
         for consumer in self._opened:
             await consumer.stop()
@@ -84,7 +103,7 @@ class KafkaTailReader:
         consumer = AIOKafkaConsumer(
             **self._connection,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",  # it would pass over what retention removed, and tell nobody
             isolation_level=isolation,
             fetch_max_wait_ms=100,
         )

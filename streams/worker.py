@@ -1,8 +1,8 @@
 """One worker process: a role's runner inside its Faust app, ready, watched, and ended with a reason.
 
-Exit codes: 0 stopped, 70 a bug or damage, 75 the partitions were lost or a stop could not be ended
-in order (start again), 78 the configuration or the cluster is wrong (starting again does not help
-until somebody mends it).
+Exit codes: 0 stopped, 70 a bug or damage, 75 the partitions were lost, a source was made anew, or a
+stop could not be ended in order (start again), 78 the configuration or the cluster is wrong (starting
+again does not help until somebody mends it).
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from policies.clock import SystemClock
 from schemas.kafka import TopicPartition
 from streams import faust_patches, kafka_patches
 from streams.config_errors import ConfigurationRefused
+from streams.engine.gaps import SourceRecreated
 from streams.engine.ports import Lease
 from streams.engine.routes import Topology
 from streams.engine.runner import Bounds, Runner, RunnerSettings
@@ -56,6 +57,9 @@ class StopTookTooLong(RuntimeError):
 
 class MembershipLost(RuntimeError):
     """Raised when the coordinator no longer knows us while we hold partitions."""
+
+
+_LOSSES = (Fenced, Overtaken, MembershipLost, SourceRecreated, StopTookTooLong)
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +333,7 @@ class _FaustWorker(faust.Worker):
 
 def die(error: BaseException) -> NoReturn:
     """End this process now: its memory may be ahead of Kafka, or its partitions somebody else's."""
-    is_loss = isinstance(error, Fenced | Overtaken | MembershipLost | StopTookTooLong)
+    is_loss = isinstance(error, _LOSSES)
     code = EXIT_LOST if is_loss else EXIT_FAILED
     log.critical("worker ends", extra={"cause": f"{type(error).__name__}: {error}", "code": code})
     if code == EXIT_FAILED:

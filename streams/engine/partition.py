@@ -131,7 +131,13 @@ class Partition:
                 self._observer.source_recreated(place, position.next_offset, end)
                 position.restart()
             elif begin > position.next_offset:
-                self._observer.records_lost(place, position.next_offset, begin)
+                self.pass_over(place, position.next_offset, begin)
+
+    def pass_over(self, place: TopicPartition, offset: int, begin: int) -> None:
+        """Retention was faster than we. Told again at the next take-over, unless a record behind the
+        gap is done by then: twice is better than never."""
+        self._observer.records_lost(place, offset, begin)
+        self.positions[place].pass_over(begin)
 
     def open(self) -> None:
         self._is_open = True

@@ -70,11 +70,8 @@ class SourcePosition:
         """Whether the record at `offset` is new here; False for what is done or already taken."""
         if offset <= self._taken or (self.next_offset is not None and offset < self.next_offset):
             return False
-        if self._taken < 0:  # what lies before the first record will never come again
-            self._beyond = {done for done in self._beyond if done >= offset}
-            self._partly = {at: done for at, done in self._partly.items() if at >= offset}
-        if self.next_offset is None:  # or its row would miss, after a crash, what was never there
-            self.next_offset = offset
+        if self._taken < 0:
+            self.pass_over(offset)
         self._taken = offset
         self._open.append(offset)
         self._appended_ms.append(appended_ms)
@@ -82,6 +79,16 @@ class SourcePosition:
             self._advance()
             return False
         return True
+
+    def pass_over(self, begin: int) -> None:
+        """What lies before `begin` and was not taken is gone, or was never there: it will not come."""
+        self._beyond = {at for at in self._beyond if not self._taken < at < begin}
+        self._partly = {
+            at: done for at, done in self._partly.items() if not self._taken < at < begin
+        }
+        self._taken = max(self._taken, begin - 1)
+        if not self._open:  # whoever waits for a record that is gone would wait for ever
+            self.next_offset = max(self.next_offset or 0, begin)
 
     def divide(self, offset: int, size: int) -> Iterable[int]:
         """The record just taken holds so many: which of its parts are not done, in order."""
@@ -122,4 +129,4 @@ class SourcePosition:
             done = self._open.popleft()
             self._appended_ms.popleft()
             self._beyond.discard(done)
-            self.next_offset = self._open[0] if self._open else done + 1
+            self.next_offset = self._open[0] if self._open else self._taken + 1

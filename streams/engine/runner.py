@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from schemas.kafka import InboundRecord, TopicPartition
 from streams.engine.calls import CallGate
 from streams.engine.exposure import MAX_EXPOSED
+from streams.engine.gaps import read_on
 from streams.engine.partition import Partition
 from streams.engine.ports import (
     Clock,
@@ -139,6 +140,17 @@ class Runner:
         partition = self._partitions.get(record.partition)
         if partition is not None:
             partition.push(record)
+
+    async def out_of_range(self, place: TopicPartition, offset: int) -> int:
+        """The broker refused to read a source from here. Returns where to read on, as `gaps.read_on`.
+
+        What was taken of it is not disturbed: after a restart, that would be gone as well.
+        """
+        begin = read_on(place, offset, (await self._bounds_of([place]))[place])
+        partition = self._partitions.get(place.partition)
+        if begin > offset and partition is not None:
+            partition.pass_over(place, offset, begin)
+        return begin
 
     async def give_up(self) -> None:
         """R4. Drain, bounded, and close every partition: on revocation and on SIGTERM.

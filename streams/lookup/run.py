@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.structs import ConsumerRecord
 from aiokafka.structs import TopicPartition as KafkaPartition
 
@@ -93,8 +94,12 @@ class Lookup:
         finally:
             await self._consumer.stop()
             await self._asker.stop()
-            for store in self._stores.values():
-                store.close()
+            self._close_stores()
+
+    def _close_stores(self) -> None:
+        for store in self._stores.values():
+            store.close()
+        self._stores.clear()
 
     async def _open(self) -> None:
         places = list(self._places)
@@ -123,7 +128,12 @@ class Lookup:
             return LocalStore(path, self._budget)
 
     async def _fold_some(self) -> None:
-        chunks = await self._consumer.getmany(timeout_ms=_READ_MS)
+        try:
+            chunks = await self._consumer.getmany(timeout_ms=_READ_MS)
+        except OffsetOutOfRangeError:  # deleted before they were read, or made anew: as at a start
+            self._close_stores()
+            await self._open()
+            return
         for place, records in chunks.items():
             store = self._stores[self._places[place]]
             Folding(store).take(map(_read, records), records[-1].offset)
@@ -152,7 +162,7 @@ class Lookup:
         return AIOKafkaConsumer(
             **self._connection,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",
             isolation_level=isolation,
             max_partition_fetch_bytes=_FETCH_BYTES,
             fetch_max_wait_ms=100,

@@ -3,22 +3,25 @@
 import asyncio
 import collections
 import contextlib
+import json
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.errors import CommitFailedError, UnknownMemberIdError
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from streams.names import Names
+from streams.worker import PROBES_FILE
 from tests.simulation.small import DELIVERIES, RECEIPTS, REQUESTS
 
 PARTITIONS = 4
@@ -94,16 +97,8 @@ class Lab:
         self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
 
     async def open(self) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
-        await admin.start()
-        kept = {"min.insync.replicas": str(max(1, self._replication - 1))}
-        await admin.create_topics(
-            [
-                NewTopic(self.prefix + topic, PARTITIONS, self._replication, topic_configs=kept)
-                for topic in TOPICS
-            ]
-        )
-        await admin.close()
+        async with self._administering() as admin:
+            await admin.create_topics(list(map(self._new, TOPICS)))
         await self._producer.start()
 
     async def close(self) -> None:
@@ -112,6 +107,32 @@ class Lab:
         for worker in self.workers.values():
             worker.wait()
         await self._producer.stop()
+
+    async def remove(self, topic: str, begins: Mapping[int, int]) -> None:
+        """What retention does: each partition begins there now."""
+        async with self._administering() as admin:
+            await admin.delete_records(
+                {
+                    KafkaPartition(self.prefix + topic, number): RecordsToDelete(begin)
+                    for number, begin in begins.items()
+                }
+            )
+
+    async def recreate(self, topic: str) -> None:
+        """Delete the topic and make it anew."""
+        async with self._administering() as admin:
+            await admin.delete_topics([self.prefix + topic])
+            created = await admin.create_topics([self._new(topic)])
+        assert not any(code for _, code, *_ in created.topic_errors)
+        # Ours would not find out by itself for as long as its metadata is young.
+        await self._producer.client.force_metadata_update()
+
+    def metric(self, name: str, metric: str) -> float:
+        """What the worker tells of itself now, over all labels."""
+        port = json.loads((self._folder / name / name / PROBES_FILE).read_text())["port"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(metric + "{"))
 
     def start(self, name: str, *, module: str = "tests.integration.streams.small_worker") -> None:
         role, slot = name.split("-")
@@ -179,13 +200,22 @@ class Lab:
 
     async def until_led(self) -> None:
         """Return when every partition of ours has a leader again."""
+        async with self._administering() as admin:
+            while not await self._are_led(admin):  # noqa: ASYNC110  # there is nothing to await
+                await asyncio.sleep(0.1)  # the broker tells nobody
+
+    @contextlib.asynccontextmanager
+    async def _administering(self) -> AsyncIterator[AIOKafkaAdminClient]:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
         await admin.start()
         try:
-            while not await self._are_led(admin):  # noqa: ASYNC110  # there is nothing to await
-                await asyncio.sleep(0.1)  # the broker tells nobody
+            yield admin
         finally:
             await admin.close()
+
+    def _new(self, topic: str) -> NewTopic:
+        kept = {"min.insync.replicas": str(max(1, self._replication - 1))}
+        return NewTopic(self.prefix + topic, PARTITIONS, self._replication, topic_configs=kept)
 
     async def _are_led(self, admin: AIOKafkaAdminClient) -> bool:
         described = await admin.describe_topics([self.prefix + topic for topic in TOPICS])

@@ -12,6 +12,7 @@ from streams.cli.clients import patience_of
 from streams.stop_feed import CALLED_OFF, StopFeed
 from streams.tail_reader import KafkaTailReader
 from streams.tails import Tails
+from tests.doubles.never import never
 from tests.integration.command_line.conftest import PARTITIONS, Installation
 
 IN_FORCE_SECONDS = 1.0
@@ -75,6 +76,7 @@ def test_a_pause_is_in_force_within_a_second(postrider: Installation) -> None:
                 names=postrider.config.kafka.names,
                 connection=postrider.config.kafka.connection(),
                 patience=patience_of(postrider.config),
+                on_lost=never,
             ),
             feed=note,
             now_seconds=time.monotonic,

@@ -1,14 +1,14 @@
 """What is fetched for an assignment reaches the runner from its position on, and nothing else does."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from schemas.kafka import InboundRecord, TopicPartition
@@ -47,6 +47,13 @@ class Thread:
         await asyncio.wait_for(self.is_fetching.wait(), 10)
         return self.wanted
 
+    async def refuse(self, place: TopicPartition, offset: int) -> None:
+        await self.fetch()
+        self.is_fetching.clear()
+        assert self._answer is not None
+        asked = {KafkaPartition(f"p.{place.topic}", place.partition): offset}
+        self._answer.set_exception(OffsetOutOfRangeError(asked))
+
     async def answer(self, fetched: Mapping[TopicPartition, Collection[int]]) -> None:
         await self.fetch()
         self.is_fetching.clear()
@@ -65,20 +72,38 @@ class Thread:
         )  # fmt: skip
 
 
+class GivenRunner:
+    """Takes what is pushed, and is asked where to read on."""
+
+    def __init__(self) -> None:
+        self.pushed: list[InboundRecord] = []
+        self.refused: list[tuple[TopicPartition, int]] = []
+        self.while_asked: Callable[[], None] = lambda: None
+
+    def push(self, record: InboundRecord) -> None:
+        self.pushed.append(record)
+
+    async def out_of_range(self, place: TopicPartition, offset: int) -> int:
+        self.refused.append((place, offset))
+        self.while_asked()
+        return offset + 100
+
+
 class Bench:
     """A consumer of a role's app, reading."""
 
     def __init__(self, folder: Path) -> None:
         self.thread = Thread()
         self.intake = FaustIntake(Names("p."))
-        self.pushed: list[InboundRecord] = []
+        self.runner = GivenRunner()
+        self.pushed = self.runner.pushed
         self.deaths: list[BaseException] = []
         app: Any = build_app(
             settings=GroupSettings(role="decide", slot=0, data_dir=folder),
             names=Names("p."),
             connection={"bootstrap_servers": "127.0.0.1:1"},
             topics=["requests"],
-            runner=cast(Runner, SimpleNamespace(push=self.pushed.append)),
+            runner=cast(Runner, self.runner),
             intake=self.intake,
             die=self.deaths.append,
         )
@@ -179,6 +204,30 @@ async def test_a_paused_source_is_left_out_but_what_was_fetched_of_it_comes(benc
         assert await bench.thread.fetch() == places(A, B)
 
     assert bench.offsets() == [0, 1], "the fetcher has passed them: they would never come again"
+
+
+async def test_a_source_that_is_refused_is_read_on_where_the_runner_says(bench: Bench) -> None:
+    bench.intake.begin({A: 7, B: 0})
+    async with bench.reading():
+        await bench.thread.refuse(A, 7)
+        await bench.thread.answer({A: [107], B: [0]})
+        await bench.thread.fetch()
+
+    assert bench.runner.refused == [(A, 7)]
+    assert bench.thread.sought[1:] == [{KafkaPartition("p.requests", 0): 107}]
+    assert bench.offsets() == [107]
+    assert bench.offsets(B) == [0], "nor is the other one disturbed"
+
+
+async def test_a_refusal_of_an_assignment_that_is_gone_moves_nothing(bench: Bench) -> None:
+    bench.runner.while_asked = lambda: bench.intake.begin({A: 9})
+    bench.intake.begin({A: 7})
+    async with bench.reading():
+        await bench.thread.refuse(A, 7)
+        await bench.thread.fetch()
+
+    first = KafkaPartition("p.requests", 0)
+    assert bench.thread.sought == [{first: 7}, {first: 9}]
 
 
 async def test_a_reader_that_is_cancelled_ends_the_process(bench: Bench) -> None:

@@ -1,26 +1,33 @@
 """Tails on a real Kafka: an open transaction hides no stop, a broker that is away ends nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiokafka.admin import RecordsToDelete
 
 from schemas.kafka import InboundRecord, TopicPartition
 from streams.embedded_kafka import EmbeddedKafka
+from streams.engine.gaps import SourceRecreated
 from streams.tail_reader import KafkaTailReader
+from tests.doubles.never import never
 from tests.integration.streams.desk import OUT, Desk, transaction
+from tests.integration.streams.kafka_proxy import FETCH, HeldRequest, KafkaProxy
 
 PLACE = TopicPartition(OUT, 0)
+OnLost = Callable[[TopicPartition, int, int], None]
 
 
-def tail_of(desk: Desk, **connection: Any) -> KafkaTailReader:
+def tail_of(desk: Desk, on_lost: OnLost = never, **connection: Any) -> KafkaTailReader:
     return KafkaTailReader(
         topics=[OUT],
         partitions=1,
         names=desk.names,
         connection={**desk.connection, "request_timeout_ms": 500, **connection},
         patience=desk.patience,
+        on_lost=on_lost,
     )
 
 
@@ -37,6 +44,21 @@ async def read_past(reader: KafkaTailReader, end: int) -> list[InboundRecord]:
     while reader.position(PLACE) < end:
         found += await reader.read()
     return found
+
+
+@asynccontextmanager
+async def held_tail(
+    desk: Desk, *, read: int = 0, on_lost: OnLost = never
+) -> AsyncIterator[tuple[KafkaTailReader, HeldRequest]]:
+    """A tail that has read so far, and its next fetch, which the broker has not seen yet."""
+    async with KafkaProxy(desk.bootstrap) as proxy:
+        patient = {"bootstrap_servers": proxy.bootstrap, "request_timeout_ms": 30_000}
+        tail = tail_of(desk, on_lost, **patient)
+        await tail.start()
+        await read_past(tail, read)
+        proxy.hold(FETCH)
+        yield tail, await proxy.held()
+        await tail.close()
 
 
 async def test_a_tail_begins_at_the_beginning_and_knows_when_it_is_at_the_end(
@@ -97,6 +119,33 @@ async def test_a_broker_that_is_away_is_waited_out(
 
     await asking
     assert [record.value for record in await reading] == [b"after"]
+
+
+async def test_what_retention_removed_before_a_tail_read_it_is_told_and_the_rest_is_read(
+    desk: Desk,
+) -> None:
+    lost: list[tuple[TopicPartition, int, int]] = []
+    async with held_tail(desk, on_lost=lambda *told: lost.append(told)) as (tail, fetching):
+        log = await desk.log()
+        await log.commit(transaction(out=(b"0", b"1", b"2")))
+        await desk.admin.delete_records({desk.place(OUT): RecordsToDelete(2)})
+        await fetching.answer()
+
+        assert [record.value for record in await read_past(tail, 4)] == [b"2"]
+
+    assert lost == [(PLACE, 0, 2)]
+
+
+async def test_a_tail_of_a_topic_that_was_made_anew_ends_the_process(desk: Desk) -> None:
+    log = await desk.log()
+    await log.commit(transaction(out=(b"0", b"1", b"2")))
+    async with held_tail(desk, read=4) as (tail, fetching):
+        await desk.admin.delete_topics([desk.names.physical(OUT)])
+        await desk.create(OUT)
+        await fetching.answer()
+
+        with pytest.raises(SourceRecreated, match=f"{OUT}:0 ends at 0, below 4"):
+            await read_past(tail, 5)
 
 
 async def test_a_tail_that_never_began_or_still_waits_can_be_closed(

@@ -15,6 +15,7 @@ from schemas.topics import RECIPIENTS_CHANGED, RECIPIENTS_DERIVED
 from streams.stop_feed import StopFeed
 from streams.tail_reader import KafkaTailReader
 from streams.tails import Tails
+from tests.doubles.never import never
 from tests.integration.streams.desk import Desk
 
 FOLLOWED = (RECIPIENTS_CHANGED, RECIPIENTS_DERIVED)
@@ -47,6 +48,7 @@ class Follower:
                 names=desk.names,
                 connection=desk.connection,
                 patience=desk.patience,
+                on_lost=never,
             ),
             feed=StopFeed(self.stops, address_key=b"secret", partitions=1),
             now_seconds=time.monotonic,

@@ -7,6 +7,7 @@ from schemas.kafka import TopicPartition
 from streams.engine.positions import SourcePosition
 
 PLACE = TopicPartition("requests", 0)
+NOW_MS = 5_000
 
 
 def position(row: bytes | None = None) -> SourcePosition:
@@ -56,6 +57,40 @@ def test_what_was_gone_before_the_first_record_was_taken_is_not_missed_after_a_c
     source.finish(5001)
 
     assert position(row_of(source)).next_offset == 5000
+
+
+def test_a_source_of_which_all_that_was_left_is_gone_has_no_backlog() -> None:
+    source = position()
+    source.begin(end=9)
+    source.take(3, appended_ms=1_000)
+
+    source.pass_over(9)
+
+    assert source.oldest_ms(NOW_MS) == 1_000, "what was taken is still to be done"
+    source.finish(3)
+    assert source.oldest_ms(NOW_MS) == NOW_MS
+    assert source.next_offset == 9
+
+
+def test_what_was_done_beyond_and_is_gone_is_forgotten_and_what_is_under_way_is_not() -> None:
+    before = position()
+    for offset in (0, 1, 5, 6):
+        before.take(offset)
+    before.finish(5)
+    before.finish(6)
+    source = position(row_of(before))
+    for offset in (0, 1):
+        source.take(offset)
+    source.finish(1)
+
+    source.pass_over(6)
+
+    assert not source.take(5)
+    assert not source.take(6), "it was done before the restart"
+    again = position(row_of(source))
+    assert [again.take(offset) for offset in (0, 1, 6, 7)] == [True, False, False, True]
+    source.finish(0)
+    assert source.next_offset == 7
 
 
 def test_a_recreated_source_is_read_from_its_beginning() -> None:
