@@ -12,20 +12,60 @@ from schemas.profile import unpack_words
 from tests.simulation.evidence import Evidence
 from tests.simulation.outside import outside
 from tests.simulation.readings import choices_in
+from tests.simulation.real import RULES
 
 STOP_MS = 6_500
 """What stops a delivery works within this: how old a tail may be, and a call that waits a moment.
 A process that slept wakes with tails that are up to five seconds old."""
+_ATTEMPTS = 4
+"""How often a provider may refuse a delivery before it is given up."""
 
 
 def complaints(found: Evidence, *, stop_ms: int = STOP_MS) -> list[str]:
     """Everything that is wrong, a line each. A world at rest has none."""
     return [
         *map(str, judge(outside(found, stop_ms=stop_ms)).violations),
+        *_attempts(found),
+        *_dead_letters(found),
         *_misplaced(found),
         *_profiles(found),
         *_inboxes(found),
     ]
+
+
+def _attempts(found: Evidence) -> Iterator[str]:
+    """Given up is only what was tried as often as is promised: each time its provider refused it, or
+    may have it; to be throttled costs no attempt."""
+    costly = {
+        (ids.to_text(each.message.delivery_id), each.message.round, each.message.attempt)
+        for each in found.troubles
+        if each.effect in ("refuse", "lose")
+    }
+    costly |= {
+        (each.delivery_id, each.round, each.attempt)
+        for each in found.receipts
+        if each.status == "in_doubt"
+    }
+    for each in found.receipts:
+        if each.reason == "attempts_exhausted":
+            for attempt in range(1, _ATTEMPTS + 1):
+                if (each.delivery_id, each.round, attempt) not in costly:
+                    yield f"{each.delivery_id}: exhausted, though attempt {attempt} was none"
+
+
+def _dead_letters(found: Evidence) -> Iterator[str]:
+    """What was given up, and has no other channel to go on with, is kept: once."""
+    kept = Counter(
+        (ids.to_text(target.delivery_id), target.device_id, letter.round)
+        for letter in found.letters
+        if letter.kind == "deliveries"
+        for target in letter.batch().targets
+    )
+    for each in found.receipts:
+        if each.reason == "attempts_exhausted" and not RULES.types[each.type].fallback:
+            count = kept[each.delivery_id, each.device_id, each.round]
+            if count != 1:
+                yield f"{each.delivery_id}: given up, and in {count} dead letters"
 
 
 def _misplaced(found: Evidence) -> Iterator[str]:
