@@ -80,7 +80,12 @@ def _misplaced(found: Evidence) -> Iterator[str]:
 
 def _profiles(found: Evidence) -> Iterator[str]:
     """A person's last word on themselves holds, and a phone has one holder."""
+    gone = {
+        each.what["user_id"] for each in found.changes if each.what["change"] == "recipient_deleted"
+    }
     for (user, about), said in choices_in(found.changes).items():
+        if user in gone:
+            continue  # of their wishes only the opt-outs outlive them
         last = max(said)
         if any(each[0] == last[0] and each[2] != last[2] for each in said):
             continue  # both at one instant

@@ -49,7 +49,8 @@ class Said:
         """As a producer can compute it; of a request."""
         user, key = self.what["user_id"], self.what.get("idempotency_key")
         if key is not None:
-            return ids.to_text(ids.notification_id("", user, key))
+            tenant = self.what.get("tenant", "")
+            return ids.to_text(ids.notification_id(tenant, user, key))
         topic, partition, offset, part = self.place
         return ids.to_text(
             ids.notification_id_from_origin(user, topic, partition, offset, self.at_ms, part)

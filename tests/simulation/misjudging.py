@@ -12,6 +12,7 @@ import msgspec
 import agents.reconsider
 import agents.settlement
 import policies.outlook
+from agents.followups import FollowUps
 from agents.pace import Line
 from agents.stage import Effects
 from channels.failover import Failover
@@ -97,6 +98,16 @@ def forward_too_late() -> None:
     replace(StageRun, "_stage", stage_some_apart)
 
 
+def bury_nobody() -> None:
+    """What is given up leaves no dead letter."""
+    lost = FollowUps.lost
+
+    def lose(self: FollowUps, *about: Any, is_dead: bool) -> None:
+        lost(self, *about, is_dead=False)
+
+    replace(FollowUps, "lost", lose)
+
+
 PLANTS: Mapping[str, Plant] = {
     **{
         f"logic:{name}": MUTANTS[name].plant
@@ -108,6 +119,7 @@ PLANTS: Mapping[str, Plant] = {
             "retry-a-lost-reply",
             "resend-the-whole-batch",
             "mix-up-a-batch",
+            "pause-unheard",
             "cancellation-unheard",
             "no-dedup-window",
             "conflict-untold",
@@ -129,5 +141,6 @@ PLANTS: Mapping[str, Plant] = {
     "logic:throttled-counts": count_what_is_throttled,
     "logic:forwarded-elsewhere": forward_elsewhere,
     "logic:forwarded-too-late": forward_too_late,
+    "logic:no-dead-letter": bury_nobody,
 }
 """By name."""

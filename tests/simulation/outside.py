@@ -121,6 +121,9 @@ def _rules() -> rules.Rules:
         },
         per_user={channel: _limit(rate) for channel, rate in RULES.per_user.items()},
         dedup_ms=RULES.dedup_window_seconds * 1000,
+        legal_channels=tuple(RULES.legal_windows.channels),
+        legal_window=RULES.legal_windows.default,
+        legal_by_zone={**RULES.legal_windows.by_zone},
         channel_of={f"{channel}-{one}": channel for channel in CHANNELS for one in ("one", "two")},
         rates={number: _limit(rate) for number, rate in SMS_SENDERS.items()},
     )  # fmt: skip
