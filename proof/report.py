@@ -61,9 +61,10 @@ that was mended: the table holds those.
 _NOT_COVERED = """\
 - One machine, one broker, one copy of each record: no network that is cut in two, no second broker
   that lags behind.
-- Clocks are the machine's own. Jumps, the nights in which clocks change, workers that were down for
-  30 hours: in `tests/simulation` and `tests/unit/policies`; a simulated world is judged by the same
-  checker.
+- Clocks are the machine's own. Elsewhere, with clocks of their own: jumps, in stories of
+  `tests/simulation`; workers that were down for 30 hours, in `tests/simulation/test_real_cases.py`,
+  both judged by the same checker; quiet hours and local days around every change of clocks of every
+  zone in two years, against Python's own arithmetic, in `tests/unit/policies/test_zones.py`.
 - Each moment of each named yield, one after the other: `EVERY_POINT=1` with
   `tests/acceptance/test_named_yields.py`; here moments come by chance.
 - Retention that overtakes a slow consumer, and changelogs that were cut: what is lost is lost, and

@@ -267,8 +267,8 @@ class Oracle:
         category, channel = matter.kind.category, matter.channel
         if channel in self._rules.per_user:
             yield Sure.MAYBE, [("suppressed", "rate_limited")]
-        own = self._possible(matter, f"{channel}.daily_limit")
-        if not category.mandatory and (channel in category.daily_limit or any(own)):
+        own = set(self._possible(matter, f"{channel}.daily_limit")) - {None}
+        if not category.mandatory and (channel in category.daily_limit or own):
             status = "suppressed" if category.over_limit == "suppress" else "expired"
             yield Sure.MAYBE, [(status, "daily_limit")]
 

@@ -1,6 +1,7 @@
 """`Mutant`: what is planted, and who must complain; `Scene`: what must happen for it to show."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,8 +39,24 @@ class Mutant:
     roles: Collection[str] = ROLES
 
 
+_replaced: list[tuple[Any, str, object]] = []
+"""What was there before, in the order it was replaced."""
+
+
 def replace(owner: Any, name: str, new: object) -> None:
     """What is patched must be there: a mutant of code that has moved would be none."""
-    if not hasattr(owner, name):
+    if name not in vars(owner):
         raise AttributeError(f"{owner.__name__} has no {name} any more: its mutant needs mending")
+    _replaced.append((owner, name, vars(owner)[name]))
     setattr(owner, name, new)
+
+
+@contextmanager
+def planted(plant: Callable[[], None]) -> Iterator[None]:
+    """For a while, where other things run in the same process afterwards."""
+    plant()
+    try:
+        yield
+    finally:
+        while _replaced:
+            setattr(*_replaced.pop())

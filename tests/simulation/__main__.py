@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from tests.simulation.coverage import ENOUGH_SEEDS, empty_cells, table
-from tests.simulation.planted import BUGS
-from tests.simulation.process import Process
+from tests.simulation.planted import BUGS, planted
 from tests.simulation.retelling import retell
 from tests.simulation.searching import Tally, search
 from tests.simulation.shrinking import shrink
@@ -44,17 +43,17 @@ def main(words: Sequence[str]) -> int:
 
 def tell_of(seed: int, *, bug: str = "") -> int:
     """Print the story of a seed; of one that ends badly, the shortest that ends so too."""
-    process_class = BUGS[bug] if bug else Process
     story = write(seed)
-    ending = tell(story, process_class)
-    if ending.complaints:
-        with_bug = f" --bug {bug}" if bug else ""
-        print(f"FAILED; to see it again: python -m tests.simulation {seed}{with_bug}")
-        for complaint in ending.complaints:
-            print(f"  {complaint}")
-        shrunk = shrink(story, ending, process_class)
-        print(f"shrunk to {_size(shrunk.story)} from {_size(story)} in {shrunk.told} tries:")
-        story, ending = shrunk.story, shrunk.ending
+    with planted(bug) as process_class:
+        ending = tell(story, process_class)
+        if ending.complaints:
+            with_bug = f" --bug {bug}" if bug else ""
+            print(f"FAILED; to see it again: python -m tests.simulation {seed}{with_bug}")
+            for complaint in ending.complaints:
+                print(f"  {complaint}")
+            shrunk = shrink(story, ending, process_class)
+            print(f"shrunk to {_size(shrunk.story)} from {_size(story)} in {shrunk.told} tries:")
+            story, ending = shrunk.story, shrunk.ending
     print("\n".join(retell(story, ending)))
     return 1 if ending.complaints else 0
 

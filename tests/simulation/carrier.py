@@ -5,6 +5,7 @@ import contextvars
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from channels.base import Outgoing
 from schemas.delivery import Channel
@@ -28,6 +29,21 @@ class Acceptance:
     message: Outgoing
     is_beside: bool = False
     """By a process whose slot was started elsewhere, which calls for as long as its lease lasts."""
+
+
+Effect = Literal["throttle", "refuse", "reject", "lose"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One message of a call that did not end in an acceptance which its caller heard of."""
+
+    channel: Channel
+    effect: Effect
+    called_ms: int
+    at_ms: int
+    """When the provider refused it, or the request or the reply was lost."""
+    message: Outgoing
 
 
 @dataclass(slots=True)
@@ -60,6 +76,15 @@ def _answer_by(reply: "asyncio.Future[list[Outcome]]", outcomes: list[Outcome]) 
         reply.set_result(outcomes)
 
 
+def _effect_of(outcome: Outcome) -> Effect | None:
+    match outcome:
+        case NotProcessed():
+            return "refuse" if outcome.consumes_attempt else "throttle"
+        case Rejected():
+            return "reject"
+    return None
+
+
 def _ignore(caller: Domain) -> None: ...
 
 
@@ -84,6 +109,8 @@ class Carrier:
         self.moods_by_channel: dict[Channel, Moods] = {}
         """Of those who are in another mood than the rest."""
         self.accepted: list[Acceptance] = []
+        self.troubles: list[Trouble] = []
+        """What may be blamed on providers; a dead address is its owner's."""
         self.on_taken: Callable[[Domain], None] = _ignore
         """Told who called when a call was served, before anybody hears of it."""
         self.zombie_calls = 0
@@ -110,6 +137,7 @@ class Carrier:
     def _arrive(self, call: "_Call") -> None:
         moods = self._moods_of(call.channel)
         if self._random.random() < moods.loses_request:
+            self._lose(call)
             return
         outcomes = [self._answer(each, moods) for each in call.messages]
         self.accepted += [
@@ -124,13 +152,26 @@ class Carrier:
             for message, outcome in zip(call.messages, outcomes, strict=True)
             if isinstance(outcome, Accepted)
         ]
+        self.troubles += [
+            Trouble(call.channel, effect, call.called_ms, self._loop.now_ms(), message)
+            for message, outcome in zip(call.messages, outcomes, strict=True)
+            if (effect := _effect_of(outcome)) is not None
+        ]
         if call.caller is not None:
             self.on_taken(call.caller)
-        if self._random.random() >= moods.loses_reply:
-            self._loop.call_later(
-                self._random.uniform(*moods.seconds), _answer_by, call.reply, outcomes,
-                context=self._outside,
-            )  # fmt: skip
+        if self._random.random() < moods.loses_reply:
+            self._lose(call)
+            return
+        self._loop.call_later(
+            self._random.uniform(*moods.seconds), _answer_by, call.reply, outcomes,
+            context=self._outside,
+        )  # fmt: skip
+
+    def _lose(self, call: "_Call") -> None:
+        at_ms = self._loop.now_ms()
+        self.troubles += [
+            Trouble(call.channel, "lose", call.called_ms, at_ms, each) for each in call.messages
+        ]
 
     def _moods_of(self, channel: Channel) -> Moods:
         return self.moods_by_channel.get(channel, self.moods)

@@ -6,9 +6,6 @@ The state inside of processes is known here, so that is looked at too.
 from collections import Counter
 from collections.abc import Iterator
 
-import msgspec
-
-from proof.checker.evidence import Letter
 from proof.checker.judge import judge
 from proof.checker.verdict import Tally
 from schemas import ids
@@ -20,16 +17,17 @@ from tests.simulation.readings import choices_in
 STOP_MS = 6_500
 """What stops a delivery works within this: how old a tail may be, and a call that waits a moment.
 A process that slept wakes with tails that are up to five seconds old."""
+_ATTEMPTS = 4
+"""How often a provider may refuse a delivery before it is given up."""
 
 
 def complaints(found: Evidence, *, stop_ms: int = STOP_MS) -> list[str]:
     """Everything that is wrong, a line each. A world at rest has none."""
-    seen = outside(found, stop_ms=stop_ms)
-    seen.letters = [msgspec.convert(each, Letter, from_attributes=True) for each in found.letters]
-    verdict = judge(seen)
+    verdict = judge(outside(found, stop_ms=stop_ms))
     return [
         *map(str, verdict.violations),
         *_left_waiting(verdict.tally),
+        *_attempts(found),
         *_misplaced(found),
         *_profiles(found),
         *_inboxes(found),
@@ -40,6 +38,26 @@ def _left_waiting(tally: Tally) -> Iterator[str]:
     """A world rests when nothing comes due for an hour, and nothing in it may wait for longer."""
     if tally.counts["deferred"]:
         yield f"{tally.counts['deferred']} deliveries are left waiting in a world at rest"
+
+
+def _attempts(found: Evidence) -> Iterator[str]:
+    """Given up is only what was tried as often as is promised: each time its provider refused it, or
+    may have it; to be throttled costs no attempt."""
+    costly = {
+        (ids.to_text(each.message.delivery_id), each.message.round, each.message.attempt)
+        for each in found.troubles
+        if each.effect in ("refuse", "lose")
+    }
+    costly |= {
+        (each.delivery_id, each.round, each.attempt)
+        for each in found.receipts
+        if each.status == "in_doubt"
+    }
+    for each in found.receipts:
+        if each.reason == "attempts_exhausted":
+            for attempt in range(1, _ATTEMPTS + 1):
+                if (each.delivery_id, each.round, attempt) not in costly:
+                    yield f"{each.delivery_id}: exhausted, though attempt {attempt} was none"
 
 
 def _misplaced(found: Evidence) -> Iterator[str]:
@@ -54,7 +72,12 @@ def _misplaced(found: Evidence) -> Iterator[str]:
 
 def _profiles(found: Evidence) -> Iterator[str]:
     """A person's last word on themselves holds, and a phone has one holder."""
+    gone = {
+        each.what["user_id"] for each in found.changes if each.what["change"] == "recipient_deleted"
+    }
     for (user, about), said in choices_in(found.changes).items():
+        if user in gone:
+            continue  # of their wishes only the opt-outs outlive them
         last = max(said)
         if any(each[0] == last[0] and each[2] != last[2] for each in said):
             continue  # both at one instant

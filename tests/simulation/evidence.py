@@ -21,13 +21,12 @@ from streams.topology import DECIDE
 from tables import inbox, recipients
 from tables.state import Kind
 from tests.simulation.broker import Broker
-from tests.simulation.carrier import Acceptance
+from tests.simulation.carrier import Acceptance, Trouble
 from tests.simulation.real import PARTITIONS, RealWorld
 from tests.simulation.speaking import RUBBISH
 
 Place = tuple[str, int, int, int]
 """Topic, partition, offset, and the part of a batch record; -1 of one that came alone."""
-"""Topic, partition and offset of a record."""
 
 _KEYED = (*topics.REQUESTED.values(), topics.RECIPIENTS_CHANGED)
 
@@ -50,7 +49,8 @@ class Said:
         """As a producer can compute it; of a request."""
         user, key = self.what["user_id"], self.what.get("idempotency_key")
         if key is not None:
-            return ids.to_text(ids.notification_id("", user, key))
+            tenant = self.what.get("tenant", "")
+            return ids.to_text(ids.notification_id(tenant, user, key))
         topic, partition, offset, part = self.place
         return ids.to_text(
             ids.notification_id_from_origin(user, topic, partition, offset, self.at_ms, part)
@@ -72,6 +72,7 @@ class Evidence:
     receipts: list[Receipt] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     acceptances: list[Acceptance] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
     profiles: dict[str, Profile] = field(default_factory=dict)
     inbox: list[bytes] = field(default_factory=list)
     """Delivery ids of the messages that users see."""
@@ -84,7 +85,9 @@ class Evidence:
 
 
 def gather(world: RealWorld) -> Evidence:
-    found = Evidence(acceptances=list(world.carrier.accepted))
+    found = Evidence(
+        acceptances=list(world.carrier.accepted), troubles=list(world.carrier.troubles)
+    )
     asked = {
         **dict.fromkeys(topics.REQUESTED.values(), found.requests),
         topics.BROADCASTS_REQUESTED: found.broadcasts,

@@ -12,21 +12,19 @@ from proof.checker import evidence, rules
 from proof.checker.contents import hash_of_places
 from schemas import ids
 from schemas.delivery import CHANNELS
-from tests.simulation.carrier import DEAD, Acceptance
+from tests.simulation.carrier import DEAD, Acceptance, Trouble
 from tests.simulation.evidence import Evidence, Said
 from tests.simulation.real import RULES, SMS_SENDERS
 
 LAG_MS = 20_000
 """How far behind a decision may be: a role is away for as long as a session and a restart take."""
-_ALWAYS_MS = 1 << 60
-_MOODS = ("throttle", "refuse", "reject", "lose")
 
 
 def outside(found: Evidence, *, stop_ms: int) -> evidence.Evidence:
     circumstances = evidence.Circumstances(
         ended_ms=found.ended_ms,
         blows=found.blows,
-        storms=[evidence.Storm(each, 0, _ALWAYS_MS, _MOODS) for each in CHANNELS],
+        storms=list(_storms(found.troubles)),
         stop_ms=stop_ms,
         lag_ms=LAG_MS,
         dead_addresses=(DEAD,),
@@ -53,12 +51,16 @@ def outside(found: Evidence, *, stop_ms: int) -> evidence.Evidence:
             msgspec.convert(each, evidence.Receipt, from_attributes=True) for each in found.receipts
         ],
         letters=[
-            evidence.Letter(
-                each.kind, each.topic, each.partition, each.offset, each.cause, each.part
-            )
-            for each in found.letters
+            msgspec.convert(each, evidence.Letter, from_attributes=True) for each in found.letters
         ],
     )
+
+
+def _storms(troubles: Iterable[Trouble]) -> Iterable[evidence.Storm]:
+    """Only what a provider really did excuses a failure: a storm lasts as long as a call."""
+    calls = {(each.channel, each.called_ms, each.at_ms, each.effect) for each in troubles}
+    for channel, called_ms, at_ms, effect in sorted(calls):
+        yield evidence.Storm(channel, called_ms, at_ms, (effect,))
 
 
 def _request(each: Said, kind: type[evidence.Request]) -> Any:
@@ -116,6 +118,9 @@ def _rules() -> rules.Rules:
         },
         per_user={channel: _limit(rate) for channel, rate in RULES.per_user.items()},
         dedup_ms=RULES.dedup_window_seconds * 1000,
+        legal_channels=tuple(RULES.legal_windows.channels),
+        legal_window=RULES.legal_windows.default,
+        legal_by_zone={**RULES.legal_windows.by_zone},
         channel_of={f"{channel}-{one}": channel for channel in CHANNELS for one in ("one", "two")},
         rates={number: _limit(rate) for number, rate in SMS_SENDERS.items()},
     )  # fmt: skip

@@ -1,16 +1,19 @@
-"""Bugs that a search must find: one in every stage, and in each rule of the engine.
+"""Bugs that a search must find: in every stage, in each rule of the engine, in what is judged.
 
 A search that has not failed proves nothing. A bug of a stage stands between it and the runner,
 and spoils what it yields.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from agents.stage import Batch, Effects, Item, Stage
+from proof.mutants import base
 from streams.engine.routes import Topology
 from tests.simulation import mutants
+from tests.simulation.misjudging import PLANTS
 from tests.simulation.process import Plan, Process
 
 Spoil = Callable[[Effects], Iterator[Effects]]
@@ -42,6 +45,11 @@ def nothing_remembered(effects: Effects) -> Iterator[Effects]:
 def nobody_told(effects: Effects) -> Iterator[Effects]:
     """No record is written."""
     yield Effects(effects.rows, done=effects.done)
+
+
+def never_done(effects: Effects) -> Iterator[Effects]:
+    """Whatever was read comes again."""
+    yield Effects(effects.rows, effects.records)
 
 
 class _Spoiled:
@@ -88,7 +96,7 @@ def spoiled(stage_name: str, spoil: Spoil) -> type[Process]:
     return type(f"{stage_name}_{spoil.__name__}", (Process,), {"topology_of": topology_of})
 
 
-BUGS: Mapping[str, type[Process]] = {
+_PROCESSES: Mapping[str, type[Process]] = {
     **{
         f"{stage}:{spoil.__name__}": spoiled(stage, spoil)
         for stage, spoils in {
@@ -102,6 +110,7 @@ BUGS: Mapping[str, type[Process]] = {
             "wake": (done_before_the_rest, rows_before_the_rest, records_before_the_rest),
             "send": (done_before_the_rest, rows_before_the_rest, records_before_the_rest),
             "release": (done_before_the_rest, nothing_remembered),
+            "proofread": (never_done,),
             "keep_inbox": (rows_before_the_rest, records_before_the_rest),
         }.items()
         for spoil in spoils
@@ -120,4 +129,15 @@ BUGS: Mapping[str, type[Process]] = {
         )
     },
 }
-"""By name. `proofread` has none: all it yields is that it has seen a record."""
+BUGS = (*_PROCESSES, *PLANTS)
+"""Names."""
+
+
+@contextmanager
+def planted(bug: str) -> Iterator[type[Process]]:
+    """Processes that have the bug; "" for those that have none."""
+    if bug in PLANTS:
+        with base.planted(PLANTS[bug]):
+            yield Process
+    else:
+        yield _PROCESSES[bug] if bug else Process

@@ -15,6 +15,7 @@ from channels.rendering import Rendering
 from channels.templates import Templates
 from policies.breaker import Breaker, BreakerSettings
 from policies.clock import Clock
+from policies.legal import LegalWindows
 from policies.rules import Category, NotificationType, RateLimit, Rules
 from policies.stops import StopList
 from schemas import topics
@@ -38,6 +39,9 @@ SECURITY = Category("security", mandatory=True, in_doubt="resend", lane="critica
 TRANSACTIONAL = Category("transactional", quiet_hours=True)
 MARKETING = Category("marketing", lane="bulk", quiet_hours=True, daily_limit={"email": 2})
 PATIENT = Category("patient", lane="bulk", daily_limit={"email": 1}, over_limit="defer")
+LAWFUL = Category("lawful", lane="bulk", legal_windows=True)
+BY_LAW = "deal"
+"""A type that few stories have."""
 RULES = Rules(
     {
         kind.name: kind
@@ -51,9 +55,12 @@ RULES = Rules(
             NotificationType("buzz", TRANSACTIONAL, ("push",)),
             NotificationType("ping", MARKETING, ("push", "in_app")),
             NotificationType("bill", TRANSACTIONAL, ("sms",), ("email",)),
+            NotificationType(BY_LAW, LAWFUL, ("sms",)),
         )
     },
     per_user={"sms": RateLimit(4, 3600)},
+    # It is 15:06:40 by UTC, and 17:06:40 in Berlin.
+    legal_windows=LegalWindows(by_zone={"UTC": "08:00-15:07", "Europe/Berlin": "17:08-21:00"}),
 )
 SMS_SENDERS = {"+15550100": RateLimit(5, 1.0), "+15550101": RateLimit(5, 1.0)}
 EMAIL_RATE = RateLimit(40, 1.0)

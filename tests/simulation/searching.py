@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import get_context
 
-from tests.simulation.planted import BUGS
-from tests.simulation.process import Process
+from tests.simulation.planted import planted
 from tests.simulation.telling import Cell, tell
 from tests.simulation.writing import write
 
@@ -75,8 +74,7 @@ def search(
 def play(seeds: Sequence[int], bug: str = "") -> Tally:
     """One after the other, in this process."""
     tally, began = Tally(), time.process_time()
-    process_class = BUGS[bug] if bug else Process
-    with collecting_between() as collect:
+    with planted(bug) as process_class, collecting_between() as collect:
         for seed in seeds:
             ending = tell(write(seed), process_class)
             tally.seeds += 1

@@ -20,7 +20,7 @@ from schemas.recipient_events import (
     encode_import,
 )
 from tests.simulation.carrier import DEAD
-from tests.simulation.real import PARTITIONS, RULES
+from tests.simulation.real import BY_LAW, PARTITIONS, RULES
 
 USERS = tuple(f"u{number}" for number in range(12))
 AUDIENCES: Mapping[str, Sequence[str]] = {
@@ -94,8 +94,10 @@ class Speaker:
         now_ms: Callable[[], int],
         users: Sequence[str] = USERS,
         channels: Sequence[Channel] = CHANNELS,
+        first_number: int = 0,
     ) -> None:
-        """`channels`: those that the world has; nothing is said that would go by another."""
+        """`channels`: those that the world has; nothing is said that would go by another. Of two who
+        speak in one world each has numbers of its own."""
         self._random = randomness
         self._now_ms = now_ms
         self._users = users
@@ -103,10 +105,10 @@ class Speaker:
         self._types = [
             name
             for name, kind in RULES.types.items()
-            if {*kind.channels, *kind.fallback} <= set(channels)
+            if {*kind.channels, *kind.fallback} <= set(channels) and name != BY_LAW
         ]
-        self._number = 0
-        self._intents = itertools.count()
+        self._number = first_number
+        self._intents = itertools.count(first_number)
         self._asked: list[dict[str, Any]] = []
         self._announced: list[dict[str, Any]] = []
         self._tokens = [f"token-{number}" for number in range(3)]
@@ -304,9 +306,16 @@ class Speaker:
         record = Record(topics.CONTROLS, 0, _json(said), f"{scope}:{name}".encode())
         return [Line(record, later_seconds)]
 
-    def _plain(self, kind: str) -> dict[str, Any]:
-        user = self._random.choice(self._users)
+    def any_type(self) -> str:
+        return self._random.choice(self._types)
+
+    def plain(self, user: str, kind: str = "") -> dict[str, Any]:
+        """Of any type, where none is named."""
+        kind = kind or self.any_type()
         return {"user_id": user, "type": kind, "data": {"number": self._next()}}
+
+    def _plain(self, kind: str) -> dict[str, Any]:
+        return self.plain(self._random.choice(self._users), kind)
 
     def _broadcast(self, broadcast: dict[str, Any]) -> list[Line]:
         return self._anywhere(topics.BROADCASTS_REQUESTED, _json(self.numbered(broadcast)))

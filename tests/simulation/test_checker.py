@@ -239,6 +239,20 @@ def give_up_a_fallback(found: Evidence) -> None:
     found.acceptances.remove(acceptance_of(found, receipt))
 
 
+def give_up(found: Evidence) -> None:
+    """What was sent, as if its provider had refused it each time."""
+    receipt = sent(found, type_name="offer")
+    found.receipts[found.receipts.index(receipt)] = msgspec.structs.replace(
+        receipt, status="failed", reason="attempts_exhausted", is_final=True, state_rank=4
+    )
+    found.acceptances.remove(acceptance_of(found, receipt))
+
+
+def give_up_among_calm(found: Evidence) -> None:
+    give_up(found)
+    found.troubles.clear()
+
+
 def go_beyond_a_cap(found: Evidence) -> None:
     queued = next(
         each
@@ -318,6 +332,8 @@ FAULTS = {
     forward_twice: "forwarded 2 times",
     keep_what_is_misplaced: "misplaced and not forwarded",
     give_up_a_fallback: "and no fallback went on",
+    give_up: "exhausted, though attempt 4 was none",
+    give_up_among_calm: "L1 email, round 0 ended failed attempts_exhausted, expected",
     go_beyond_a_cap: "more than 2 marketing on one day",
     cap_too_soon: "L5 daily_limit after",
     hurry: "L5 +15550100: more than 5 within",

@@ -5,7 +5,7 @@
 
 import pytest
 
-from tests.simulation.planted import BUGS
+from tests.simulation.planted import BUGS, planted
 from tests.simulation.telling import tell
 from tests.simulation.writing import write
 
@@ -14,34 +14,63 @@ KNOWN = {
     "decide:records_before_the_rest": 1,
     "decide:nothing_remembered": 5,
     "reconsider:rows_before_the_rest": 22,
-    "reconsider:nothing_remembered": 22,
+    "reconsider:nothing_remembered": 24,
     "accept_broadcast:rows_before_the_rest": 7,
-    "start_broadcast:done_before_the_rest": 6,
+    "start_broadcast:done_before_the_rest": 10,
     "fan_out:rows_before_the_rest": 16,
     "fan_out:records_before_the_rest": 10,
     "keep_recipients:done_before_the_rest": 18,
     "keep_recipients:records_before_the_rest": 100,
     "keep_recipients:nobody_told": 0,
-    "keep_addresses:done_before_the_rest": 26,
+    "keep_addresses:done_before_the_rest": 140,
     "keep_addresses:nobody_told": 0,
-    "wake:done_before_the_rest": 46,
+    "wake:done_before_the_rest": 212,
     "wake:rows_before_the_rest": 508,
-    "wake:records_before_the_rest": 9,
+    "wake:records_before_the_rest": 46,
     "send:done_before_the_rest": 7,
     "send:rows_before_the_rest": 7,
-    "send:records_before_the_rest": 57,
+    "send:records_before_the_rest": 7,
     "release:done_before_the_rest": 249,
-    "release:nothing_remembered": 16,
+    "release:nothing_remembered": 70,
+    "proofread:never_done": 0,
     "keep_inbox:rows_before_the_rest": 19,
-    "keep_inbox:records_before_the_rest": 1,
-    "engine:RowsAppliedBeforeTheCommit": 1,
-    "engine:RowsAndRecordsOutsideATransaction": 1,
+    "keep_inbox:records_before_the_rest": 19,
+    "engine:RowsAppliedBeforeTheCommit": 3,
+    "engine:RowsAndRecordsOutsideATransaction": 10,
     "engine:PositionsAheadOfTheWork": 0,
     "engine:RecordsDoneWithTheirFirstPart": 14,
     "engine:PartsForgottenAtTakeOver": 14,
     "engine:NoFencingAtTakeOver": 1,
     "engine:GivingUpWithoutADrain": 2,
-    "engine:NoLease": 37,
+    "engine:NoLease": 48,
+    "logic:acknowledge-before-sending": 1,
+    "logic:skip-the-intent": 3,
+    "logic:doubt-untold": 2,
+    "logic:drop-on-429": 2,
+    "logic:retry-a-lost-reply": 6,
+    "logic:resend-the-whole-batch": 51,
+    "logic:mix-up-a-batch": 7,
+    "logic:pause-unheard": 4,
+    "logic:cancellation-unheard": 6,
+    "logic:no-dedup-window": 5,
+    "logic:conflict-untold": 22,
+    "logic:utc-for-local-time": 2,
+    "logic:no-caps": 7,
+    "logic:slice-off-by-one": 6,
+    "logic:misplaced-not-forwarded": 0,
+    "logic:sold-phone-kept": 0,
+    "logic:ranks-alike": 0,
+    "logic:rubbish-thrown-away": 8,
+    "logic:stops-unasked": 53,
+    "logic:opt-outs-unasked": 98,
+    "logic:no-limiter": 102,
+    "logic:fallback-forgotten": 15,
+    "logic:given-up-without-a-call": 2,
+    "logic:given-up-at-once": 31,
+    "logic:throttled-counts": 46,
+    "logic:forwarded-elsewhere": 3,
+    "logic:no-dead-letter": 270,
+    "logic:forwarded-too-late": 61,
 }
 """The first seed that found it. It is asked first; where stories have changed since, all are."""
 MOST_SEEDS = 1000
@@ -51,7 +80,8 @@ MOST_SEEDS = 1000
 def test_a_planted_bug_is_found_within_a_thousand_seeds(bug: str) -> None:
     seeds = (KNOWN[bug], *range(MOST_SEEDS))
 
-    found = next((seed for seed in seeds if tell(write(seed), BUGS[bug]).complaints), None)
+    with planted(bug) as process_class:
+        found = next((seed for seed in seeds if tell(write(seed), process_class).complaints), None)
 
     assert found is not None
     assert not tell(write(found)).complaints, "found without it too"

@@ -372,6 +372,54 @@ def test_what_waits_behind_a_long_backlog_counts_for_a_request_that_is_decided_b
     assert told(found)[-1][0] == "suppressed"
 
 
+def test_workers_that_were_down_for_30_hours_lose_nothing_and_send_only_what_is_still_wanted() -> (
+    None
+):
+    """Kafka and the outside go on meanwhile; a call that was open when they fell is in doubt."""
+    stage = Stage()
+    world, moods = stage.world, stage.world.carrier.moods
+    hour_ms = 3_600_000
+
+    async def story() -> None:
+        moods.loses_reply = 1.0
+        await stage.ask("u2", "buzz", ttl_seconds=172_800)
+        await stage.until(lambda: bool(world.carrier.accepted))
+        for process in world.processes:
+            world.retire(process.slot)
+            process.die(None)
+        moods.loses_reply = 0.0
+
+        in_ten_hours = rfc3339(world.loop.now_ms() + 10 * hour_ms)
+        await stage.ask("u2", "code", ttl_seconds=600)
+        await stage.ask("u2", "offer", "email", idempotency_key="k", ttl_seconds=172_800)
+        await stage.ask("u5", "note", send_at=in_ten_hours, ttl_seconds=172_800)
+        await stage.ask("u5", "invoice", "email")
+        world.loop.set_clocks(by_ms=20 * hour_ms)
+        await stage.ask("u2", "offer", "email", idempotency_key="k", ttl_seconds=172_800)
+        world.loop.set_clocks(by_ms=10 * hour_ms)
+        await stage.traffic.wish("u5", "push", enabled=False)
+        await stage.ask("u5", "buzz")
+        for role in world.roles:
+            world.start(role, f"{role}-0")
+
+    found = stage.play(story)
+
+    fates = {
+        (each.user_id, each.type, each.status, each.reason)
+        for each in found.receipts
+        if each.status != "queued"
+    }
+    assert fates == {
+        ("u2", "buzz", "in_doubt", "outcome_lost"),
+        ("u2", "code", "expired", "ttl"),
+        ("u2", "offer", "duplicate", ""),
+        ("u2", "offer", "sent", ""),
+        ("u5", "note", "sent", ""),
+        ("u5", "invoice", "expired", "ttl"),
+        ("u5", "buzz", "suppressed", "opted_out_channel"),
+    }
+
+
 def test_a_clock_that_is_set_forward_lets_nobody_exceed_a_carriers_rate() -> None:
     stage = Stage()
     world = stage.world

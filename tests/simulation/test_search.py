@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.__main__ import main
 from tests.simulation.coverage import FAULTS, empty_cells, table
-from tests.simulation.planted import BUGS
+from tests.simulation.planted import planted
 from tests.simulation.retelling import retell
 from tests.simulation.searching import play
 from tests.simulation.shrinking import kind_of, shrink
@@ -19,14 +19,16 @@ BUG = "decide:done_before_the_rest"
 @pytest.fixture(scope="module")
 def seed() -> int:
     """One that finds the bug."""
-    return next(seed for seed in range(100) if tell(write(seed), BUGS[BUG]).complaints)
+    with planted(BUG) as process_class:
+        return next(seed for seed in range(100) if tell(write(seed), process_class).complaints)
 
 
 def test_a_failing_story_is_cut_down_to_what_it_takes_and_can_be_told(seed: int) -> None:
     story = write(seed)
-    ending = tell(story, BUGS[BUG])
+    with planted(BUG) as process_class:
+        ending = tell(story, process_class)
 
-    shrunk = shrink(story, ending, BUGS[BUG])
+        shrunk = shrink(story, ending, process_class)
     text = "\n".join(retell(shrunk.story, shrunk.ending))
 
     assert len(shrunk.story.steps) <= 2 < len(story.steps)

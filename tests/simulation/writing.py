@@ -14,6 +14,7 @@ from tests.simulation.batching import gathered
 from tests.simulation.carrier import Moods
 from tests.simulation.loop import START_MS
 from tests.simulation.real import RealWorld
+from tests.simulation.seldom import woven
 from tests.simulation.speaking import SAYINGS, USERS, Line, Speaker
 from tests.simulation.story import ANY, Blow, BlowKind, Instant, Passing, Spell, Step, Story, Turn
 
@@ -37,6 +38,8 @@ _STRIKES: Mapping[BlowKind, int] = {
 }  # fmt: skip
 _GATHERED = 5
 """One story of so many has requests in batch records."""
+_WOVEN = 14
+"""One story of so many has what is said seldom: it takes half as long again as others."""
 _ABORTABLE = ("staged", "appended")
 _BRING_ABOUT: Mapping[str, Callable[[Speaker], list[Line]]] = {
     "KeepRecipients": Speaker.move,
@@ -57,6 +60,8 @@ _BRING_ABOUT: Mapping[str, Callable[[Speaker], list[Line]]] = {
 def write(seed: int) -> Story:
     """Always the same for a seed."""
     story = _Writer(random.Random(seed)).story(seed)
+    if seed % _WOVEN == 4:
+        story = woven(story, random.Random(f"{seed} seldom"), begin_seconds=BEGIN_SECONDS)
     if seed % _GATHERED != _GATHERED - 1:
         return story
     return replace(story, steps=gathered(story.steps, random.Random(f"{seed} gathered")))

@@ -45,8 +45,8 @@ async def _run(run: Run) -> None:
 
 SCENARIO = Scenario(
     name="mixed",
-    measures="T in the first forty seconds of a broadcast to everybody on the same workers: decide and email "
-    "share one core, single requests at 200/s",
+    measures="T in the first forty seconds of a broadcast to everybody on the same workers: decide and "
+    "email share one core, single requests at 200/s",
     figures=(
         Figure(
             name="ratio", measures="p99 during the broadcast, against idle", unit="x",

@@ -12,6 +12,7 @@ from policies.zones import DAY_MS, Zone, Zones, zone_names
 
 MINUTE_MS = 60_000
 FROM = datetime(2026, 1, 1, tzinfo=UTC)
+EPOCH_DAY = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
 WEEKS = 105
 SPANS = ("23:00-07:00", "01:15-02:45", "00:00-00:30", "08:00-21:00")
 
@@ -78,6 +79,22 @@ def test_quiet_hours_end_at_the_first_minute_outside_in_every_night_that_clocks_
                 expected = (first + inside.index(False, place)) * MINUTE_MS
                 assert is_inside(at_ms, zone, span) == inside[place], (name, text, at_ms)
                 assert end_ms(at_ms, zone, span) == expected, (name, text, at_ms)
+
+
+def test_local_days_are_those_of_the_wall_clock_around_every_change_of_clocks() -> None:
+    """Daily limits count by them, and wait for the next one."""
+    for name, change in distinct_changes():
+        zone, known = Zone(name), python_zone(name)
+        minutes = range(change - 20 * 60, change + 30 * 60)
+        days = [
+            datetime.fromtimestamp(minute * 60, UTC).astimezone(known).toordinal() - EPOCH_DAY
+            for minute in minutes
+        ]
+        for place in range(0, 22 * 60, 13):
+            at_ms = minutes[place] * MINUTE_MS
+            later = next(p for p in range(place, len(days)) if days[p] > days[place])
+            assert zone.local_day(at_ms) == days[place], (name, at_ms)
+            assert zone.next_day_ms(at_ms) == minutes[later] * MINUTE_MS, (name, at_ms)
 
 
 @pytest.mark.parametrize(
