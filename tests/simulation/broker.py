@@ -14,6 +14,15 @@ class Fenced(RuntimeError):
     """Raised when a newer producer with the same transactional id has been initialised."""
 
 
+class OutOfRange(RuntimeError):
+    """Raised when a reader is where the log does not hold anything (any more)."""
+
+    def __init__(self, place: TopicPartition, offset: int) -> None:
+        super().__init__(f"{place.topic}:{place.partition} at {offset}")
+        self.place = place
+        self.offset = offset
+
+
 @dataclass(slots=True, eq=False)
 class Txn:
     """One transaction; its records are seen once `state` is committed."""
@@ -39,6 +48,8 @@ class Log:
         self._place = place
         self.entries: list[Entry] = []
         self.readers: list[Reader] = []
+        self.begin = 0
+        """What is below was removed."""
         self._stable = 0
 
     @property
@@ -98,6 +109,10 @@ class Reader:
             if position < log.end:
                 self.hear_of(place)
 
+    def seek(self, place: TopicPartition, position: int) -> None:
+        self.positions[place] = position
+        self.hear_of(place)
+
     def hear_of(self, place: TopicPartition) -> None:
         self._news[place] = None
         if place not in self._paused:
@@ -116,12 +131,18 @@ class Reader:
             self._broker.log(place).readers.remove(self)
 
     async def read(self, limit: int) -> list[tuple[TopicPartition, Sequence[InboundRecord], int]]:
-        """What has come, by place, with the position after it; waits until something may have."""
+        """What has come, by place, with the position after it; waits until something may have.
+
+        Raises `OutOfRange` before anything is read; whoever seeks then may go on.
+        """
         await self._has_news.wait()
         self._has_news.clear()
         await self._broker.round_trip()
         found: list[tuple[TopicPartition, Sequence[InboundRecord], int]] = []
-        for place in [each for each in self._news if each not in self._paused]:
+        places = [each for each in self._news if each not in self._paused]
+        for place in places:
+            self._broker.check_range(place, self.positions[place])
+        for place in places:
             records, position = self._broker.read_committed(place, self.positions[place], limit)
             self.positions[place] = position
             found.append((place, records, position))
@@ -164,6 +185,15 @@ class Broker:
         fresh = Log(place)
         fresh.readers = self.log(place).readers
         self._logs[place] = fresh
+
+    def remove(self, place: TopicPartition, begin: int) -> None:
+        """What retention does: nobody reads below `begin` any more."""
+        self.log(place).begin = begin
+
+    def check_range(self, place: TopicPartition, offset: int) -> None:
+        log = self.log(place)
+        if not log.begin <= offset <= log.end:
+            raise OutOfRange(place, offset)
 
     def round_trip(self) -> "asyncio.Future[None]":
         return pause(self.latency_seconds())

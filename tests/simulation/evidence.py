@@ -174,7 +174,8 @@ def _blows(world: RealWorld) -> Iterator[Blow]:
 
 def _committed(broker: Broker, topic: str) -> Iterator[InboundRecord]:
     for partition in range(PARTITIONS):
-        records, _ = broker.read_committed(TopicPartition(topic, partition), 0, 1 << 60)
+        place = TopicPartition(topic, partition)
+        records, _ = broker.read_committed(place, broker.log(place).begin, 1 << 60)
         yield from records
 
 

@@ -8,17 +8,18 @@ from typing import Protocol
 from policies.clock import Clock
 from proof.named_yields import Point
 from schemas.kafka import InboundRecord, TopicPartition
+from streams.engine.gaps import SourceRecreated
 from streams.engine.ports import Lease, RestoreReport, Transaction
 from streams.engine.routes import Topology
 from streams.engine.runner import Bounds, Runner, RunnerSettings
-from tests.simulation.broker import Broker, Fenced, Reader
+from tests.simulation.broker import Broker, Fenced, OutOfRange, Reader
 from tests.simulation.disk import Files, MemoryLog, MemoryStore, TransactionAborted
 from tests.simulation.group import Group, LostMembership, Member
 from tests.simulation.loop import Domain, VirtualLoop, pause
 from tests.simulation.spans import Spans
 from tests.simulation.watching import Watch
 
-EXPECTED_DEATHS = (Fenced, LostMembership, TransactionAborted)
+EXPECTED_DEATHS = (Fenced, LostMembership, SourceRecreated, TransactionAborted)
 """Ends that the rules ask for; a process that dies of anything else has found a bug."""
 _RECORDS_A_READ = 100
 
@@ -52,7 +53,7 @@ class Notes:
         self.dead_letters: list[tuple[str, str]] = []
         self.errors: list[Exception] = []
         self.recreated: list[TopicPartition] = []
-        self.lost: list[TopicPartition] = []
+        self.lost: list[tuple[TopicPartition, int, int]] = []
         self.forwarded_topics: list[str] = []
         self.abandoned = 0
 
@@ -78,7 +79,7 @@ class Notes:
         self.recreated.append(source)
 
     def records_lost(self, source: TopicPartition, position: int, begin: int) -> None:
-        self.lost.append(source)
+        self.lost.append((source, position, begin))
 
 
 class Plan(Protocol):
@@ -247,7 +248,8 @@ class Process:
 
     async def _bounds_of(self, places: Collection[TopicPartition]) -> Bounds:
         await self.broker.round_trip()
-        return {place: (0, self.broker.log(place).end) for place in places}
+        logs = {place: self.broker.log(place) for place in places}
+        return {place: (log.begin, log.end) for place, log in logs.items()}
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -290,5 +292,11 @@ class Process:
 
     async def _fetch(self, reader: Reader) -> None:
         while True:
-            for place, records, position in await reader.read(_RECORDS_A_READ):
+            try:
+                read = await reader.read(_RECORDS_A_READ)
+            except OutOfRange as refused:
+                where = await self.runner.out_of_range(refused.place, refused.offset)
+                reader.seek(refused.place, where)
+                continue
+            for place, records, position in read:
                 self.push(records, place, position)

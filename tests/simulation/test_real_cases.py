@@ -287,7 +287,30 @@ def test_a_pause_outlives_every_restart_and_holds_up_nothing_else() -> None:
     assert len(found.acceptances) == 1 + 8
 
 
-def test_a_topic_that_was_made_anew_is_read_from_its_beginning() -> None:
+def test_what_retention_takes_from_a_sleeping_worker_is_told_and_the_rest_is_decided() -> None:
+    stage = Stage()
+    world = stage.world
+    place = TopicPartition(REQUESTED, ids.partition_of("u2", PARTITIONS))
+
+    async def story() -> None:
+        await stage.ask("u2", "invoice", "email")
+        await world.rest()
+        sleeper = stage.owner(DECIDE, place.partition)
+        world.loop.suspend(sleeper.domain)
+        for _ in range(3):
+            await stage.ask("u2", "invoice", "email")
+        world.broker.remove(place, 3)
+        world.withdrawn = {0, 1, 2}
+        world.loop.wake(sleeper.domain)
+
+    found = stage.play(story)
+
+    assert world.notes.lost == [(place, 1, 3)]
+    assert len(found.acceptances) == 2
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_topic_that_was_made_anew_is_read_from_its_beginning(is_restarted: bool) -> None:
     stage = Stage()
     world = stage.world
 
@@ -299,7 +322,8 @@ def test_a_topic_that_was_made_anew_is_read_from_its_beginning() -> None:
         world.broker.recreate(place)
         world.withdrawn = {0, 1, 2}
         await stage.ask("u2", "digest")
-        stage.restart(DECIDE)
+        if is_restarted:
+            stage.restart(DECIDE)
 
     found = stage.play(story)
 
