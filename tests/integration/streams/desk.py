@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -102,10 +104,8 @@ class Desk:
         self, topic: str, isolation: str = "read_committed"
     ) -> list[tuple[int, bytes | None, bytes | None]]:
         """Offset, key and value of whatever a reader of this isolation sees up to now."""
-        consumer = self._consumer(isolation)
         is_committed = isolation == "read_committed"
-        await consumer.start()
-        try:
+        async with self._reading(isolation) as consumer:
             place = self.place(topic)
             consumer.assign([place])
             await consumer.seek_to_beginning(place)
@@ -117,25 +117,26 @@ class Desk:
                 # The end as of the last fetch; what is behind an open transaction is not read.
                 ask = consumer.last_stable_offset if is_committed else consumer.highwater
                 end = ask(place)
-        finally:
-            await consumer.stop()
         return found
 
     async def values(self, topic: str) -> list[bytes | None]:
+        """What is committed, once every transaction has its end: a broker answers a commit before it
+        has written that everywhere."""
+        async with asyncio.timeout(30), self._reading("read_uncommitted") as consumer:
+            (end,) = (await consumer.end_offsets([self.place(topic)])).values()
+            while await self.stable_end(topic) < end:
+                pass
         return [value for _, _, value in await self.read(topic)]
 
     async def stable_end(self, topic: str) -> int:
         """Up to where a reader of committed records may read now."""
-        consumer = self._consumer("read_committed")
-        await consumer.start()
-        try:
+        async with self._reading("read_committed") as consumer:
             (end,) = (await consumer.end_offsets([self.place(topic)])).values()
-        finally:
-            await consumer.stop()
         return int(end)
 
-    def _consumer(self, isolation: str) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
+    @asynccontextmanager
+    async def _reading(self, isolation: str) -> AsyncIterator[AIOKafkaConsumer]:
+        consumer = AIOKafkaConsumer(
             bootstrap_servers=self.bootstrap,
             isolation_level=isolation,
             enable_auto_commit=False,
@@ -143,6 +144,11 @@ class Desk:
             auto_offset_reset="earliest",
             fetch_max_wait_ms=20,
         )
+        await consumer.start()
+        try:
+            yield consumer
+        finally:
+            await consumer.stop()
 
     def place(self, topic: str) -> KafkaPartition:
         return KafkaPartition(self.names.physical(topic), 0)
