@@ -154,7 +154,10 @@ class Oracle:
         inline = matter.said.recipient
         if inline is not None and inline.timezone:
             return [inline.timezone]
-        return [each or self._rules.timezone for each in self._possible(matter, "timezone", "")]
+        said = self._possible(matter, "timezone", "")
+        # Whoever is deleted is nowhere until they say so again.
+        forgotten = [""] if self._people.of(matter.user_id).deleted else []
+        return [each or self._rules.timezone for each in (*said, *forgotten)]
 
     def _questions(self, matter: Matter) -> Iterator[Answer]:
         said, kind, channel = matter.said, matter.kind, matter.channel

@@ -89,7 +89,13 @@ def _line(tally: Tally, seconds: float) -> str:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("seed", type=int, nargs="?", help="tell the story of this one")
-    parser.add_argument("--seeds", type=int, default=1000, help="how many to play")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=1000,
+        help=f"how many to play; from {ENOUGH_SEEDS:,} on a fault that never struck somewhere fails"
+        " the search: with fewer, chance alone leaves some out",
+    )
     parser.add_argument("--first", type=int, default=0, help="from this one on")
     parser.add_argument("--processes", type=int, default=0, help="usually one a core")
     parser.add_argument("--most-failures", type=int, default=1, help="go on until so many failed")

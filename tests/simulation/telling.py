@@ -1,7 +1,7 @@
 """Plays a story and judges how it ended."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -17,11 +17,15 @@ from tests.simulation.process import Process
 from tests.simulation.real import FLOW, RealWorld
 from tests.simulation.spans import BRISK
 from tests.simulation.speaking import introductions
-from tests.simulation.story import ANY, Blow, Instant, Passing, Story, Turn
+from tests.simulation.story import ANY, Blow, BlowKind, Instant, Passing, Story, Turn
 from tests.simulation.writing import BEGIN_SECONDS
 
-Fault = Literal["killed", "suspended", "robbed", "drained"]
-"""Robbed: suspended, and its partitions were somebody else's when it woke. Drained: gave them up."""
+Fault = Literal["killed", "wiped", "aged", "aborted", "suspended", "robbed", "drained"]
+"""Wiped, aged: killed, and its disk is gone, or an old copy. Aborted: its transaction was, of which it
+died. Robbed: suspended, and its partitions were somebody else's when it woke. Drained: gave them up."""
+_CRASHES: Mapping[BlowKind, Fault] = {
+    "kill": "killed", "wipe": "wiped", "age": "aged", "abort": "aborted",
+}  # fmt: skip
 
 STOP_MS = 3_900
 """What stops a delivery works within this: how old a tail may be, and a call that waits a moment."""
@@ -42,7 +46,7 @@ class Ending:
     """None when it did not come to an end."""
     cells: Counter[Cell]
     crash_points: int
-    """Kills and suspensions, each at an await of its own."""
+    """Blows of which a process died, each at an await of its own; to sleep or to drain is none."""
     struck: list[tuple[int, Blow, str]]
     """When, what, and who."""
     chronicle: list[tuple[int, str]]
@@ -178,7 +182,6 @@ class _Teller:
             else:
                 self._world.clock_of(blow.role).set(by_ms=round(blow.seconds * 1000))
             return
-        self.crash_points += 1
         match blow.kind:
             case "suspend" | "rob":
                 strike = self._blows.suspend if blow.kind == "suspend" else self._blows.rob
@@ -187,15 +190,20 @@ class _Teller:
                 self._note("drained", process)
                 self._blows.terminate(process)
             case _:
-                self._note("killed", process)
-                if blow.kind == "wipe":
-                    self._blows.wipe(process)
-                elif blow.kind == "age":
-                    self._blows.age(process, blow.share)
-                elif blow.kind == "abort":
-                    raise TransactionAborted
-                else:
-                    self._blows.kill(process)
+                self.crash_points += 1
+                self._note(_CRASHES[blow.kind], process)
+                self._crash(blow, process)
+
+    def _crash(self, blow: Blow, process: Process) -> None:
+        match blow.kind:
+            case "wipe":
+                self._blows.wipe(process)
+            case "age":
+                self._blows.age(process, blow.share)
+            case "abort":
+                raise TransactionAborted
+            case _:
+                self._blows.kill(process)
 
     def _note(self, fault: Fault, process: Process) -> None:
         self.cells.update((point, fault) for point in process.points())

@@ -57,4 +57,4 @@ def test_every_point_of_every_stage_is_counted_and_one_that_nothing_struck_is_to
     assert empty_cells(tally.cells)
     everything = Counter({(point, fault): 1 for point in all_points() for fault in FAULTS})
     assert empty_cells(everything) == []
-    assert {point.name for point in all_points()} <= {line.split()[0] for line in table(everything)}
+    assert {str(point) for point in all_points()} <= {line.split()[0] for line in table(everything)}

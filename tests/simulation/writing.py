@@ -40,7 +40,8 @@ _GATHERED = 5
 """One story of so many has requests in batch records."""
 _WOVEN = 14
 """One story of so many has what is said seldom: it takes half as long again as others."""
-_ABORTABLE = ("staged", "appended")
+ABORTABLE = ("staged", "appended")
+"""Moments at which a transaction can be aborted."""
 _BRING_ABOUT: Mapping[str, Callable[[Speaker], list[Line]]] = {
     "KeepRecipients": Speaker.move,
     "KeepAddresses": Speaker.hand_over_phone,
@@ -168,7 +169,7 @@ class _Writer:
             point
             for role in self._roles
             for point in points_by_role()[role]
-            if kind != "abort" or point.moment in _ABORTABLE
+            if kind != "abort" or point.moment in ABORTABLE
         ]
         if is_any:
             moment = chance.choice([each.moment for each in points if each.moment != CALLING])
