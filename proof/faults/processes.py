@@ -115,10 +115,10 @@ class OptOutBesideABacklog(Fault):
         field.random.shuffle(roles)
         for role in roles:
             if not await field.wait(1.0, 3.0):
-                return
+                break
             (slot,) = field.stage.of(role)
             await field.stage.note_blow(role, "stop", slot)
             await field.workers.stop(slot)
             await field.wait(12.0, 13.0)
             field.workers.start(slot)
-            await field.workers.until_ready([slot])
+        await field.workers.until_ready(field.stage.slots)
