@@ -335,12 +335,6 @@ def lives_of(role: str, folder: Path) -> list[str]:
     return lives.read_text().splitlines() if lives.exists() else []
 
 
-def life_seconds(role: str, folder: Path) -> float:
-    """How old the last of them is."""
-    lives = _lives(role, folder)
-    return time.time() - lives.stat().st_mtime if lives.exists() else 0.0
-
-
 def _lives(role: str, folder: Path) -> Path:
     return folder / f"lives-{role}"
 

@@ -1,17 +1,20 @@
 """Processes killed with -9: nothing is lost, and what is in doubt was in flight."""
 
+import asyncio
 import itertools
+import time
 from functools import partial
 from typing import ClassVar
 
-from proof.doom import DEATHS, deaths, install_next, life_seconds, lives_of, points_for
+from proof.doom import DEATHS, deaths, install_next, lives_of, points_for
 from proof.faults.base import Fault, Field
 from proof.load.plan import LoadPlan
 from proof.worker_process import as_it_is
+from proof.workers import Slot
 from streams.topology import ROLES
 
-_LIFE_SECONDS = 7.0
-"""Three of them to begin; what waits by then has been taken."""
+_LIFE_SECONDS = 4.0
+"""Of one that serves: what waited for it has been taken by then."""
 
 
 class Kill(Fault):
@@ -75,12 +78,15 @@ class KillAtYields(Fault):
             workers.prepare(role, doom)
         for slot in workers.slots:
             await field.kill(slot)
-        while await field.wait(0.05, 0.1):
+        serves_since: dict[tuple[Slot, int], float] = {}
+        while await field.wait(0.2, 0.4):
             told = self._note_deaths(field, told)
-            for slot in workers.slots:  # whose moment does not come: another life has another
-                if life_seconds(slot.role, stage.folder) > _LIFE_SECONDS:
-                    await field.kill(slot)
-                    await field.wait(1.0, 1.0)  # until the next life has begun
+            for slot in workers.slots:
+                if await asyncio.to_thread(workers.is_ready, slot):
+                    life = slot, len(lives_of(slot.role, stage.folder))
+                    since = serves_since.setdefault(life, time.monotonic())
+                    if time.monotonic() - since > _LIFE_SECONDS:
+                        await field.kill(slot)  # whose moment does not come: another's may
         for role in ROLES:
             workers.prepare(role, as_it_is)
         for slot in workers.slots:
