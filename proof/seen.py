@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Set
 from pathlib import Path
+from statistics import median
 
 from proof.checker import ledgers
 from proof.checker.evidence import Broadcast, Receipt, Request, Rubbish
@@ -54,9 +55,9 @@ class Seen:
             most = max(most, last + 1 - first)
         return most
 
-    def longest_wait(self, channels: Set[str], from_ms: int, until_ms: int) -> int:
+    def middle_wait(self, channels: Set[str], from_ms: int, until_ms: int) -> int:
         """Of deliveries that were decided for in this span and that nothing deferred: until their
-        first end, in milliseconds."""
+        first end, in milliseconds; the median, since one may wait for a limit or a pause."""
         queued: dict[str, int] = {}
         ended: dict[str, int] = {}
         deferred: set[str] = set()
@@ -68,12 +69,12 @@ class Seen:
                 deferred.add(each.delivery_id)
             elif each.is_end:
                 ended[each.delivery_id] = min(at_ms, ended.get(each.delivery_id, at_ms))
-        waits = (
+        waits = [
             ended[delivery_id] - at_ms
             for delivery_id, at_ms in queued.items()
             if from_ms <= at_ms <= until_ms and delivery_id in ended and delivery_id not in deferred
-        )
-        return max(waits, default=0)
+        ]
+        return round(median(waits)) if waits else 0
 
     def _deliveries(self, channels: Set[str]) -> Iterator[Receipt]:
         for shard in range(ledgers.SHARDS):
