@@ -11,7 +11,7 @@ import os
 import random
 import signal
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -31,6 +31,7 @@ import streams.assembly
 import streams.engine.partition
 import streams.worker
 from agents.stage import Batch, CallT, Effects, Stage
+from proof.checker.ledgers import LEDGER
 from proof.named_yields import CALLING, RUNNER, Point, points_of, stages_of, yields_of
 from sandbox.ledger import read_ledger
 from schemas.ids import to_text
@@ -50,6 +51,7 @@ from tables import attempts
 from tables.attempts import Stand
 from tables.state import Kind, Row, State
 
+DEATHS = "deaths.jsonl"
 _LOOK_SECONDS = 0.05
 """Between two looks at the provider's ledger; whoever is to be caught so must be slower to answer."""
 
@@ -315,13 +317,33 @@ def install(role: str, point: Point, *, report: Path, ledger: Path) -> None:
     _replace(streams.engine.partition, "Committer", DoomedCommitter)
 
 
-def install_anywhere(role: str, *, seed: int, report: Path, ledger: Path) -> None:
-    """Likewise, at a point that nobody chose."""
-    config = load(Path(os.environ["POSTRIDER_CONFIG"]))
+def install_next(role: str, *, seed: int, folder: Path) -> None:
+    """Likewise, at the point that the fewest lives of the role had so far; another seed begins with
+    others. `folder` is that of a stage."""
+    points = [str(each) for each in points_for(role, load(Path(os.environ["POSTRIDER_CONFIG"])))]
+    random.Random(seed).shuffle(points)
+    had = Counter(lives_of(role, folder))
+    point = min(points, key=had.__getitem__)
+    with _lives(role, folder).open("a") as file:
+        file.write(f"{point}\n")
+    name, _, moment = point.partition(":")
+    install(role, Point(name, moment), report=folder / DEATHS, ledger=folder / "evidence" / LEDGER)
+
+
+def lives_of(role: str, folder: Path) -> list[str]:
+    """The points that lives of it had, in order."""
+    lives = _lives(role, folder)
+    return lives.read_text().splitlines() if lives.exists() else []
+
+
+def _lives(role: str, folder: Path) -> Path:
+    return folder / f"lives-{role}"
+
+
+def points_for(role: str, config: Config) -> list[Point]:
+    """Every moment of every named yield."""
     make = plan_for(config, role=role, patience=patience_of(config))
-    points = points_of(make(Metrics(role=role, slot=0)).topology)
-    point = random.Random(f"{seed}-{os.getpid()}").choice(points)
-    install(role, point, report=report, ledger=ledger)
+    return points_of(make(Metrics(role=role, slot=0)).topology)
 
 
 def _replace(module: ModuleType, name: str, new: object) -> None:

@@ -33,6 +33,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     doubts: dict[str, int] = {}
     """Deliveries in doubt, by channel and reason."""
     violations: list[Violation] = []
+    command: str = ""
+    """What was typed for it, but for folders of this machine."""
     evidence: str = ""
     """Where it is, if anything is wrong with it."""
     note: str = ""
@@ -53,5 +55,5 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         if self.evidence:
             yield f"  evidence: {self.evidence}"
 
-    def kills(self) -> int:
-        return sum(each.blow.what == "kill" for each in self.struck)
+    def kills(self) -> list[Struck]:
+        return [each for each in self.struck if each.blow.what == "kill"]

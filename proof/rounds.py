@@ -19,10 +19,12 @@ from aiokafka.errors import KafkaError
 
 from proof.checker.evidence import Blow
 from proof.checker.folder import judge_folder
-from proof.faults.base import Fault, Field
+from proof.checker.verdict import Violation
+from proof.faults.base import PROMISE, Fault, Field
 from proof.load.plan import LoadPlan
 from proof.results import Result, Struck
 from proof.stage import Stage
+from proof.workers import WorkerFailed
 from streams.children import die_with_parent
 from streams.demo.lag import Lag
 
@@ -49,40 +51,68 @@ async def play(
     """On an open stage. `first`: the number of the first intent, higher than any before.
     `changes` are of the fault's plan; `rest_seconds` instead of the fault's."""
     began = time.monotonic()
-    blows_before, doubts_before = len(stage.circumstances.blows), len(stage.collector.doubts)
-    field = Field(stage, random.Random(seed))
+    doubts_before = len(stage.collector.doubts)
     plan = msgspec.structs.replace(fault.plan(seed, first), **changes)
-    async with _load(stage, plan) as load:
-        await load.until("known")
-        striking = asyncio.create_task(fault.strike(field))
-        done = asyncio.create_task(load.until("done"))
-        done.add_done_callback(lambda _: field.is_over.set())
-        await asyncio.gather(striking, done)
+    field = Field(stage, random.Random(seed), plan)
+    failures: list[Violation] = []
+    try:
+        await _strike_under_load(fault, field)
+    except (WorkerFailed, LoadFailed) as error:
+        failures = [failure_of(error)]
     ended = time.monotonic()
-    is_at_rest = await until_rest(stage, rest_seconds or fault.rest_seconds)
+    is_at_rest = not failures and await until_rest(stage, rest_seconds or fault.rest_seconds)
     rested = time.monotonic()
     stage.seal(is_at_rest=is_at_rest)
-    verdict = await asyncio.to_thread(judge_folder, stage.evidence, processes=1)
-    before, stage.tally = stage.tally, verdict.tally
-    counts = verdict.tally.counts - before.counts
+    before, counts = stage.tally, Counter[str]()
+    if not failures:  # or else producers may not know what they were promised
+        verdict = await asyncio.to_thread(judge_folder, stage.evidence, processes=1)
+        stage.tally, counts = verdict.tally, verdict.tally.counts - before.counts
+        failures = [*verdict.violations, *fault.judge(field)]
     return Result(
         fault=fault.name,
         seed=seed,
         commit=commit(),
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        at=now(),
         seconds=round(time.monotonic() - began, 1),
         rest_seconds=round(rested - ended, 1),
         intents=counts["requests"] + counts["broadcasts"],
         deliveries=counts["deliveries"],
         accepts=counts["accepts"],
-        struck=_struck(
-            stage.circumstances.blows[blows_before:], stage.collector.doubts[doubts_before:]
-        ),
-        doubts=dict(verdict.tally.doubts - before.doubts),
-        violations=verdict.violations,
+        struck=_struck(field.blows, stage.collector.doubts[doubts_before:]),
+        doubts=dict(stage.tally.doubts - before.doubts),
+        violations=failures,
         note="; ".join(field.notes),
-        evidence=str(stage.evidence) if verdict.violations else "",
+        evidence=str(stage.evidence) if failures else "",
     )
+
+
+def unplayed(fault: Fault, seed: int, error: WorkerFailed, evidence: Path) -> Result:
+    """A round whose workers did not come up before it."""
+    return Result(
+        fault=fault.name, seed=seed, commit=commit(), at=now(), seconds=0.0, rest_seconds=0.0,
+        intents=0, deliveries=0, accepts=0, violations=[failure_of(error)], evidence=str(evidence),
+    )  # fmt: skip
+
+
+def failure_of(error: Exception) -> Violation:
+    """Of a round that could not be played to its end."""
+    if isinstance(error, WorkerFailed):
+        return Violation("L8", f"a worker does not come up: {error}")
+    return Violation(PROMISE, f"the load ended early: {error}")
+
+
+async def _strike_under_load(fault: Fault, field: Field) -> None:
+    async with _load(field.stage, field.plan) as load:
+        await load.until("known")
+        striking = asyncio.create_task(fault.strike(field))
+        done = asyncio.create_task(load.until("done"))
+        done.add_done_callback(lambda _: field.is_over.set())
+        try:
+            await asyncio.gather(striking, done)
+        finally:
+            for task in (striking, done):
+                task.cancel()
+            await asyncio.gather(striking, done, return_exceptions=True)
 
 
 async def until_rest(stage: Stage, within_seconds: float) -> bool:
@@ -99,6 +129,10 @@ async def until_rest(stage: Stage, within_seconds: float) -> bool:
                 if waiting == 0 and not stage.collector.open_deliveries:
                     return True
     return False
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @cache

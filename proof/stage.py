@@ -99,8 +99,8 @@ class Stage:
         await self.sky()
         self.evidence.mkdir(parents=True, exist_ok=True)
         (self.evidence / ledgers.LEDGER).symlink_to(self._sandbox.ledger_dir)
-        rules = read_rules(config_file, self.environment)
-        (self.evidence / ledgers.RULES).write_bytes(msgspec.json.encode(rules))
+        self.rules = read_rules(config_file, self.environment)
+        (self.evidence / ledgers.RULES).write_bytes(msgspec.json.encode(self.rules))
         self.config: Config = load(config_file, environment={**os.environ, **self.environment})
         await create_topics(self.config)
         self.config_file = config_file
@@ -122,17 +122,23 @@ class Stage:
 
     async def note_blow(self, role: str, what: str, slot: Slot | None = None) -> Blow:
         """To be called right before a blow: how much was under way when it came."""
-        open_calls = 0
+        open_calls = None
         if slot is not None:
             open_calls = await asyncio.to_thread(self.workers.open_calls, slot)
+        return self.note_told_blow(role, what, open_calls)
+
+    def note_told_blow(self, role: str, what: str, open_calls: int | None) -> Blow:
+        """Likewise, of a victim that has told how many calls it had open."""
         blow = Blow(now_ms(), role, what, self.collector.in_flight, open_calls)
         self.circumstances.blows.append(blow)
         return blow
 
-    async def sky(self, *rules: FaultRule, seed: int = 0) -> None:
-        """What providers do from now on: these rules and, where none of them hits, the weather."""
+    async def sky(self, *rules: FaultRule, seed: int = 0) -> Sequence[int]:
+        """What providers do from now on: these rules and, where none of them hits, the weather.
+        Returns the rules' ids."""
         await self.sandbox.lift()
-        await self.sandbox.put_in_force(*rules, WEATHER, seed=seed)
+        *ids, _ = await self.sandbox.put_in_force(*rules, WEATHER, seed=seed)
+        return ids
 
     def note_storm(self, channel: str, from_ms: int, effects: Sequence[str]) -> None:
         """To be called when it is over."""

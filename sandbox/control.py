@@ -26,6 +26,11 @@ class SandboxControl:
         for path in [f"faults/{each}" for each in ids] or ["faults"]:
             await self._ask("DELETE", path)
 
+    async def hits(self, *ids: int) -> int:
+        """How often these faults have befallen a call so far."""
+        found = (await self._ask("GET", "faults"))["faults"]
+        return sum(each["hits"] for each in found if each["id"] in ids)
+
     async def listen(self, provider: str, *, is_open: bool) -> None:
         """Close a provider's port (connections are reset, new ones refused) or open it again."""
         await self._ask("PUT", f"listeners/{provider}", {"open": is_open})

@@ -48,6 +48,8 @@ class Asked(msgspec.Struct, gc=False, omit_defaults=True):
     expires_at: str | None = None
     ttl_seconds: int | None = None
     recipient: Inline | None = None
+    mood: str = ""
+    """What a producer of a later schema version says besides; nothing is judged by it."""
 
     def content(self) -> tuple[object, ...]:
         """Two requests with one key are the same when this is."""
@@ -241,8 +243,8 @@ class Blow(Slim):
     what: str
     in_flight: int = 0
     """Deliveries on their way in the whole installation when it came."""
-    open_calls: int = 0
-    """Provider calls of the victim, as it last said."""
+    open_calls: int | None = None
+    """Provider calls of the victim, as it last said; None where no worker was the victim."""
 
 
 class Storm(Slim):

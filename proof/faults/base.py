@@ -5,10 +5,13 @@ import contextlib
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import ClassVar
 
+from proof.checker.evidence import Blow, Storm
+from proof.checker.verdict import Violation
 from proof.load.plan import LoadPlan
+from proof.seen import Seen
 from proof.stage import LAG_MS, STOP_MS, Stage, now_ms
 from proof.workers import Slot
 from sandbox.faults import FaultRule
@@ -18,17 +21,46 @@ _LOOK_SECONDS = 0.05
 _MOSTLY = 0.8
 """How often a victim is looked for that has provider calls open."""
 
+PROMISE = "F"
+"""Stands where violations name their invariant: a fault did not strike, or its own promise is broken."""
+
 
 class Field:
     """A stage under load, until `is_over`."""
 
-    def __init__(self, stage: Stage, randomness: random.Random) -> None:
+    def __init__(self, stage: Stage, randomness: random.Random, plan: LoadPlan) -> None:
         self.stage = stage
+        self.plan = plan
+        """Of the load."""
+        self.began_ms = now_ms()
+        self._blows_before = len(stage.circumstances.blows)
+        self._exits_before = len(stage.workers.exits)
+        self._storms_before = len(stage.circumstances.storms)
+        self.calls_hit = 0
+        """Provider calls that met a storm."""
         self.workers = stage.workers
         self.random = randomness
         self.is_over = asyncio.Event()
         self.notes: list[str] = []
         """What the result is to tell besides."""
+
+    @property
+    def blows(self) -> Sequence[Blow]:
+        """Of this round."""
+        return self.stage.circumstances.blows[self._blows_before :]
+
+    @property
+    def storms(self) -> Sequence[Storm]:
+        return self.stage.circumstances.storms[self._storms_before :]
+
+    @property
+    def exits(self) -> Sequence[tuple[Slot, int]]:
+        """Workers that ended in this round without being asked to, and their exit codes."""
+        return self.workers.exits[self._exits_before :]
+
+    @property
+    def seen(self) -> Seen:
+        return Seen(self.stage.evidence, self.began_ms)
 
     async def wait(self, least_seconds: float, most_seconds: float) -> bool:
         """A while that nobody chose; False when the load is over."""
@@ -71,10 +103,11 @@ class Field:
         """Providers of these channels behave so while the body runs."""
         began_ms = now_ms()
         await self.stage.note_blow("providers", "storm")
-        await self.stage.sky(*rules, seed=self.random.randrange(10**6))
+        ids = await self.stage.sky(*rules, seed=self.random.randrange(10**6))
         try:
             yield
         finally:
+            self.calls_hit += await self.stage.sandbox.hits(*ids)
             await self.stage.sky()
             for channel in channels:
                 self.stage.note_storm(channel, began_ms, effects)
@@ -90,6 +123,8 @@ class Fault:
     """What must hold besides all the invariants; and what may be in doubt."""
     rounds: ClassVar[int] = 2
     """In a whole run."""
+    least_blows: ClassVar[int] = 1
+    """A round with fewer shows nothing."""
     slots: ClassVar[Mapping[str, int]] = {}
     """How many a role has, where one is not enough."""
     stop_ms: ClassVar[int] = STOP_MS
@@ -110,10 +145,17 @@ class Fault:
     async def strike(self, field: Field) -> None:
         """Returns soon after `field.is_over`, with everything mended."""
 
+    def judge(self, field: Field) -> Iterator[Violation]:
+        """Once all is at rest: that the round was struck at all, and what this fault alone promises."""
+        if len(field.blows) < self.least_blows:
+            words = f"struck {len(field.blows)} times, and a round needs {self.least_blows}"
+            yield Violation(PROMISE, words)
+
 
 class Calm(Fault):
     name = "calm"
     does = "nothing: load alone"
     expects = "nothing in doubt, and what stops a delivery does so within a second"
+    least_blows = 0
     stop_ms = 1_500
     lag_ms = 20_000

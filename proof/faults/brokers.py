@@ -1,11 +1,13 @@
 """The only broker: killed, restarted, hung, away. What was acknowledged is kept all the same."""
 
-from typing import ClassVar
+import time
 
 from proof.faults.base import Fault, Field
 from proof.load.plan import LoadPlan
 
 AWAY_SECONDS = 600.0
+_LAST_SECONDS = 20.0
+"""Of the load, for which the broker is back."""
 
 
 class _BrokerFault(Fault):
@@ -59,11 +61,18 @@ class BrokerAway(_BrokerFault):
     expects = "as broker-killed; everything goes on by itself"
     rounds = 1
     lag_ms = 700_000
-    away_seconds: ClassVar[float] = AWAY_SECONDS
+
+    def plan(self, seed: int, first: int) -> LoadPlan:
+        seconds = AWAY_SECONDS + _LAST_SECONDS + 8.0
+        return LoadPlan(seed=seed, first=first, seconds=seconds, rate=4.0)
 
     async def strike(self, field: Field) -> None:
+        """In a round of another length it is away for as much less or more."""
+        until = time.monotonic() + field.plan.seconds - _LAST_SECONDS
         await field.wait(5.0, 8.0)
         await field.stage.note_blow("broker", "crash")
         field.stage.kafka.kill()
-        await field.wait(self.away_seconds, self.away_seconds)
+        died_at = time.monotonic()
+        await field.wait(until - died_at, until - died_at)
+        field.notes.append(f"away for {time.monotonic() - died_at:.0f} s")
         field.stage.kafka.start()

@@ -7,17 +7,20 @@ import shutil
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from proof.faults.base import Fault, Field
+from proof.checker.verdict import Violation
+from proof.faults.base import PROMISE, Fault, Field
 from proof.load.plan import LoadPlan
 from proof.workers import Slot
 from tables.store import LocalStore, StoreBudget
 
 DAY_SECONDS = 86_400
 _DISK_BYTES = 64 << 20
+_WORKER_ENDS, _NO_ROOM = "worker ends", "No space left on device"
+_REBUILT = "rebuilding a store from its changelog"
 
 
 class _DiskFault(Fault, ABC):
@@ -76,16 +79,24 @@ class DiskStale(_DiskFault):
 
 class DiskDamaged(_DiskFault):
     name = "disk-damaged"
-    does = "kill -9, and bytes of the stores' files are others"
+    does = "kill -9, and bytes of a table, of a manifest or of CURRENT of each store are others"
 
     def spoil(self, field: Field, stores: Path) -> None:
         for store in stores.iterdir():
-            files = sorted(each for each in store.iterdir() if each.stat().st_size)
-            path = field.random.choice(files)
+            path = field.random.choice(_files_that_matter(store))
             content = bytearray(path.read_bytes())
             for _ in range(8):
                 content[field.random.randrange(len(content))] ^= 0xFF
             path.write_bytes(content)
+
+    def judge(self, field: Field) -> Iterator[Violation]:
+        """A table that is damaged may not be read again before the round is over; the rest is."""
+        yield from super().judge(field)
+        logs = (field.workers.log_of(slot).read_text() for slot in field.stage.slots)
+        rebuilt = sum(log.count(_REBUILT) for log in logs)
+        field.notes.append(f"so far rebuilt {rebuilt} stores")
+        if not rebuilt:
+            yield Violation(PROMISE, "no worker has noticed that its store was damaged")
 
 
 class DiskFull(Fault):
@@ -114,6 +125,18 @@ class DiskFull(Fault):
             await field.workers.stop(slot)
         field.workers.start(slot)
 
+    def judge(self, field: Field) -> Iterator[Violation]:
+        yield from super().judge(field)
+        (slot,) = field.stage.of("decide")
+        ends = sum(who == slot for who, _ in field.exits)
+        lines = field.workers.log_of(slot).read_text().splitlines()
+        told = sum(_WORKER_ENDS in line and _NO_ROOM in line for line in lines)
+        field.notes.append(f"stopped {ends} times for want of room")
+        if not ends:
+            yield Violation(PROMISE, "the worker never stopped for want of room")
+        elif told < ends:
+            yield Violation(PROMISE, f"of {ends} stops {told} have told the cause")
+
 
 async def replaced(field: Field, slot: Slot, spoil: Callable[[Path], None]) -> None:
     """The worker is killed, its stores are spoilt, and it is started again."""
@@ -121,6 +144,12 @@ async def replaced(field: Field, slot: Slot, spoil: Callable[[Path], None]) -> N
     await field.workers.kill(slot)
     await asyncio.to_thread(spoil, _stores(field, slot))
     field.workers.start(slot)
+
+
+def _files_that_matter(store: Path) -> Sequence[Path]:
+    """Those that rows are read from; the others are written only, such as its log of events."""
+    found = (path for name in ("*.sst", "MANIFEST-*", "CURRENT") for path in store.glob(name))
+    return sorted(path for path in found if path.stat().st_size)
 
 
 def _kept(field: Field) -> Path:

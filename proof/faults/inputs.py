@@ -1,18 +1,38 @@
 """What comes in is not what it should be, or comes at the worst moment."""
 
-from proof.faults.base import Fault, Field
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar
+
+from proof.checker.verdict import Violation
+from proof.faults.base import PROMISE, Fault, Field
 from proof.load.plan import LoadPlan, doing
 from proof.offsets import reset_offsets
+from schemas.ids import partition_of
 from streams.assembly import plan_for
 from streams.cli.clients import patience_of
 from streams.metrics import Metrics
 
 
-class _Input(Fault):
+class _Input(Fault, ABC):
     """The load itself is the fault."""
+
+    least_blows = 0
+    least_struck: ClassVar[int] = 20
 
     async def strike(self, field: Field) -> None:
         await field.is_over.wait()
+
+    @abstractmethod
+    def struck(self, field: Field) -> int:
+        """How much that came in was what this fault is about."""
+
+    def judge(self, field: Field) -> Iterator[Violation]:
+        struck = self.struck(field)
+        field.notes.append(f"{struck} times")
+        if struck < self.least_struck:
+            words = f"struck {struck} times, and a round needs {self.least_struck}"
+            yield Violation(PROMISE, words)
 
 
 class Poison(_Input):
@@ -23,6 +43,9 @@ class Poison(_Input):
     def plan(self, seed: int, first: int) -> LoadPlan:
         return LoadPlan(seed=seed, first=first, steps=doing(blunder=18))
 
+    def struck(self, field: Field) -> int:
+        return len(field.seen.rubbish())
+
 
 class WrongPartitions(_Input):
     name = "wrong-partitions"
@@ -31,6 +54,13 @@ class WrongPartitions(_Input):
 
     def plan(self, seed: int, first: int) -> LoadPlan:
         return LoadPlan(seed=seed, first=first, misplaced_share=0.5)
+
+    def struck(self, field: Field) -> int:
+        partitions = field.stage.config.partitions
+        return sum(
+            each.partition != partition_of(each.said.user_id, partitions)
+            for each in field.seen.requests()
+        )
 
 
 class NewerProducers(_Input):
@@ -41,6 +71,9 @@ class NewerProducers(_Input):
     def plan(self, seed: int, first: int) -> LoadPlan:
         return LoadPlan(seed=seed, first=first, newer_share=0.3)
 
+    def struck(self, field: Field) -> int:
+        return sum(bool(each.said.mood) for each in field.seen.requests())
+
 
 class RepeatingProducers(_Input):
     name = "repeating-producers"
@@ -49,6 +82,10 @@ class RepeatingProducers(_Input):
 
     def plan(self, seed: int, first: int) -> LoadPlan:
         return LoadPlan(seed=seed, first=first, steps=doing(ask_again=40, contradict=20))
+
+    def struck(self, field: Field) -> int:
+        said = [each.said for each in field.seen.requests() if each.said.idempotency_key]
+        return len(said) - len({(each.tenant, each.user_id, each.idempotency_key) for each in said})
 
 
 class GatheringProducers(_Input):
@@ -60,6 +97,10 @@ class GatheringProducers(_Input):
         steps = doing(ask=20, ask_many=30)
         return LoadPlan(seed=seed, first=first, steps=steps, misplaced_share=0.2)
 
+    def struck(self, field: Field) -> int:
+        asked = field.seen.requests()
+        return len(asked) - len({(each.topic, each.partition, each.offset) for each in asked})
+
 
 class OptOutInAFanOut(_Input):
     name = "opt-out-in-a-fan-out"
@@ -70,6 +111,9 @@ class OptOutInAFanOut(_Input):
     def plan(self, seed: int, first: int) -> LoadPlan:
         steps = doing(ask=20, announce=12, refuse=60, consent=30)
         return LoadPlan(seed=seed, first=first, steps=steps)
+
+    def struck(self, field: Field) -> int:
+        return field.seen.opt_outs() if field.seen.broadcasts() else 0
 
 
 class OffsetsReset(Fault):

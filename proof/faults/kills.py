@@ -2,18 +2,19 @@
 
 import asyncio
 import itertools
-import signal
+import time
 from functools import partial
 from typing import ClassVar
 
-from proof.checker.ledgers import LEDGER
-from proof.doom import deaths, install_anywhere
+from proof.doom import DEATHS, deaths, install_next, lives_of, points_for
 from proof.faults.base import Fault, Field
 from proof.load.plan import LoadPlan
 from proof.worker_process import as_it_is
+from proof.workers import Slot
 from streams.topology import ROLES
 
 _LIFE_SECONDS = 4.0
+"""Of one that serves: what waited for it has been taken by then."""
 
 
 class Kill(Fault):
@@ -21,6 +22,7 @@ class Kill(Fault):
     does = "kill -9 of a worker of any role, about once a second, mostly with provider calls open"
     expects = "in doubt only what was in flight, all of it told"
     rounds = 12
+    least_blows = 3
 
     def plan(self, seed: int, first: int) -> LoadPlan:
         # Half of the rounds have no time for the ladder: what is in doubt stays so.
@@ -57,37 +59,47 @@ class KillTwo(Fault):
 
 class KillAtYields(Fault):
     name = "kill-at-yields"
-    does = "each life of a worker ends at some moment of some named yield, by its own kill -9"
+    does = (
+        "each life of a worker ends at one moment of one named yield, by its own kill -9: that which "
+        "the fewest lives before had; after seconds without it by another's"
+    )
     expects = "as kill"
     rounds = 4
+    least_blows = 10
 
     def plan(self, seed: int, first: int) -> LoadPlan:
-        return LoadPlan(seed=seed, first=first, seconds=40.0)
+        return LoadPlan(seed=seed, first=first, seconds=60.0)
 
     async def strike(self, field: Field) -> None:
         stage, workers = field.stage, field.workers
-        report, ledger = stage.folder / "deaths.jsonl", stage.evidence / LEDGER
-        known, told = len(deaths(report)), len(workers.exits)
+        told = len(deaths(stage.folder / DEATHS))
         for role in ROLES:
-            seed = field.random.randrange(10**6)
-            doom = partial(install_anywhere, role, seed=seed, report=report, ledger=ledger)
+            doom = partial(install_next, role, seed=field.plan.seed, folder=stage.folder)
             workers.prepare(role, doom)
         for slot in workers.slots:
             await field.kill(slot)
-        next_at = asyncio.get_running_loop().time() + _LIFE_SECONDS
-        while await field.wait(0.05, 0.1):
-            for slot, code in workers.exits[told:]:
-                if code == -signal.SIGKILL:
-                    await stage.note_blow(slot.role, "kill")
-            told = len(workers.exits)
-            if asyncio.get_running_loop().time() > next_at:
-                next_at += _LIFE_SECONDS
-                victim = await field.victim()
-                if victim is not None:  # whose moment does not come: another life has another
-                    workers.send(victim, signal.SIGKILL)
+        serves_since: dict[tuple[Slot, int], float] = {}
+        while await field.wait(0.2, 0.4):
+            told = self._note_deaths(field, told)
+            for slot in workers.slots:
+                if await asyncio.to_thread(workers.is_ready, slot):
+                    life = slot, len(lives_of(slot.role, stage.folder))
+                    since = serves_since.setdefault(life, time.monotonic())
+                    if time.monotonic() - since > _LIFE_SECONDS:
+                        await field.kill(slot)  # whose moment does not come: another's may
         for role in ROLES:
             workers.prepare(role, as_it_is)
         for slot in workers.slots:
             await field.kill(slot)
-        points = {(each.role, each.point) for each in deaths(report)[known:]}
-        field.notes.append(f"{len(points)} different points")
+        self._note_deaths(field, told)
+        met = {(each.role, each.point) for each in deaths(stage.folder / DEATHS)}
+        there_are = sum(len(points_for(role, stage.config)) for role in ROLES)
+        lives = sum(len(set(lives_of(role, stage.folder))) for role in ROLES)
+        field.notes.append(f"so far died at {len(met)} of {there_are} points, {lives} were tried")
+
+    def _note_deaths(self, field: Field, told: int) -> int:
+        """Whoever killed itself has written down how many calls it had open."""
+        found = deaths(field.stage.folder / DEATHS)
+        for each in found[told:]:
+            field.stage.note_told_blow(each.role, "kill", each.open_calls)
+        return len(found)

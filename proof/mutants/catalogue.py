@@ -47,7 +47,7 @@ RUSH = Scene(
 KILLS = Scene(name="kills", fault=Kill(), changes={"seconds": 20.0})
 THROTTLE = Scene(name="throttle", fault=Throttled(), changes={"seconds": 12.0, "ttl_seconds": 30})
 LOST = Scene(name="lost replies", fault=LostReplies(), changes={"seconds": 12.0, "ttl_seconds": 30})
-RESTART = Scene(name="restart", fault=RollingRestart(), changes={"seconds": 20.0, "rate": 40.0})
+RESTART = Scene(name="restart", fault=RollingRestart(), changes={"seconds": 30.0, "rate": 40.0})
 BACKLOG = Scene(name="backlog", fault=OptOutBesideABacklog())
 
 _ALL = (

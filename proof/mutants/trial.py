@@ -10,8 +10,9 @@ import msgspec
 from proof.mutants.base import Mutant, Scene
 from proof.mutants.catalogue import MUTANTS
 from proof.results import Result
-from proof.rounds import play
+from proof.rounds import play, unplayed
 from proof.stage import Stage
+from proof.workers import WorkerFailed
 from streams.embedded_kafka import EmbeddedKafka
 
 
@@ -25,6 +26,9 @@ class Trial(msgspec.Struct, frozen=True):
     words: str
     """The first of them."""
     seconds: float
+    commit: str = ""
+    at: str = ""
+    command: str = ""
 
     @property
     def is_as_it_must_be(self) -> bool:
@@ -52,15 +56,17 @@ async def perform(
         lag_ms=scene.lag_ms or fault.lag_ms,
     )
     await stage.set_up()
+    rest_seconds = scene.rest_seconds
     try:
         for role in {role for mutant in mutants for role in mutant.roles}:
             ours = [mutant.name for mutant in mutants if role in mutant.roles]
             stage.workers.prepare(role, partial(plant, ours))
         await stage.begin()
-        rest_seconds = scene.rest_seconds
         return await play(
             stage, fault, seed=seed, first=1, changes=scene.changes, rest_seconds=rest_seconds
         )
+    except WorkerFailed as error:
+        return unplayed(fault, seed, error, stage.evidence)
     finally:
         await stage.close()
 
@@ -71,9 +77,12 @@ def plant(names: Sequence[str]) -> None:
         MUTANTS[name].plant()
 
 
-def trial_of(scene: Scene, mutant: Mutant | None, result: Result) -> Trial:
+def trial_of(scene: Scene, mutant: Mutant | None, result: Result, *, command: str = "") -> Trial:
     found = Counter(each.invariant for each in result.violations)
     expected = mutant.caught_by if mutant is not None else ()
     telling = sorted(result.violations, key=lambda each: each.invariant not in expected)
     words = telling[0].words if telling else ""
-    return Trial(scene.name, mutant.name if mutant else "", dict(found), words, result.seconds)
+    name = mutant.name if mutant else ""
+    return Trial(
+        scene.name, name, dict(found), words, result.seconds, result.commit, result.at, command
+    )

@@ -9,8 +9,16 @@ import typer
 
 from proof.campaign import Campaign
 from proof.faults.catalogue import FAULTS
+from proof.figures import (
+    FIGURES,
+    TRIALS,
+    figures_of,
+    latest_results,
+    latest_trials,
+    trials_of,
+)
 from proof.mutants.catalogue import MUTANTS
-from proof.report import FIGURES, TRIALS, figures_of, report, trials_of
+from proof.report import report
 from streams.cli.errors import Mistake
 from streams.cli.options import new_app
 from streams.cli.tables import show_table
@@ -48,9 +56,9 @@ def prove(
     strike them, and compare what was promised with what providers took and receipts say.
 
     With --mutants the workers break a promise each, and the checker must complain.
-    What is in the data directory is not played again. The exit code is 1 when a round broke a
-    promise: its evidence is kept, and `python -m proof.checker FOLDER` judges it again. It is 1
-    likewise when a mutant was not caught.
+    What is in the data directory, clean and of this commit, is not played again. The exit code is 1
+    when a round broke a promise: its evidence is kept, and `python -m proof.checker FOLDER` judges it
+    again. It is 1 likewise when a mutant was not caught.
     """
     if is_list:
         _show_all()
@@ -58,14 +66,15 @@ def prove(
     are_mutants_wanted = with_mutants or mutants is not None
     chosen = _named("--fault", FAULTS, faults or ([] if are_mutants_wanted else list(FAULTS)))
     planted = _named("--mutant", MUTANTS, mutants or (list(MUTANTS) if with_mutants else []))
-    campaign = Campaign(data_dir, say=typer.echo)
+    command = _command(faults or [], rounds, seed, with_mutants, mutants or [])
+    campaign = Campaign(data_dir, say=typer.echo, command=command)
     for fault in chosen:
         count = rounds or fault.rounds
         asyncio.run(campaign.run(fault, range(seed, seed + count)))
     if planted:
         asyncio.run(campaign.try_mutants(planted, seed=seed))
-    results = [each for each in campaign.results.all if each.fault in FAULTS]
-    trials = campaign.trials.all
+    results = latest_results(each for each in campaign.results.all if each.fault in FAULTS)
+    trials = latest_trials(campaign.trials.all)
     show_table(figures_of(results), columns=FIGURES)
     show_table(trials_of(trials), columns=TRIALS)
     if report_file is not None:
@@ -73,6 +82,22 @@ def prove(
     are_clean = all(each.is_clean for each in results)
     if not are_clean or not all(each.is_as_it_must_be for each in trials):
         raise typer.Exit(EXIT_BROKEN)
+
+
+def _command(
+    faults: Sequence[str],
+    rounds: int | None,
+    seed: int,
+    with_mutants: bool,
+    mutants: Sequence[str],
+) -> str:
+    """What was typed, but for folders of this machine."""
+    words = ["postrider", "prove", *(word for name in faults for word in ("--fault", name))]
+    words += ["--rounds", str(rounds)] if rounds else []
+    words += ["--seed", str(seed)] if seed != 1 else []
+    words += ["--mutants"] if with_mutants else []
+    words += [word for name in mutants for word in ("--mutant", name)]
+    return " ".join(words)
 
 
 def _show_all() -> None:

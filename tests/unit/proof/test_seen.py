@@ -1,0 +1,57 @@
+"""What the evidence of a round says of the round itself."""
+
+from pathlib import Path
+
+import msgspec
+
+from proof.checker import ledgers
+from proof.checker.evidence import Receipt
+from proof.seen import Seen
+from sandbox.ledger import Line
+from schemas.instants import rfc3339
+
+NOON_MS = 1_790_000_000_000
+_encode = msgspec.json.encode
+
+
+def accepted(at_ms: int, provider: str = "sendgrid") -> Line:
+    return Line(1, NOON_MS + at_ms, provider, 202, "m", 0, 1, ["d"], ["n"], ["a"], [1])
+
+
+def told(delivery_id: str, status: str, at_ms: int, channel: str = "sms") -> Receipt:
+    return Receipt(
+        receipt_id=f"{delivery_id}-{status}", delivery_id=delivery_id, user_id="ann", channel=channel,
+        status=status, occurred_at=rfc3339(NOON_MS + at_ms),
+    )  # fmt: skip
+
+
+def write_receipts(folder: Path, *receipts: Receipt) -> None:
+    lines = b"".join(_encode(each) + b"\n" for each in receipts)
+    (folder / ledgers.receipts_of(ledgers.shard_of("ann"))).write_bytes(lines)
+
+
+def test_the_busiest_second_begins_at_any_instant(tmp_path: Path) -> None:
+    calls = [*map(accepted, (-5, 0, 600, 900, 1_100, 1_599, 1_600)), accepted(1_000, "fcm")]
+    (tmp_path / ledgers.LEDGER).mkdir()
+    lines = b"".join(_encode(each) + b"\n" for each in calls)
+    (tmp_path / ledgers.LEDGER / "ledger-1.jsonl").write_bytes(lines)
+
+    assert Seen(tmp_path, NOON_MS).busiest_second("sendgrid") == 4
+    assert Seen(tmp_path, NOON_MS).busiest_second("twilio") == 0
+
+
+def test_only_who_was_decided_for_in_the_span_and_held_back_by_nothing_has_waited(
+    tmp_path: Path,
+) -> None:
+    write_receipts(
+        tmp_path,
+        told("before", "queued", 0), told("before", "sent", 50_000),
+        told("quick", "queued", 2_000), told("quick", "sent", 2_300),
+        told("slow", "queued", 3_000), told("slow", "sent", 10_000),
+        told("held", "queued", 3_000), told("held", "deferred", 3_100), told("held", "sent", 90_000),
+        told("other", "queued", 3_000, "email"), told("other", "sent", 70_000, "email"),
+    )  # fmt: skip
+
+    waited_ms = Seen(tmp_path, NOON_MS).middle_wait({"sms"}, NOON_MS + 1_000, NOON_MS + 5_000)
+
+    assert waited_ms == 3_650
