@@ -91,8 +91,8 @@ _NOT_COVERED = """\
 - A disk that becomes read-only.
 - Faults of HTTP/2, which is off.
 - Retention that overtakes a slow consumer, and changelogs that were cut: what is lost is lost, and
-  `tests/acceptance/test_bad_disks.py` and `tests/integration/command_line/test_reconcile.py` see to
-  it that it is said.
+  `tests/acceptance/test_retention.py`, `tests/acceptance/test_bad_disks.py` and
+  `tests/integration/command_line/test_reconcile.py` see to it that it is said.
 - Callbacks of providers: nothing reads them yet.
 - Memory pressure, too few file descriptors, name servers that fail.
 """
