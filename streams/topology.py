@@ -128,7 +128,8 @@ def decide(settings: FlowSettings, stops: StopList) -> Topology:
                 source
                 for topic, lane in settings.lanes.items()
                 for source in _keyed(
-                    topic, request, ask, _PRIORITY[lane], split=parts_of, is_bulk=lane == "bulk"
+                    topic, request, ask, _PRIORITY[lane], split=parts_of,
+                    is_urgent=lane != "bulk", is_bulk=lane == "bulk",
                 )
             ),
             _internal(topics.DELIVERIES_RETURNED, reconsider, decode_returned, _USUAL),
@@ -183,7 +184,7 @@ def send(
         sources=tuple(
             _internal(
                 topics.deliveries(channel, lane), stage, decode_batch, _PRIORITY[lane],
-                width=width, is_bulk=lane == "bulk", needs_permit=True,
+                width=width, is_urgent=lane != "bulk", is_bulk=lane == "bulk", needs_permit=True,
             )
             for lane in LANES
         ),
@@ -191,8 +192,8 @@ def send(
             *(
                 Timer(
                     f"due.{lane}", stage, SCHEDULES[lane], decode_batch,
-                    _PRIORITY[lane], take=_FEW, width=width, is_bulk=lane == "bulk",
-                    needs_permit=True,
+                    _PRIORITY[lane], take=_FEW, width=width,
+                    is_urgent=lane != "bulk", is_bulk=lane == "bulk", needs_permit=True,
                 )
                 for lane in LANES
             ),
@@ -208,13 +209,15 @@ def _keyed(
     decode: Callable[..., Any],
     priority: int,
     *,
+    is_urgent: bool = False,
     is_bulk: bool = False,
     tells_state: bool = False,
     split: Callable[[InboundRecord], Sequence[InboundRecord]] | None = None,
 ) -> tuple[Source, Source]:
     """A topic keyed by user, and where its misplaced records are sent."""
     first = Source(
-        topic, stage, decode, priority, user_of=_user_of, tells_state=tells_state, split=split
+        topic, stage, decode, priority, user_of=_user_of, tells_state=tells_state, split=split,
+        is_urgent=is_urgent,
     )  # fmt: skip
     if is_bulk:
         first = replace(first, take=_A_TURN, is_bulk=True)
@@ -236,13 +239,14 @@ def _internal(
     priority: int,
     *,
     width: int = 1,
+    is_urgent: bool = False,
     is_bulk: bool = False,
     needs_permit: bool = False,
 ) -> Source:
     """A topic that only we write."""
     return Source(
         topic, stage, internal(decode), priority,
-        take=_FEW, width=width, is_bulk=is_bulk, needs_permit=needs_permit,
+        take=_FEW, width=width, is_urgent=is_urgent, is_bulk=is_bulk, needs_permit=needs_permit,
     )  # fmt: skip
 
 

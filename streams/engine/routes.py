@@ -24,6 +24,8 @@ class Source:
     """Records a batch at the most."""
     width: int = 1
     """Batches in flight a partition: one for a stage that decides, many for one that sends."""
+    is_urgent: bool = False
+    """Somebody waits for what comes of it: while it is being committed, bulk work rests."""
     is_bulk: bool = False
     """Works in turns: one at a time in the process, and none while a full group commit waits."""
     user_of: Callable[[Any], str] | None = None
@@ -66,6 +68,7 @@ class Timer:
     priority: int = 1
     take: int = 200
     width: int = 1
+    is_urgent: bool = False
     is_bulk: bool = False
     needs_permit: bool = False
 

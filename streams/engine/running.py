@@ -139,7 +139,7 @@ class StageRun:
     async def _until_next_step(
         self, batch: EngineBatch, effects: Effects, committed: Awaitable[None]
     ) -> None:
-        if not self._route.is_bulk and not effects.can_wait:
+        if self._route.is_urgent and not effects.can_wait:
             with self._turns.urgent():
                 await committed
             return

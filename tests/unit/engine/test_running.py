@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
+
 from agents.stage import Batch, Effects, Item
 from schemas.kafka import InboundRecord, Record
 from streams.engine.batch import EngineBatch
@@ -100,3 +102,32 @@ async def test_an_item_that_goes_on_in_another_form_is_no_dead_letter() -> None:
     assert records == [("told", b"handed on"), ("told", b"bob")]
     assert notes.dead_letters == []
     assert len(notes.errors) == 1, "the bug is reported all the same"
+
+
+class SlowHost(Host):
+    """A partition whose commit is under way until it is told to end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_staged = asyncio.Event()
+        self.committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def stage(self, effects: Effects, route: Any) -> asyncio.Future[None]:
+        self.has_staged.set()
+        return self.committed
+
+
+@pytest.mark.parametrize("is_urgent", [True, False])
+async def test_bulk_work_gives_way_to_the_commits_of_urgent_routes_only(is_urgent: bool) -> None:
+    host, turns = SlowHost(), BulkTurns()
+    route = Source("names", Tell(), _never, is_urgent=is_urgent)
+    stage_run = StageRun(
+        route=route, partition=host, envelopes=SmallEnvelopes(), observer=Notes(), turns=turns
+    )
+
+    running = asyncio.create_task(stage_run.run([taken("ann")], []))
+    await host.has_staged.wait()
+    await asyncio.sleep(0)
+    assert turns.are_short == is_urgent
+    host.committed.set_result(None)
+    await running
