@@ -145,7 +145,8 @@ class Outbox:
         self._put(topics.CONTROLS, _json(said), promise, self.home_of(name), name)
 
     def rubbish(self, topic: str, value: bytes | None, *, partition: int) -> None:
-        self._put(topic, value, lambda place: [Rubbish(*place)], partition)
+        # With a key: a record without a value is a deletion, and a client sends none of nothing.
+        self._put(topic, value, lambda place: [Rubbish(*place)], partition, "nobody")
 
     def home_of(self, key: str) -> int:
         return partition_of(key, self.partitions)
