@@ -80,7 +80,7 @@ def _shown(record: Record) -> str:
         return "an import"
     try:
         said: Any = json.loads(record.value or b"")
-    except ValueError:
+    except (ValueError, RecursionError):
         return f"rubbish {record.value!r}"
     if isinstance(said, list):
         return " | ".join(map(_worded, said)) or "rubbish []"
