@@ -23,7 +23,7 @@ from tables.waiting import ForgetBody
 MEMBERS_A_TURN = 1000
 """Members times channels: a turn is some ten milliseconds of work and half a megabyte."""
 MEMBERS_A_SHORT_TURN = 150
-"""A turn of two milliseconds costs each member a fourth more."""
+"""Beside what is urgent: some two milliseconds. Smaller ones cost each member more."""
 PAUSE_MS = 1000
 """How often a paused broadcast asks whether it may go on."""
 BODY_OUTLIVES_MS = 86_400_000

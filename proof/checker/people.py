@@ -20,7 +20,9 @@ class Word(NamedTuple):
     came_ms: int
     value: Any
     is_tailed: bool = True
-    partition: int = 0
+    source: int | str = 0
+    """Words of one rank count in the order in which they came only where they came from one source:
+    a partition, or of a phone its user."""
 
 
 Words = Sequence[Word]
@@ -39,7 +41,7 @@ def last(words: Words, at_ms: int) -> Word | None:
 
 def possible(words: Words, from_ms: int, until_ms: int, unsaid: Any = None) -> list[Any]:
     """Every value that it may have had at some time in the span, as far as readers can know. Of words
-    of one rank from two partitions each may be the last: nobody has promised an order there."""
+    of one rank from two sources each may be the last: nobody has promised an order there."""
     if not words:
         return [unsaid]
     before = last(words, from_ms)
@@ -52,7 +54,7 @@ def possible(words: Words, from_ms: int, until_ms: int, unsaid: Any = None) -> l
 
 
 def _is_beside(word: Word, other: Word | None) -> bool:
-    return other is not None and word.rank == other.rank and word.partition != other.partition
+    return other is not None and word.rank == other.rank and word.source != other.source
 
 
 class Person:
@@ -105,7 +107,7 @@ class People:
         return self._people.get(user_id, STRANGER)
 
     def holders(self, token: str) -> Words:
-        """Who registered it; the later one has it."""
+        """Who registered it; the later one has it, and of one instant any."""
         return self._holders.get(token, NO_WORDS)
 
     def users(self) -> Mapping[str, Person]:
@@ -137,7 +139,7 @@ class People:
             case "device_registered":
                 note(f"device:{said.device_id}", said.token, plain)
                 person.tokens[said.token] = said.device_id
-                word = Word(plain, came_ms, said.user_id, partition=change.partition)
+                word = Word(plain, came_ms, said.user_id, source=said.user_id)
                 self._holders[said.token].append(word)
             case "device_removed":
                 note(f"device:{said.device_id}", "", plain)

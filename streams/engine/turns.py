@@ -1,7 +1,7 @@
 """How bulk work shares a worker with what is urgent: in steps, of which one runs at a time.
 
 A step is what a generator does between two of its yields, or until it waits for something. A
-request for one person takes half a dozen turns of the event loop to be committed, and would wait
+request for one person takes several turns of the event loop to be committed, and would wait
 for a step of a broadcast in each of them.
 """
 

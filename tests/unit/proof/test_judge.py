@@ -216,6 +216,13 @@ def a_phone_that_was_sold(story: Story) -> None:
     story.tell(number, "ann", "push", "rejected", "no_address")
 
 
+def a_phone_that_two_registered_at_one_instant(story: Story) -> None:
+    for user, device in (("ann", "phone"), ("bob", "new")):
+        at_ms = NOON_MS - 2 * MINUTE
+        story.say(user, "device_registered", at_ms=at_ms, device_id=device, token="token-ann")
+    story.deliver("ann", "order")
+
+
 def _announced_twice(story: Story, *, partition: int) -> None:
     """To ann by the first, to bob by the second."""
     for user in ("ann", "bob"):
@@ -253,6 +260,7 @@ GOOD: list[Tell] = [
     news_that_nobody_can_render,
     a_code_that_expired_while_its_worker_was_away, a_code_in_doubt_that_goes_on_by_its_fallback,
     a_broadcast_to_the_audience, a_phone_that_was_sold,
+    a_phone_that_two_registered_at_one_instant,
     a_cap_that_was_reached_while_a_batch_was_under_way,
     a_broadcast_told_again_by_another_partition, a_breaker_still_open_after_its_storm,
 ]  # fmt: skip
