@@ -40,7 +40,7 @@ from schemas.kafka import InboundRecord
 from schemas.notification import BroadcastRequest, Cancellation, NotificationRequest
 from schemas.recipient import RECIPIENT_CHANGE
 from schemas.recipient_events import decode_address_events, decode_derived, decode_import
-from streams.engine.routes import Source, Timer, Topology
+from streams.engine.routes import Haste, Source, Timer, Topology
 from streams.envelopes import RecordEnvelopes
 from tables import broadcasts, waiting
 from tables.send_schedule import SCHEDULES
@@ -53,6 +53,7 @@ ROLES = (DECIDE, "push", "email", "sms", "in_app")
 _STATE, _URGENT, _USUAL, _BULK = 0, 1, 2, 3
 """What is known first, then critical lanes, then normal ones, then what may wait its turn."""
 _PRIORITY: Mapping[Lane, int] = {"critical": _URGENT, "normal": _USUAL, "bulk": _BULK}
+_HASTE: Mapping[Lane, Haste] = {"critical": "urgent", "normal": "urgent", "bulk": "bulk"}
 _FEW = 8
 """Records that may hold a thousand facts or deliveries each."""
 _A_TURN = 200
@@ -128,8 +129,7 @@ def decide(settings: FlowSettings, stops: StopList) -> Topology:
                 source
                 for topic, lane in settings.lanes.items()
                 for source in _keyed(
-                    topic, request, ask, _PRIORITY[lane], split=parts_of,
-                    is_urgent=lane != "bulk", is_bulk=lane == "bulk",
+                    topic, request, ask, _PRIORITY[lane], haste=_HASTE[lane], split=parts_of,
                 )
             ),
             _internal(topics.DELIVERIES_RETURNED, reconsider, decode_returned, _USUAL),
@@ -138,14 +138,14 @@ def decide(settings: FlowSettings, stops: StopList) -> Topology:
             Source(topics.NOTIFICATIONS_CANCELLED, proofread, call_off, _USUAL),
             Source(topics.CONTROLS, proofread, control, _USUAL),
             _internal(
-                topics.RECIPIENTS_IMPORTED, keep_recipients, decode_import, _BULK, is_bulk=True
+                topics.RECIPIENTS_IMPORTED, keep_recipients, decode_import, _BULK, haste="bulk"
             ),
         ),
         timers=(
             Timer("wake", wake, waiting.SCHEDULE, waiting.decode_due, _USUAL),
             Timer(
                 "fan_out", fan_out, broadcasts.PROGRESS, broadcasts.decode_progress,
-                _BULK, take=1, is_bulk=True,
+                _BULK, take=1, haste="bulk",
             ),
         ),
         envelopes=RecordEnvelopes(partitions=partitions),
@@ -184,7 +184,7 @@ def send(
         sources=tuple(
             _internal(
                 topics.deliveries(channel, lane), stage, decode_batch, _PRIORITY[lane],
-                width=width, is_urgent=lane != "bulk", is_bulk=lane == "bulk", needs_permit=True,
+                width=width, haste=_HASTE[lane], needs_permit=True,
             )
             for lane in LANES
         ),
@@ -192,8 +192,8 @@ def send(
             *(
                 Timer(
                     f"due.{lane}", stage, SCHEDULES[lane], decode_batch,
-                    _PRIORITY[lane], take=_FEW, width=width,
-                    is_urgent=lane != "bulk", is_bulk=lane == "bulk", needs_permit=True,
+                    _PRIORITY[lane], take=_FEW, width=width, haste=_HASTE[lane],
+                    needs_permit=True,
                 )
                 for lane in LANES
             ),
@@ -209,18 +209,17 @@ def _keyed(
     decode: Callable[..., Any],
     priority: int,
     *,
-    is_urgent: bool = False,
-    is_bulk: bool = False,
+    haste: Haste = "usual",
     tells_state: bool = False,
     split: Callable[[InboundRecord], Sequence[InboundRecord]] | None = None,
 ) -> tuple[Source, Source]:
     """A topic keyed by user, and where its misplaced records are sent."""
     first = Source(
         topic, stage, decode, priority, user_of=_user_of, tells_state=tells_state, split=split,
-        is_urgent=is_urgent,
+        haste=haste,
     )  # fmt: skip
-    if is_bulk:
-        first = replace(first, take=_A_TURN, is_bulk=True)
+    if haste == "bulk":
+        first = replace(first, take=_A_TURN)
     forwarded = replace(
         first,
         topic=topics.forwarded(topic),
@@ -239,14 +238,13 @@ def _internal(
     priority: int,
     *,
     width: int = 1,
-    is_urgent: bool = False,
-    is_bulk: bool = False,
+    haste: Haste = "usual",
     needs_permit: bool = False,
 ) -> Source:
     """A topic that only we write."""
     return Source(
         topic, stage, internal(decode), priority,
-        take=_FEW, width=width, is_urgent=is_urgent, is_bulk=is_bulk, needs_permit=needs_permit,
+        take=_FEW, width=width, haste=haste, needs_permit=needs_permit,
     )  # fmt: skip
 
 

@@ -204,7 +204,7 @@ class Partition:
         may_start = (
             self._is_open
             and self._running[route.name] < route.width
-            and not (route.is_bulk and self._is_enough_bulk())
+            and not (route.haste == "bulk" and self._is_enough_bulk())
             and not (route.needs_permit and not self._gate.may_call)
         )
         room = self._rooms[route.priority]
@@ -215,7 +215,7 @@ class Partition:
 
     def _take(self, route: Source | Timer) -> int:
         """Items that a batch of it has at the most."""
-        is_short = route.is_bulk and self._turns.are_short
+        is_short = route.haste == "bulk" and self._turns.are_short
         return max(1, route.take // SHORTER) if is_short else route.take
 
     def _is_enough_bulk(self) -> bool:

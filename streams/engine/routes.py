@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from agents.stage import Stage
 from schemas.kafka import InboundRecord, Record
 from streams.engine.items import Taken
 from tables.state import State
+
+Haste = Literal["urgent", "usual", "bulk"]
+"""Urgent: somebody waits for what comes of it, so bulk work rests while it is being committed. Bulk:
+works in turns, one at a time in the process, and none while a full group commit waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +28,7 @@ class Source:
     """Records a batch at the most."""
     width: int = 1
     """Batches in flight a partition: one for a stage that decides, many for one that sends."""
-    is_urgent: bool = False
-    """Somebody waits for what comes of it: while it is being committed, bulk work rests."""
-    is_bulk: bool = False
-    """Works in turns: one at a time in the process, and none while a full group commit waits."""
+    haste: Haste = "usual"
     user_of: Callable[[Any], str] | None = None
     """The user whose partition the record must be in; None where any partition will do."""
     needs_permit: bool = False
@@ -68,8 +69,7 @@ class Timer:
     priority: int = 1
     take: int = 200
     width: int = 1
-    is_urgent: bool = False
-    is_bulk: bool = False
+    haste: Haste = "usual"
     needs_permit: bool = False
 
 

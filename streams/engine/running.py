@@ -111,7 +111,7 @@ class StageRun:
         generator = self._route.stage.handle(batch)
         is_cancelled = False
         try:
-            if self._route.is_bulk:
+            if self._route.haste == "bulk":
                 await self._turns.wait()
             while True:
                 effects = await anext(generator)
@@ -139,13 +139,14 @@ class StageRun:
     async def _until_next_step(
         self, batch: EngineBatch, effects: Effects, committed: Awaitable[None]
     ) -> None:
-        if self._route.is_urgent and not effects.can_wait:
+        if self._route.haste == "urgent" and not effects.can_wait:
             with self._turns.urgent():
                 await committed
             return
         await committed
         # A sender goes on at once: what it intends is in doubt until it has called.
-        if self._route.is_bulk and not self._route.needs_permit and batch.unfinished():
+        may_rest = self._route.haste == "bulk" and not self._route.needs_permit
+        if may_rest and batch.unfinished():
             await self._turns.wait()
 
     async def _give_up(self, batch: EngineBatch, item: Taken[Any], error: Exception) -> None:

@@ -11,7 +11,7 @@ from schemas.kafka import InboundRecord, Record
 from streams.engine.batch import EngineBatch
 from streams.engine.calls import BatchCalls, CallGate
 from streams.engine.items import Taken
-from streams.engine.routes import Source
+from streams.engine.routes import Haste, Source
 from streams.engine.running import StageRun
 from streams.engine.turns import BulkTurns
 from tests.doubles import MemoryState
@@ -117,10 +117,10 @@ class SlowHost(Host):
         return self.committed
 
 
-@pytest.mark.parametrize("is_urgent", [True, False])
-async def test_bulk_work_gives_way_to_the_commits_of_urgent_routes_only(is_urgent: bool) -> None:
+@pytest.mark.parametrize("haste", ["urgent", "usual"])
+async def test_bulk_work_gives_way_to_the_commits_of_urgent_routes_only(haste: Haste) -> None:
     host, turns = SlowHost(), BulkTurns()
-    route = Source("names", Tell(), _never, is_urgent=is_urgent)
+    route = Source("names", Tell(), _never, haste=haste)
     stage_run = StageRun(
         route=route, partition=host, envelopes=SmallEnvelopes(), observer=Notes(), turns=turns
     )
@@ -128,6 +128,6 @@ async def test_bulk_work_gives_way_to_the_commits_of_urgent_routes_only(is_urgen
     running = asyncio.create_task(stage_run.run([taken("ann")], []))
     await host.has_staged.wait()
     await asyncio.sleep(0)
-    assert turns.are_short == is_urgent
+    assert turns.are_short == (haste == "urgent")
     host.committed.set_result(None)
     await running
