@@ -28,7 +28,7 @@ from schemas.delivery import Body, Channel, Target
 from schemas.kafka import Record
 from schemas.profile import Profile
 from schemas.receipt import Status
-from tables import caps, waiting
+from tables import bodies, caps, waiting
 from tables.state import Row
 from tables.waiting import Waiter, Waiting
 
@@ -240,7 +240,7 @@ class Dispatch:
                     waiters=waiters,
                     is_counted=is_counted,
                     body=None if notice.is_stored else notice.body,
-                    broadcast_id=notice.body.broadcast_id,
+                    body_id=bodies.id_of(notice.body) if notice.is_stored else b"",
                 ),
             )
             for (until_ms, channel, _, is_counted), (notice, waiters, delivery_id) in (

@@ -54,12 +54,13 @@ class StartBroadcast:
                 # perhaps not where it was accepted.
                 yield Effects(done=[item])
                 continue
+            body_id = bodies.id_of(body)
             forget_ms = body.expires_ms + BODY_OUTLIVES_MS
             rows = [
                 decisions.put(started, Seen(body.accepted_ms, b""), window_ms),
                 bodies.put(body),
                 broadcasts.put(max(accepted.starts_ms, batch.now_ms), _progress(accepted)),
-                waiting.put(forget_ms, body.broadcast_id, ForgetBody(body.broadcast_id)),
+                waiting.put(forget_ms, body_id, ForgetBody(body_id)),
             ]
             yield Effects(rows, done=[item])
 
@@ -89,7 +90,7 @@ class FanOut:
         if not progress.single_turns:
             careful = msgspec.structs.replace(progress, single_turns=MEMBERS_A_TURN)
             return Effects([broadcasts.put(batch.now_ms, careful)], done=[item])
-        body = bodies.get_many(batch.state, [progress.broadcast_id])[progress.broadcast_id]
+        body = bodies.get_many(batch.state, [progress.body_id])[progress.body_id]
         turn = _next_members(batch.state, progress, 1)
         dispatch = Dispatch(self._terms, batch)
         failed = dispatch.fact("failed", "stage_error")
@@ -109,8 +110,8 @@ class FanOut:
 
     def _turn(self, batch: Batch[Progress], item: Item[Progress]) -> Effects:
         progress, state, now_ms = item.value, batch.state, batch.now_ms
-        body = bodies.get_many(state, [progress.broadcast_id]).get(progress.broadcast_id)
-        if body is None or self._terms.cancelled([progress.broadcast_id]):
+        body = bodies.get_many(state, [progress.body_id]).get(progress.body_id)
+        if body is None or self._terms.cancelled([body.broadcast_id]):
             return Effects(done=[item])
         if self._is_paused(body) and body.expires_ms > now_ms:
             return Effects([broadcasts.put(now_ms + PAUSE_MS, progress)], done=[item])
@@ -191,7 +192,7 @@ def _limit(progress: Progress, body: Body, batch: Batch[Progress]) -> int:
 
 def _progress(accepted: AcceptedBroadcast) -> Progress:
     return Progress(
-        broadcast_id=accepted.body.broadcast_id,
+        body_id=bodies.id_of(accepted.body),
         part=accepted.part,
         lane=accepted.lane,
         channels=accepted.channels,

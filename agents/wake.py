@@ -64,7 +64,7 @@ class Wake:
             return Effects()
         if len(row.waiters) > 1:
             return Effects(_one_by_one(row, batch.now_ms), done=[item])
-        body = row.body or bodies.get_many(batch.state, [row.broadcast_id]).get(row.broadcast_id)
+        body = row.body or bodies.get_many(batch.state, [row.body_id]).get(row.body_id)
         if body is None:
             return Effects()
         dispatch = Dispatch(self._terms, batch)
@@ -84,24 +84,24 @@ def _forget(due: list[ForgetBody], batch: Batch[Due]) -> Iterator[Row]:
     too late, and nobody can tell it without the body."""
     under_way = broadcasts.under_way(batch.state) if due else set[bytes]()
     for each in due:
-        if each.broadcast_id in under_way:
-            yield waiting.put(batch.now_ms + _ASK_AGAIN_MS, each.broadcast_id, each)
+        if each.body_id in under_way:
+            yield waiting.put(batch.now_ms + _ASK_AGAIN_MS, each.body_id, each)
         else:
-            yield bodies.delete(each.broadcast_id)
+            yield bodies.delete(each.body_id)
 
 
 def _asked(state: State, items: list[Item[Due]]) -> list[_Asked]:
     rows = [item.value for item in items if isinstance(item.value, Waiting)]
-    stored = bodies.get_many(state, (row.broadcast_id for row in rows if row.body is None))
+    stored = bodies.get_many(state, (row.body_id for row in rows if row.body is None))
     notices: dict[bytes, Notice] = {}
     asked: list[_Asked] = []
     for row in rows:
         if row.body is not None:
             notice = Notice.of(row.body, row.lane)
         else:
-            key = row.broadcast_id + row.lane.encode()
+            key = row.body_id + row.lane.encode()
             if key not in notices:
-                notices[key] = Notice.of(stored[row.broadcast_id], row.lane, is_stored=True)
+                notices[key] = Notice.of(stored[row.body_id], row.lane, is_stored=True)
             notice = notices[key]
         asked.extend(_Asked(row, notice, waiter) for waiter in row.waiters)
     return asked

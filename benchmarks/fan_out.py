@@ -61,7 +61,7 @@ async def fan_out(state: MemoryState, channel: Channel) -> tuple[float, int]:
         "promotion", "marketing", {"title": "Spring sale", "percent": 20}, NOW_MS + 86_400_000,
         broadcast_id=channel.encode().ljust(16, b"-"), accepted_ms=NOW_MS,
     )  # fmt: skip
-    progress = Progress(body.broadcast_id, 0, "bulk", (channel,), audience="all")
+    progress = Progress(bodies.id_of(body), 0, "bulk", (channel,), audience="all")
     state.apply([bodies.put(body), broadcasts.put(NOW_MS, progress)])
     spent, receipts = 0.0, 0
     while due := broadcasts.PROGRESS.due(state, NOW_MS, 1):

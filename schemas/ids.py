@@ -171,6 +171,12 @@ def delivery_ids(
     return _laid_over(notification_ids, _pattern(f"{channel}:{first_seen_ms}".encode()))
 
 
+def body_id(broadcast_id: bytes, accepted_ms: int) -> bytes:
+    """What a broadcast tells: one whose key is used again after the window tells something else under
+    the same id, while the first may go on for days."""
+    return _laid_over([broadcast_id], _pattern(b"body:%d" % accepted_ms))[0]
+
+
 def slice_id(broadcast_id: bytes, channel: str, partition: int, first: bytes) -> bytes:
     """Of one ledger unit of a broadcast.
 

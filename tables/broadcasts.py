@@ -14,7 +14,7 @@ _MOST_UNDER_WAY = 10_000
 class Progress(msgspec.Struct, array_like=True, frozen=True):
     """What is left of one command; the body is in `tables/bodies.py`."""
 
-    broadcast_id: bytes
+    body_id: bytes
     part: int
     """Which of the commands for this partition; a long list of users comes in several."""
     lane: Lane
@@ -35,10 +35,10 @@ decode_progress = msgspec.msgpack.Decoder(Progress).decode
 
 
 def put(due_ms: int, progress: Progress) -> Row:
-    row_id = progress.broadcast_id + progress.part.to_bytes(_PART_BYTES, "big")
+    row_id = progress.body_id + progress.part.to_bytes(_PART_BYTES, "big")
     return PROGRESS.put(due_ms, row_id, _encode(progress))
 
 
 def under_way(state: State) -> set[bytes]:
-    """Ids of broadcasts that have members left here."""
+    """Ids of bodies of broadcasts that have members left here."""
     return {row_id[:-_PART_BYTES] for row_id in PROGRESS.row_ids(state, _MOST_UNDER_WAY)}

@@ -25,14 +25,14 @@ class Waiting(msgspec.Struct, array_like=True, frozen=True, tag="waiting"):
     is_counted: bool
     """Decided and counted before: only what may have changed is looked at again."""
     body: Body | None = None
-    broadcast_id: bytes = b""
+    body_id: bytes = b""
     """Where the body is kept instead, when it is a broadcast's."""
 
 
 class ForgetBody(msgspec.Struct, array_like=True, frozen=True, tag="forget_body"):
-    """Nothing of this broadcast can be alive any more."""
+    """Nothing of its broadcast can be alive any more."""
 
-    broadcast_id: bytes
+    body_id: bytes
 
 
 Due = Waiting | ForgetBody

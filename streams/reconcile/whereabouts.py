@@ -56,7 +56,7 @@ class Rows:
         if row.body is not None:
             accepted_ms = row.body.accepted_ms
         else:
-            accepted_ms = self._accepted_ms.get(row.broadcast_id, 0)
+            accepted_ms = self._accepted_ms.get(row.body_id, 0)
         return [
             ids.delivery_id(waiter.notification_id, row.channel, accepted_ms)
             for waiter in row.waiters

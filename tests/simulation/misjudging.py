@@ -12,6 +12,7 @@ import msgspec
 import agents.reconsider
 import agents.settlement
 import policies.outlook
+from agents.dedup import Dedup
 from agents.followups import FollowUps
 from agents.pace import Line
 from agents.stage import Effects
@@ -33,6 +34,24 @@ _FORWARDED = {*map(topics.forwarded, (*topics.REQUESTED.values(), topics.RECIPIE
 
 def ask_no_opt_out() -> None:
     replace(policies.outlook, "_refusal", lambda plan, wish, types: None)
+
+
+def take_a_moment_too_many_for_the_window() -> None:
+    begin = Dedup.__init__
+
+    def begin_longer(self: Dedup, state: Any, window_ms: int) -> None:
+        begin(self, state, window_ms + 1)
+
+    replace(Dedup, "__init__", begin_longer)
+
+
+def take_a_moment_too_few_for_the_window() -> None:
+    begin = Dedup.__init__
+
+    def begin_shorter(self: Dedup, state: Any, window_ms: int) -> None:
+        begin(self, state, window_ms - 1)
+
+    replace(Dedup, "__init__", begin_shorter)
 
 
 def limit_nothing() -> None:
@@ -134,6 +153,8 @@ PLANTS: Mapping[str, Plant] = {
     },
     "logic:stops-unasked": sending.ask_no_stop,
     "logic:opt-outs-unasked": ask_no_opt_out,
+    "logic:window-too-long": take_a_moment_too_many_for_the_window,
+    "logic:window-too-short": take_a_moment_too_few_for_the_window,
     "logic:no-limiter": limit_nothing,
     "logic:fallback-forgotten": forget_the_fallback,
     "logic:given-up-without-a-call": give_up_without_a_call,

@@ -59,6 +59,8 @@ RULES = Rules(
         )
     },
     per_user={"sms": RateLimit(4, 3600)},
+    # So short that stories see its end.
+    dedup_window_seconds=5,
     # It is 15:06:40 by UTC, and 17:06:40 in Berlin.
     legal_windows=LegalWindows(by_zone={"UTC": "08:00-15:07", "Europe/Berlin": "17:08-21:00"}),
 )

@@ -12,7 +12,7 @@ from schemas.delivery import CHANNELS, Channel
 from schemas.instants import rfc3339
 from tests.simulation.carrier import Moods
 from tests.simulation.loop import START_MS
-from tests.simulation.real import BY_LAW
+from tests.simulation.real import BY_LAW, RULES
 from tests.simulation.speaking import AUDIENCES, Line, Speaker
 from tests.simulation.story import Step, Story
 
@@ -23,6 +23,8 @@ _FIRST_NUMBER = 1_000
 """Nobody else in the story counts that far."""
 _LONG_SECONDS = 8.0
 """A pause that everybody has heard of long before it ends."""
+_ABOUT_THE_WINDOW_SECONDS = (-1.0, -0.001, 0.0, 1.0)
+"""Before the window for repeats is over, by a hair or not, and after it."""
 
 
 def woven(story: Story, chance: random.Random, *, begin_seconds: float) -> Story:
@@ -127,6 +129,22 @@ class _People:
         ]
         return self._paused_for_long("tenant", TENANT, said)
 
+    def use_a_key_again(self) -> list[Line]:
+        """For something else, when the first, which was put off, may still be to come."""
+        user, key = self._somebody(), f"again{self._chance.randrange(1_000_000)}"
+        asked = self._speaker.plain(user) | {"idempotency_key": key}
+        later_seconds = RULES.dedup_window_seconds + self._chance.choice(_ABOUT_THE_WINDOW_SECONDS)
+        if self._chance.random() < 0.5:
+            asked["send_at"] = rfc3339(self._now_ms + round(later_seconds * 1000) + 2_000)
+        another = asked | {"data": {"number": "again"}}
+        tell: Callable[[dict[str, Any]], list[Line]] = self._speaker.request
+        if self._chance.random() < 0.6:
+            audience = {"audience": self._chance.choice(list(AUDIENCES))}
+            asked, another = ({**each, **audience} for each in (asked, another))
+            del asked["user_id"], another["user_id"]
+            tell = self._speaker.broadcast
+        return [*tell(asked), *(Line(each.record, later_seconds) for each in tell(another))]
+
     def pause_for_long(self) -> list[Line]:
         kind = self._speaker.any_type()
         scope, name = self._chance.choice(
@@ -151,4 +169,5 @@ class _People:
 _SAYINGS: Sequence[Callable[[_People], list[Line]]] = (
     _People.leave, _People.lose_phone, _People.bar, _People.change_audience, _People.want_less,
     _People.sell, _People.serve_tenants, _People.pause_for_long,
+    _People.use_a_key_again,
 )  # fmt: skip

@@ -187,18 +187,18 @@ class Speaker:
         if chance() < 0.3:
             broadcast["max_per_second"] = 2
         self._announced.append(broadcast)
-        return self._broadcast(broadcast)
+        return self.broadcast(broadcast)
 
     def announce_again(self) -> list[Line]:
         if not self._announced:
             return self.announce()
         broadcast = self._random.choice(self._announced[-2:])
-        return self._broadcast(broadcast)
+        return self.broadcast(broadcast)
 
     def announce_everywhere(self) -> list[Line]:
         """A producer that repeats itself at once, in another partition."""
         (first,) = self.announce()
-        (second,) = self._broadcast(self._announced[-1])
+        (second,) = self.broadcast(self._announced[-1])
         other = 1 - first.record.partition
         return [first, Line(msgspec.structs.replace(second.record, partition=other))]
 
@@ -317,7 +317,7 @@ class Speaker:
     def _plain(self, kind: str) -> dict[str, Any]:
         return self.plain(self._random.choice(self._users), kind)
 
-    def _broadcast(self, broadcast: dict[str, Any]) -> list[Line]:
+    def broadcast(self, broadcast: dict[str, Any]) -> list[Line]:
         return self._anywhere(topics.BROADCASTS_REQUESTED, _json(self.numbered(broadcast)))
 
     def _choose(self, enabled: bool) -> list[Line]:

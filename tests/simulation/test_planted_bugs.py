@@ -63,6 +63,8 @@ KNOWN = {
     "logic:rubbish-thrown-away": 8,
     "logic:stops-unasked": 53,
     "logic:opt-outs-unasked": 98,
+    "logic:window-too-long": 228,
+    "logic:window-too-short": 130,
     "logic:no-limiter": 102,
     "logic:fallback-forgotten": 15,
     "logic:given-up-without-a-call": 2,

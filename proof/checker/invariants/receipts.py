@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from proof.checker.cases import Delivery
+from proof.checker.evidence import Request
 from proof.checker.hearing import Hearing
+from proof.checker.rules import Rules
 from proof.checker.verdict import Violation
 
 _RANKS = {
@@ -21,14 +23,26 @@ def receipts(hearing: Hearing) -> Iterator[Violation]:
     for delivery in hearing.cases.deliveries.values():
         if delivery.request is not None:
             first = first_of.setdefault(delivery.notification_id, delivery)
-            if first is not delivery and _whose(first) != _whose(delivery):
+            if first is not delivery and not _is_one_key(hearing.rules, first, delivery):
                 words = "one notification id for what is another request or user"
                 yield Violation("L7", words, (*delivery.ids, delivery.notification_id))
     yield from _of_other_parts(hearing, first_of)
 
 
-def _whose(delivery: Delivery) -> tuple[int, str]:
-    return (delivery.request.number if delivery.request else -1), delivery.user_id
+def _is_one_key(rules: Rules, first: Delivery, other: Delivery) -> bool:
+    """Both are of one request, or of two with one key, of which the window for repeats is between."""
+    one, two = first.request, other.request
+    if one is two:
+        return first.user_id == other.user_id
+    if one is None or two is None or first.user_id != other.user_id:
+        return False
+    is_later = abs(one.at_ms - two.at_ms) >= rules.dedup_ms
+    return is_later and _key_of(one) == _key_of(two)
+
+
+def _key_of(request: Request) -> tuple[str, str, str | None]:
+    said = request.said
+    return said.tenant, said.user_id, said.idempotency_key
 
 
 def _of_other_parts(hearing: Hearing, notifications: Mapping[str, Delivery]) -> Iterator[Violation]:

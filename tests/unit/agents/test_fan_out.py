@@ -287,6 +287,21 @@ async def test_a_body_is_kept_until_nothing_of_its_broadcast_can_be_alive() -> N
     assert SCHEDULE.next_due_ms(state) is None
 
 
+async def test_a_key_used_again_leaves_what_the_first_tells_as_it_is() -> None:
+    state = members(1)
+    later_ms = NOW_MS + 2 * DAY
+    first = body(data={"text": "first"}, expires_ms=NOW_MS + 9 * DAY)
+    second = body(data={"text": "second"}, expires_ms=NOW_MS + 9 * DAY, accepted_ms=later_ms)
+    await start(state, command(body=first, starts_ms=later_ms))
+    await start(state, command(body=second, starts_ms=later_ms))
+
+    done = await turn(state, later_ms)
+
+    sent = [batch for _, batch in batches(done.records)]
+    assert {body.data["text"] for batch in sent for body in batch.bodies} == {"first", "second"}
+    assert len({batch.targets[0].delivery_id for batch in sent}) == 2
+
+
 async def test_someone_deleted_since_joining_is_a_member_no_more() -> None:
     state = members(2, lambda number: Profile(deleted_ms=5) if number else profile())
     await start(state, command())

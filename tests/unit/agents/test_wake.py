@@ -133,13 +133,14 @@ async def test_inline_addresses_are_still_there() -> None:
 
 def waiting_slice(count: int, known: Callable[[int], Profile]) -> MemoryState:
     broadcast_id = bytes(16)
-    state = MemoryState(1, [bodies.put(body(broadcast_id=broadcast_id))])
+    about = body(broadcast_id=broadcast_id)
+    state = MemoryState(1, [bodies.put(about)])
     waiters = []
     for number in range(count):
         user_id = f"user-{number}"
         state.apply([recipients.put(user_id, known(number))])
         waiters.append(Waiter(user_id, member_notification_id(broadcast_id, user_id, 1)))
-    row = Waiting("bulk", "email", waiters, True, broadcast_id=broadcast_id)
+    row = Waiting("bulk", "email", waiters, True, body_id=bodies.id_of(about))
     state.apply([waiting.put(NOW_MS, b"slice", row)])
     return state
 
@@ -186,20 +187,21 @@ async def test_the_one_of_a_slice_who_raises_is_settled_alone() -> None:
 
 async def test_a_body_is_kept_while_its_fan_out_has_members_left_and_then_forgotten() -> None:
     about = body(broadcast_id=b"b" * 16)
-    progress = broadcasts.Progress(about.broadcast_id, 0, "bulk", ("email",), "everyone")
+    body_id = bodies.id_of(about)
+    progress = broadcasts.Progress(body_id, 0, "bulk", ("email",), "everyone")
     left = broadcasts.put(NOW_MS, progress)
     state = MemoryState(
         rows=[
             bodies.put(about),
             left,
-            waiting.put(NOW_MS, about.broadcast_id, ForgetBody(about.broadcast_id)),
+            waiting.put(NOW_MS, body_id, ForgetBody(body_id)),
         ]
     )
 
     await wake(state)
-    assert about.broadcast_id in bodies.get_many(state, [about.broadcast_id])
+    assert body_id in bodies.get_many(state, [body_id])
 
     state.apply([broadcasts.PROGRESS.delete(left.key)])
     await wake(state, NOW_MS + HOUR)
-    assert bodies.get_many(state, [about.broadcast_id]) == {}
+    assert bodies.get_many(state, [body_id]) == {}
     assert SCHEDULE.next_due_ms(state) is None

@@ -206,14 +206,15 @@ class TestRows:
     def test_what_decide_holds_is_found_with_its_body_and_with_a_broadcasts(self) -> None:
         single, member = (ids.delivery_id(each * 16, "sms", 7) for each in (b"1", b"2"))
         rows = Rows(is_sender=False, wanted={single, member}, until=100)
-        stored = bodies.put(msgspec.structs.replace(self.BODY, broadcast_id=b"B"))
+        about = msgspec.structs.replace(self.BODY, broadcast_id=b"B" * 16)
+        body_id = bodies.id_of(about)
         for row in (
-            stored,
+            bodies.put(about),
             waiting.put(5, b"x", Waiting("bulk", "sms", [Waiter("a", b"1" * 16)], True, self.BODY)),
             waiting.put(
-                6, b"y", Waiting("bulk", "sms", [Waiter("b", b"2" * 16)], True, broadcast_id=b"B")
+                6, b"y", Waiting("bulk", "sms", [Waiter("b", b"2" * 16)], True, body_id=body_id)
             ),
-            waiting.put(7, b"z", waiting.ForgetBody(b"B")),
+            waiting.put(7, b"z", waiting.ForgetBody(body_id)),
         ):
             rows.note(row.key, row.value, 1)
 
