@@ -28,7 +28,7 @@ from schemas.delivery import Body, Channel, Target
 from schemas.kafka import Record
 from schemas.profile import Profile
 from schemas.receipt import Status
-from tables import bodies, caps, waiting
+from tables import caps, waiting
 from tables.state import Row
 from tables.waiting import Waiter, Waiting
 
@@ -239,8 +239,8 @@ class Dispatch:
                     channel=channel,
                     waiters=waiters,
                     is_counted=is_counted,
-                    body=None if notice.is_stored else notice.body,
-                    body_id=bodies.id_of(notice.body) if notice.is_stored else b"",
+                    body=None if notice.stored_as else notice.body,
+                    body_id=notice.stored_as,
                 ),
             )
             for (until_ms, channel, _, is_counted), (notice, waiters, delivery_id) in (

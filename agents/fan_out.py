@@ -133,7 +133,7 @@ class FanOut:
         members: Sequence[Member],
     ) -> Dispatch:
         dispatch = Dispatch(self._terms, batch)
-        notice = Notice.of(body, progress.lane, is_stored=True)
+        notice = Notice.of(body, progress.lane, stored_as=progress.body_id)
         profiles = recipients.get_many(batch.state, [member.user_id for member in members])
         # The partition stands for the user's hash: it leads to itself, and needs no hashing.
         notification_ids = ids.member_notification_ids(

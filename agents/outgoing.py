@@ -32,12 +32,12 @@ class Notice(msgspec.Struct, frozen=True):
     body: Body
     lane: Lane
     body_bytes: int
-    is_stored: bool = False
-    """The body is in `tables/bodies.py`, so rows need not repeat it."""
+    stored_as: bytes = b""
+    """Where `tables/bodies.py` has the body, so that rows need not repeat it."""
 
     @classmethod
-    def of(cls, body: Body, lane: Lane, *, is_stored: bool = False) -> "Notice":
-        return cls(body, lane, len(encode_body(body)), is_stored)
+    def of(cls, body: Body, lane: Lane, *, stored_as: bytes = b"") -> "Notice":
+        return cls(body, lane, len(encode_body(body)), stored_as)
 
 
 Part = tuple[Notice, Sequence[Target]]

@@ -101,7 +101,7 @@ def _asked(state: State, items: list[Item[Due]]) -> list[_Asked]:
         else:
             key = row.body_id + row.lane.encode()
             if key not in notices:
-                notices[key] = Notice.of(stored[row.body_id], row.lane, is_stored=True)
+                notices[key] = Notice.of(stored[row.body_id], row.lane, stored_as=row.body_id)
             notice = notices[key]
         asked.extend(_Asked(row, notice, waiter) for waiter in row.waiters)
     return asked

@@ -167,6 +167,24 @@ async def test_those_of_a_slice_who_wait_on_are_one_row_again() -> None:
     assert [len(each.waiters) for each in held if isinstance(each, Waiting)] == [2, 2]
 
 
+async def test_who_waits_on_refers_to_a_body_of_an_earlier_version_where_it_is() -> None:
+    """Which kept it by the broadcast's id alone."""
+    about = body(broadcast_id=b"b" * 16)
+    row = Waiting("bulk", "email", [Waiter("ann", ANN)], True, body_id=about.broadcast_id)
+    state = MemoryState(
+        rows=[
+            msgspec.structs.replace(bodies.put(about), key=bodies.PREFIX + about.broadcast_id),
+            recipients.put("ann", profile(quiet="12:00-14:00")),
+            waiting.put(NOW_MS, b"row", row),
+        ]
+    )
+
+    await wake(state)
+
+    ((_, value),) = SCHEDULE.due(state, NOW_MS + DAY, 10)
+    assert decode_due(value) == row
+
+
 async def test_the_one_of_a_slice_who_raises_is_settled_alone() -> None:
     state = waiting_slice(3, lambda number: profile())
     stage = Wake(terms=terms())
