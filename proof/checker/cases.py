@@ -11,6 +11,8 @@ from proof.checker.instants import ms_of
 R = TypeVar("R", bound=Request)
 Unit = tuple[str, int]
 """Device ("" for the delivery as a whole) and round."""
+Key = tuple[str, str, str]
+"""What a producer names a request by, in its scope: tenant and user ("" for a broadcast)."""
 _COUNTED_REASONS = frozenset({"quiet_hours", "legal_window"})
 
 
@@ -110,15 +112,22 @@ def ids_of(request: Request) -> tuple[str, ...]:
     return f"intent {request.number}", f"user {request.said.user_id}", place
 
 
+def key_of(request: Request) -> Key | None:
+    """None for one without a key, which repeats nothing."""
+    said = request.said
+    key = said.idempotency_key
+    return None if key is None else (said.tenant, said.user_id, key)
+
+
 def same_key(requests: Sequence[R]) -> Iterator[list[R]]:
     """Requests that share a key, in the order they were appended; one without a key is alone."""
-    keyed: dict[tuple[str, str, str], list[R]] = {}
+    keyed: dict[Key, list[R]] = {}
     for request in requests:
-        said = request.said
-        if said.idempotency_key is None:
+        key = key_of(request)
+        if key is None:
             yield [request]
         else:
-            keyed.setdefault((said.tenant, said.user_id, said.idempotency_key), []).append(request)
+            keyed.setdefault(key, []).append(request)
     for group in keyed.values():
         if len(group) > 1:
             group.sort(key=lambda each: each.at_ms)

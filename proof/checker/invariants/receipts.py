@@ -3,8 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from proof.checker.cases import Delivery
-from proof.checker.evidence import Request
+from proof.checker.cases import Delivery, key_of
 from proof.checker.hearing import Hearing
 from proof.checker.rules import Rules
 from proof.checker.verdict import Violation
@@ -37,12 +36,8 @@ def _is_one_key(rules: Rules, first: Delivery, other: Delivery) -> bool:
     if one is None or two is None or first.user_id != other.user_id:
         return False
     is_later = abs(one.at_ms - two.at_ms) >= rules.dedup_ms
-    return is_later and _key_of(one) == _key_of(two)
-
-
-def _key_of(request: Request) -> tuple[str, str, str | None]:
-    said = request.said
-    return said.tenant, said.user_id, said.idempotency_key
+    key = key_of(one)
+    return is_later and key is not None and key == key_of(two)
 
 
 def _of_other_parts(hearing: Hearing, notifications: Mapping[str, Delivery]) -> Iterator[Violation]:

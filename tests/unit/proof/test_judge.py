@@ -70,6 +70,13 @@ def a_repeat_after_the_window(story: Story) -> None:
     story.deliver("ann", "code", idempotency_key="k", at_ms=NOON_MS - RULES.dedup_ms)
     story.evidence.changes[0].at_ms = story.evidence.changes[1].at_ms = 0
     story.deliver("ann", "code", idempotency_key="k")
+    _are_one_notification(story)
+
+
+def _are_one_notification(story: Story) -> None:
+    """As follows from the key."""
+    for receipt in story.evidence.receipts:
+        receipt.notification_id = "n-of-k"
 
 
 def a_contradiction(story: Story) -> None:
@@ -414,6 +421,13 @@ def a_key_decided_twice_just_inside_the_window(story: Story) -> None:
     story.deliver("ann", "code", idempotency_key="k")
 
 
+def two_keys_of_one_notification(story: Story) -> None:
+    story.evidence.changes[0].at_ms = story.evidence.changes[1].at_ms = 0
+    story.deliver("ann", "code", idempotency_key="k", at_ms=NOON_MS - RULES.dedup_ms)
+    story.deliver("ann", "code", idempotency_key="l")
+    _are_one_notification(story)
+
+
 def a_broadcast_expanded_twice(story: Story) -> None:
     _announced_twice(story, partition=0)
 
@@ -661,6 +675,7 @@ BAD: dict[Tell, str] = {
     an_opt_out_that_is_never_heard_of: "L4 reached at",
     a_key_decided_twice: "L3 the same key was decided twice",
     a_key_decided_twice_just_inside_the_window: "L3 the same key was decided twice",
+    two_keys_of_one_notification: "L7 one notification id for what is another request or user",
     a_broadcast_expanded_twice: "L3 the same key was decided twice",
     a_breaker_open_long_after_its_storm: "L1 sms, round 0 ended expired breaker_open, expected",
     a_batch_sent_again: "L3 accepted 2 times, told in doubt 0 times",
