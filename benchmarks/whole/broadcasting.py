@@ -19,6 +19,7 @@ _SALE = {
         "link": "https://example.com/sale",
     },
 }
+_NAMED = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,10 @@ async def ask(producing: Producing, broadcasts: int = 1) -> None:
         await _ask(producing, channels=["email"], audience=AUDIENCE)
 
 
-async def ask_users(producing: Producing, user_ids: Sequence[str]) -> None:
-    """Ask for one by push to people who are named."""
-    await _ask(producing, channels=["push"], user_ids=user_ids)
+async def ask_users(producing: Producing, user_ids: Sequence[str], *, channel: str) -> None:
+    """Ask for as many as it takes to reach people who are named."""
+    for first in range(0, len(user_ids), _NAMED):
+        await _ask(producing, channels=[channel], user_ids=user_ids[first : first + _NAMED])
 
 
 async def in_two_halves(

@@ -101,12 +101,14 @@ class OpenLoop:
             self._intended[notification] = (began_ms + due * 1000, record.partition)
             await producing.send(record)
 
-    async def warm_up(self, producing: Producing, *, until_compiled: bool = False) -> None:
-        """Until a broker that has just begun is as quick as one that runs: for its first seconds it
+    async def warm_up(self, producing: Producing) -> None:
+        """Until a broker that has just begun answers in its usual time: for its first seconds it
         interprets what it will compile, and a request takes seconds."""
         await self.run(producing, _WARM_UP_SECONDS)
-        if until_compiled:
-            await self.run(producing, _COMPILING_SECONDS)
+
+    async def until_compiled(self, producing: Producing) -> None:
+        """After the warm-up: until a broker that may compile itself (`LONG_LIVED`) has done so."""
+        await self.run(producing, _COMPILING_SECONDS)
 
     async def until_told(self, lab: Lab) -> Sequence[Told]:
         """All requests once each was accepted, in the order in which they were meant.

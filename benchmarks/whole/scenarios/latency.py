@@ -18,7 +18,9 @@ async def _run(run: Run) -> None:
         for each in workers:
             await each.ready()
         async with lab.producing(linger_ms=0) as producing:
-            await load.warm_up(producing, until_compiled=not run.is_quick)
+            await load.warm_up(producing)
+            if not run.is_quick:
+                await load.until_compiled(producing)
             warmed_up = load.asked
             await load.run(producing, seconds, rate=_EASY_RATE)
             easy = load.asked

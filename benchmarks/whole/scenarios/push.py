@@ -8,7 +8,6 @@ from benchmarks.whole.worker import until_told
 
 _DEVICES = 50_000
 _QUICK_DEVICES = 5_000
-_NAMED = 5_000
 
 
 async def _run(run: Run) -> None:
@@ -19,8 +18,7 @@ async def _run(run: Run) -> None:
         async with lab.producing() as producing:
             # Every second of the people has a device.
             users = [user_id(2 * place + 1) for place in range(devices)]
-            for first in range(0, devices, _NAMED):
-                await broadcasting.ask_users(producing, users[first : first + _NAMED])
+            await broadcasting.ask_users(producing, users, channel="push")
         await until_told([decide], devices)
         decide.stop()
         sent = await broadcasting.send(run, lab, [lab.start("push")], deliveries=devices)
