@@ -12,6 +12,7 @@ from agents.stage import Batch, Effects, Item
 from agents.work import Work, take_up
 from channels.base import InAppContent
 from channels.rendering import Rendering
+from policies.clock import Clock
 from schemas.delivery import DeliveryBatch
 from schemas.outcome import Accepted
 from tables import inbox
@@ -29,17 +30,20 @@ class KeepInbox:
 
     name = "keep_inbox"
 
-    def __init__(self, *, rendering: Rendering, terms: Terms) -> None:
+    def __init__(self, *, rendering: Rendering, terms: Terms, clock: Clock) -> None:
         self._rendering = rendering
         self._terms = terms
+        self._clock = clock
 
     async def handle(self, batch: Batch[DeliveryBatch]) -> AsyncIterator[Effects]:
         for item in batch.items:
+            # Not the batch's: what was committed in between took time, in which quiet hours may begin.
+            now_ms = self._clock.now_ms()
             (work,), _ = take_up([item], batch.state, set())
-            settlement = Settlement(self._terms, batch.state, batch.now_ms)
+            settlement = Settlement(self._terms, batch.state, now_ms)
             if not work.unsettled:
                 settlement.finish(work)
-            arrivals = self._keep(work, settlement, batch.now_ms)
+            arrivals = self._keep(work, settlement, now_ms)
             settlement.add_rows(_rows(batch.state, arrivals))
             yield settlement.effects()
 

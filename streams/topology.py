@@ -165,7 +165,7 @@ def send(
     )
     stage: Stage[Any]
     if outlet.sender is None:
-        stage, width = KeepInbox(rendering=outlet.rendering, terms=terms), 1
+        stage, width = KeepInbox(rendering=outlet.rendering, terms=terms, clock=clock), 1
     else:
         assert outlet.pace is not None, "whoever calls a provider has a pace"
         width = _SENDING_WIDTH

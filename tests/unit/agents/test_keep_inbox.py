@@ -8,6 +8,7 @@ from agents.receipts import ReceiptWriter
 from agents.settlement import Terms
 from agents.stage import Item
 from channels.rendering import Rendering
+from policies.clock import ManualClock
 from policies.stops import StopList
 from schemas.delivery import DeliveryBatch
 from schemas.receipt import Receipt, decode_receipt
@@ -27,7 +28,8 @@ class Inboxes:
         terms = Terms(
             RULES, self.stops, ReceiptWriter(partitions=4), 4, lambda provider, reason: None
         )
-        self.stage = KeepInbox(rendering=rendering, terms=terms)
+        self.clock = ManualClock(NOW_MS)
+        self.stage = KeepInbox(rendering=rendering, terms=terms, clock=self.clock)
 
     async def keep(self, *batches: DeliveryBatch, now_ms: int = NOW_MS) -> Driven:
         items = [Item(batch, "deliveries.in_app.normal", 0, 1) for batch in batches]
@@ -71,6 +73,19 @@ async def test_a_message_past_its_expiry_is_not_shown(inboxes: Inboxes) -> None:
 
     assert len(inboxes.of("ann", NOW_MS + 999)) == 1
     assert inboxes.of("ann", NOW_MS + 1000) == []
+
+
+async def test_what_expires_while_those_before_it_are_committed_is_not_kept(inboxes: Inboxes) -> None:
+    items = [
+        Item(batch_of(user, channel="in_app", body=body_of(ttl_ms=1000)), "deliveries.in_app.normal")
+        for user in ("ann", "bob")
+    ]
+    told = []
+    async for effects in inboxes.stage.handle(BatchOf(items, NOW_MS, inboxes.state)):
+        told += [decode_receipt(record.value or b"").status for record in effects.records]
+        inboxes.clock.advance(ms=1000)
+
+    assert told == ["sent", "expired"]
 
 
 async def test_the_same_round_read_twice_is_kept_once(inboxes: Inboxes) -> None:
