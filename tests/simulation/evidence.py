@@ -133,6 +133,9 @@ def gather(world: RealWorld) -> Evidence:
     return found
 
 
+_BY_THE_CLOCK = ("ttl", "quiet_hours", "legal_window")
+
+
 def _parts(record: InboundRecord) -> Iterator[tuple[int, Any]]:
     """Each thing that a record says, with its place in a batch; anything but an object where nobody can
     read it."""
@@ -144,10 +147,10 @@ def _parts(record: InboundRecord) -> Iterator[tuple[int, Any]]:
 
 
 def _told(record: InboundRecord, is_askew: bool) -> Receipt:
-    """Where clocks differ it is dated by the broker's, as all else is; but for what was too late,
-    which is so by the clock of whoever says it."""
+    """Where clocks differ it is dated by the broker's, as all else is; but for what is too late, or at a
+    bad time of day, which is so by the clock of whoever says it."""
     receipt = decode_receipt(record.value or b"")
-    if is_askew and receipt.reason != "ttl":
+    if is_askew and receipt.reason not in _BY_THE_CLOCK:
         return msgspec.structs.replace(receipt, occurred_at=rfc3339(record.timestamp_ms))
     return receipt
 

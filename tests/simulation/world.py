@@ -108,6 +108,12 @@ class World:
         return [process for process in self._processes.values() if not process.domain.is_dead]
 
     @property
+    def has_zombies(self) -> bool:
+        """Whether somebody still runs whose slot is another's by now."""
+        wanted = self._processes.values()
+        return any(each not in wanted and not each.domain.is_dead for each in self._all)
+
+    @property
     def lives(self) -> list[Process]:
         """All there were, those that have ended too."""
         return self._all
