@@ -11,6 +11,8 @@ from schemas.delivery import Channel
 from schemas.profile import Source
 
 Scope = Literal["channel", "type", "tenant", "provider"]
+_ADDRESSED: Sequence[Channel] = ("email", "sms")
+"""Each has one address a user; push has devices."""
 
 
 class StopMemory:
@@ -81,6 +83,9 @@ class StopMemory:
         appended_ms: int,
     ) -> None:
         """The user's address of this channel is another one, or (b"") none, from now on."""
+        deleted = self._deleted.get(facts.about(user_id))
+        if deleted is not None and facts.is_removed_since(deleted, occurred_ms):
+            return
         self._note_alive(user_id, occurred_ms, appended_ms)
         rank = facts.rank_of_word(source, occurred_ms)
         key = facts.about(user_id, channel)
@@ -115,7 +120,13 @@ class StopMemory:
         self._note(self._tokens, key, rank, appended_ms, False)
 
     def note_deleted(self, user_id: str, *, occurred_ms: int, appended_ms: int) -> None:
-        """The user is forgotten; whatever was decided for them stops, until they are known again."""
+        """The user is forgotten; whatever was decided for them stops, until they are known again: by any
+        address, though they themselves had named another one before."""
+        for channel in _ADDRESSED:
+            key = facts.about(user_id, channel)
+            said = self._addresses.get(key)
+            if said is not None and facts.said_ms(said[0]) <= occurred_ms:
+                del self._addresses[key]
         rank = facts.rank_of_device(occurred_ms, is_removal=True)
         self._note(self._deleted, facts.about(user_id), rank, appended_ms, False)
 

@@ -14,9 +14,10 @@ ADDRESS_FIELDS = {"email": "email", "sms": "phone"}
 
 
 class Word(NamedTuple):
-    """A value of one thing. The higher rank counts: a person's own word, then the newer one."""
+    """A value of one thing. The higher rank counts: a person's own word, then the newer one. An address
+    that was told since they were deleted counts before either."""
 
-    rank: tuple[bool, int]
+    rank: tuple[int, ...]
     came_ms: int
     value: Any
     is_tailed: bool = True
@@ -121,16 +122,19 @@ class People:
         rank = (said.source == "user", occurred_ms)
         plain = (False, occurred_ms)  # of devices and bars only the time counts
 
-        def note(about: str, value: Any, rank: tuple[bool, int] = rank) -> None:
+        def note(about: str, value: Any, rank: tuple[int, ...] = rank) -> None:
             words = person.words.setdefault(about, [])
             words.append(Word(rank, came_ms, value, change.is_tailed, change.partition))
 
         match said.change:
             case "recipient_updated":
-                for field in ("email", "phone", "timezone"):
+                deletions = sum(each.rank < plain for each in person.deleted)
+                for field in ADDRESS_FIELDS.values():
                     value = getattr(said, field)
                     if value is not msgspec.UNSET:
-                        note(field, value or "")
+                        note(field, value or "", (deletions, *rank))
+                if said.timezone is not msgspec.UNSET:
+                    note("timezone", said.timezone or "")
             case "preferences_updated":
                 for about, value in _wishes(said):
                     note(about, value)

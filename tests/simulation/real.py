@@ -132,7 +132,7 @@ class RealWorld(World):
         while True:
             assert self.loop.time() < until, f"seed {self.seed}: no rest in {limit_seconds} s"
             next_ms, now_ms = BUSY, self.loop.now_ms()
-            # A zombie would sleep through the time that is skipped, and call long after it was told not to.
+            # A zombie would sleep through what is skipped, and call long after it was told not to.
             if appended == self.broker.appended and not self.has_zombies:
                 next_ms = waits_until(self.processes, self.roles, PARTITIONS, self.broker, now_ms)
             if next_ms != BUSY and next_ms == before:  # twice: something may have been staged

@@ -300,6 +300,24 @@ def test_a_deleted_user_gets_nothing_until_known_again(stops: StopList) -> None:
     assert check(stops, "email") == check(stops, "in_app") == GO
 
 
+@pytest.mark.parametrize("of_their_own_ms", [4, 5])
+def test_who_is_known_again_after_a_deletion_has_the_address_that_was_told_then(
+    stops: StopList, of_their_own_ms: int
+) -> None:
+    def own(stops: StopList) -> None:
+        stops.note_address(
+            "ada", "email", OTHER, source="user", occurred_ms=of_their_own_ms, appended_ms=SINCE
+        )
+
+    own(stops)
+    stops.note_deleted("ada", occurred_ms=5, appended_ms=SINCE)
+    own(stops)
+    stops.note_address("ada", "email", HASH, source="producer", occurred_ms=6, appended_ms=SINCE)
+
+    assert check(stops, address_hash=HASH) == GO
+    assert check(stops, address_hash=OTHER) == GONE
+
+
 @pytest.mark.parametrize("cancelled", [NOTIFICATION, BROADCAST])
 def test_a_cancelled_notification_or_broadcast_stops(stops: StopList, cancelled: bytes) -> None:
     stops.note_cancelled(cancelled, appended_ms=BEFORE)
@@ -353,7 +371,7 @@ def test_old_facts_are_forgotten_but_never_a_pause(stops: StopList) -> None:
     stops.note_user_barred("ada", "sms", occurred_ms=1, appended_ms=BEFORE)
     stops.note_cancelled(BROADCAST, appended_ms=BEFORE)
     stops.note_address("ada", "sms", HASH, source="user", occurred_ms=1, appended_ms=BEFORE)
-    stops.note_deleted("ada", occurred_ms=1, appended_ms=BEFORE)
+    stops.note_deleted("bob", occurred_ms=1, appended_ms=BEFORE)
     choice(stops, False, channel="sms", came=SINCE)
     assert len(stops) == 7
 
