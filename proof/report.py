@@ -62,7 +62,7 @@ What rounds found in the product, each mended at its root and kept as a test:
 
 - A decision made behind a backlog told senders that it knew everything up to then, so that an
   opt-out which still waited to be read was taken for weighed
-  (`tests/simulation/test_real_cases.py`).
+  (`tests/simulation/test_real_opt_outs.py`).
 - A fallback that was begun was remembered until the notification expired only: another channel's
   failure, read after that, gave the fallback a second end (`tests/unit/agents/test_reconsider.py`).
 - An address that only the request had named was not known to the fallback: a code that failed by SMS
@@ -78,7 +78,7 @@ _NOT_COVERED = """\
 - One machine, one broker, one copy of each record: no network that is cut in two, no second broker
   that lags behind.
 - Clocks are the machine's own. Elsewhere, with clocks of their own: jumps, in stories of
-  `tests/simulation`; workers that were down for 30 hours, in `tests/simulation/test_real_cases.py`,
+  `tests/simulation`; workers that were down for 30 hours, in `tests/simulation/test_real_clocks.py`,
   both judged by the same checker; quiet hours and local days around every change of clocks of every
   zone in two years, against Python's own arithmetic, in `tests/unit/policies/test_zones.py`.
 - Each moment of each named yield for certain: `EVERY_POINT=1` with

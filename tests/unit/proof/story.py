@@ -27,6 +27,7 @@ from proof.checker.evidence import (
     Rubbish,
     Said,
     Storm,
+    Unsure,
 )
 from proof.checker.instants import text_of
 from proof.checker.rules import Category, Kind, Rules
@@ -173,6 +174,12 @@ class Story:
     def storm(self, channel: str, *effects: str, until_ms: int = NOON_MS + HOUR) -> None:
         span = (NOON_MS - HOUR, until_ms)
         self.evidence.circumstances.storms.append(Storm(channel, *span, effects))
+
+    def leave_unacknowledged(self) -> None:
+        """What was asked for until now."""
+        for each in self.evidence.requests:
+            self.evidence.unsure.append(Unsure(each.number, each.said.user_id))
+        self.evidence.requests.clear()
 
     def call_off(self, user: str, key: str, *, at_ms: int) -> None:
         self.evidence.cancellations.append(Cancellation(at_ms, key, user))

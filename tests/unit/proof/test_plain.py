@@ -1,5 +1,6 @@
 """What is plain is spared a look, and the verdict is the same as if it had not been."""
 
+import importlib
 import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,19 +13,26 @@ from proof.checker.evidence import Data, Evidence, Receipt
 from proof.checker.folder import judge_folder
 from proof.checker.judge import judge
 from proof.checker.verdict import Verdict, Violation
+from tests.unit.proof.judging import Tell, opening
 from tests.unit.proof.story import MINUTE, NOON_MS, RULES, SECOND, Story
 from tests.unit.proof.test_folder import write
-from tests.unit.proof.test_judge import BAD, GOOD, Tell, opening
 
 USERS = [f"user{number}" for number in range(12)]
 Spoil = Callable[[Evidence, random.Random], None]
+
+
+def stories() -> Iterator[Tell]:
+    """Good and bad, of every module that has some."""
+    for path in sorted(Path(__file__).parent.glob("test_judge_*.py")):
+        module = importlib.import_module(f"{__package__}.{path.stem}")
+        yield from (*module.GOOD, *module.BAD)
 
 
 def told(verdict: Verdict) -> tuple[list[Violation], Any, Any]:
     return sorted(verdict.violations), verdict.tally.counts, verdict.tally.doubts
 
 
-@pytest.mark.parametrize("happens", [*GOOD, *BAD])
+@pytest.mark.parametrize("happens", [*stories()])
 def test_a_story_is_judged_alike_with_and_without_a_look_at_what_is_plain(happens: Tell) -> None:
     story = opening()
 

@@ -1,0 +1,137 @@
+"""L2, L4, L6: what people, operators and the law do not want is not sent."""
+
+import pytest
+
+from tests.unit.proof.judging import Tell, assert_clean, assert_told_of
+from tests.unit.proof.story import MINUTE, NOON_MS, SECOND, Story
+
+
+def an_opt_out_known_before(story: Story) -> None:
+    story.wish("ann", "email", enabled=False, at_ms=NOON_MS - 2 * MINUTE)
+    number = story.ask("ann", "order")
+    story.tell(number, "ann", "email", "suppressed", "opted_out_channel")
+    story.send(number, "ann", "push")
+
+
+def an_opt_out_that_races(story: Story) -> None:
+    story.wish("ann", "email", enabled=False, at_ms=NOON_MS + 10)
+    story.deliver("ann", "order")
+
+
+def an_opt_out_that_wins_the_race(story: Story) -> None:
+    story.wish("ann", "email", enabled=False, at_ms=NOON_MS + 10)
+    number = story.ask("ann", "order")
+    story.tell(number, "ann", "email", "queued")
+    story.tell(number, "ann", "email", "suppressed", "opted_out_channel")
+    story.send(number, "ann", "push")
+
+
+def a_producers_sync_after_a_persons_opt_out(story: Story) -> None:
+    story.wish("ann", "email", enabled=False, at_ms=NOON_MS - 3 * MINUTE)
+    story.wish("ann", "email", enabled=True, at_ms=NOON_MS - 2 * MINUTE, source="producer")
+    number = story.ask("ann", "order")
+    story.tell(number, "ann", "email", "suppressed", "opted_out_channel")
+    story.send(number, "ann", "push")
+
+
+def a_phone_that_was_sold(story: Story) -> None:
+    sold = NOON_MS - 2 * MINUTE
+    story.say("bob", "device_registered", at_ms=sold, device_id="new", token="token-ann")
+    number = story.ask("ann", "order", channels=["push"])
+    story.tell(number, "ann", "push", "rejected", "no_address")
+
+
+def a_phone_that_two_registered_at_one_instant(story: Story) -> None:
+    for user, device in (("ann", "phone"), ("bob", "new")):
+        at_ms = NOON_MS - 2 * MINUTE
+        story.say(user, "device_registered", at_ms=at_ms, device_id=device, token="token-ann")
+    story.deliver("ann", "order")
+
+
+GOOD: list[Tell] = [
+    an_opt_out_known_before,
+    an_opt_out_that_races,
+    an_opt_out_that_wins_the_race,
+    a_producers_sync_after_a_persons_opt_out,
+    a_phone_that_was_sold,
+    a_phone_that_two_registered_at_one_instant,
+]
+
+
+@pytest.mark.parametrize("happens", GOOD)
+def test_a_wish_that_is_obeyed_or_came_too_late_is_clean(happens: Tell) -> None:
+    assert_clean(happens)
+
+
+def preferences_that_are_ignored(story: Story) -> None:
+    story.wish("ann", "email", enabled=False, at_ms=NOON_MS - 2 * MINUTE)
+    story.deliver("ann", "order")
+
+
+def an_opt_out_that_is_never_heard_of(story: Story) -> None:
+    story.wish("ann", "email", enabled=False, at_ms=NOON_MS + SECOND)
+    number = story.ask("ann", "order")
+    story.send(number, "ann", "push")
+    story.tell(number, "ann", "email", "queued")
+    story.take(number, "ann", "email", at_ms=NOON_MS + 5 * SECOND)
+    story.tell(number, "ann", "email", "sent", at_ms=NOON_MS + 5 * SECOND)
+
+
+def a_cancelled_request_that_is_sent(story: Story) -> None:
+    story.call_off("ann", "k", at_ms=NOON_MS + SECOND)
+    number = story.ask("ann", "code", idempotency_key="k")
+    story.tell(number, "ann", "sms", "queued")
+    story.take(number, "ann", "sms", at_ms=NOON_MS + MINUTE)
+    story.tell(number, "ann", "sms", "sent", at_ms=NOON_MS + MINUTE)
+
+
+def a_pause_that_nobody_keeps(story: Story) -> None:
+    story.control("pause", "channel", "sms", at_ms=NOON_MS - MINUTE)
+    story.control("resume", "channel", "sms", at_ms=NOON_MS + MINUTE)
+    story.deliver("ann", "code")
+
+
+def a_message_to_a_sold_phone(story: Story) -> None:
+    sold = NOON_MS - 2 * MINUTE
+    story.say("bob", "device_registered", at_ms=sold, device_id="new", token="token-ann")
+    story.deliver("ann", "order")
+
+
+def a_suppressed_address(story: Story) -> None:
+    story.say("ann", "address_suppressed", channel="sms", at_ms=NOON_MS - 2 * MINUTE)
+    story.deliver("ann", "code")
+
+
+def a_message_in_quiet_hours(story: Story) -> None:
+    story.wish("ann", "email", quiet_hours="11:00-13:00", at_ms=NOON_MS - 2 * MINUTE)
+    story.deliver("ann", "order")
+
+
+def a_message_in_quiet_hours_of_another_zone(story: Story) -> None:
+    story.introduce("eva", zone="Asia/Kolkata")  # where it is half past five in the afternoon
+    story.wish("eva", "email", quiet_hours="17:00-18:00", at_ms=NOON_MS - 2 * MINUTE)
+    story.deliver("eva", "order")
+
+
+def a_message_outside_the_legal_window(story: Story) -> None:
+    story.introduce("eva", zone="Pacific/Auckland")  # where it is one o'clock in the morning
+    story.wish("eva", "sms", enabled=True, at_ms=NOON_MS - 2 * MINUTE)
+    story.deliver("eva", "offer")
+
+
+BAD: dict[Tell, str] = {
+    preferences_that_are_ignored: "L2 email, round 0 ended sent",
+    an_opt_out_that_is_never_heard_of: "L4 reached at",
+    a_cancelled_request_that_is_sent: "was called off at",
+    a_pause_that_nobody_keeps: "channel:sms was paused",
+    a_message_to_a_sold_phone: "token-ann had been bob's",
+    a_suppressed_address: "sms was suppressed",
+    a_message_in_quiet_hours: "L6 reached at",
+    a_message_in_quiet_hours_of_another_zone: "L6 reached at",
+    a_message_outside_the_legal_window: "L6 reached at",
+}
+
+
+@pytest.mark.parametrize("happens", BAD)
+def test_a_wish_that_is_ignored_is_told_of(happens: Tell) -> None:
+    assert_told_of(happens, BAD[happens])
