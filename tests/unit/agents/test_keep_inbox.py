@@ -75,9 +75,13 @@ async def test_a_message_past_its_expiry_is_not_shown(inboxes: Inboxes) -> None:
     assert inboxes.of("ann", NOW_MS + 1000) == []
 
 
-async def test_what_expires_while_those_before_it_are_committed_is_not_kept(inboxes: Inboxes) -> None:
+async def test_what_expires_while_those_before_it_are_committed_is_not_kept(
+    inboxes: Inboxes,
+) -> None:
     items = [
-        Item(batch_of(user, channel="in_app", body=body_of(ttl_ms=1000)), "deliveries.in_app.normal")
+        Item(
+            batch_of(user, channel="in_app", body=body_of(ttl_ms=1000)), "deliveries.in_app.normal"
+        )
         for user in ("ann", "bob")
     ]
     told = []

@@ -79,8 +79,9 @@ class Story:
     accepted: dict[tuple[int, str], str] = field(default_factory=dict)
     """Delivery ids by intent and channel."""
 
-    def introduce(self, user: str, *, zone: str = "UTC", **said: str) -> None:
-        at_ms = NOON_MS - HOUR
+    def introduce(
+        self, user: str, *, zone: str = "UTC", at_ms: int = NOON_MS - HOUR, **said: str
+    ) -> None:
         known = {"email": f"{user}@example.org", "phone": f"+1{user}", "timezone": zone} | said
         self.say(user, "recipient_updated", at_ms=at_ms, source="producer", **known)
         self.say(user, "device_registered", at_ms=at_ms, device_id="phone", token=f"token-{user}")

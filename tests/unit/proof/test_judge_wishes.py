@@ -48,7 +48,25 @@ def a_phone_that_two_registered_at_one_instant(story: Story) -> None:
     story.deliver("ann", "order")
 
 
+def _named_by_a_producer_after_their_own_word(story: Story, *, is_deleted: bool) -> None:
+    own = NOON_MS - 5 * MINUTE
+    story.say("ann", "recipient_updated", at_ms=own, email="own@example.org")
+    if is_deleted:
+        story.say("ann", "recipient_deleted", at_ms=own)
+    story.introduce("ann", at_ms=NOON_MS - 4 * MINUTE)
+    story.deliver("ann", "order")
+
+
+def an_address_of_before_a_deletion(story: Story) -> None:
+    _named_by_a_producer_after_their_own_word(story, is_deleted=True)
+
+
+def an_address_of_their_own_that_is_ignored(story: Story) -> None:
+    _named_by_a_producer_after_their_own_word(story, is_deleted=False)
+
+
 GOOD: list[Tell] = [
+    an_address_of_before_a_deletion,
     an_opt_out_known_before,
     an_opt_out_that_races,
     an_opt_out_that_wins_the_race,
@@ -125,6 +143,7 @@ BAD: dict[Tell, str] = {
     a_cancelled_request_that_is_sent: "was called off at",
     a_pause_that_nobody_keeps: "channel:sms was paused",
     a_message_to_a_sold_phone: "token-ann had been bob's",
+    an_address_of_their_own_that_is_ignored: "ann@example.org was theirs no more",
     a_suppressed_address: "sms was suppressed",
     a_message_in_quiet_hours: "L6 reached at",
     a_message_in_quiet_hours_of_another_zone: "L6 reached at",
