@@ -59,7 +59,8 @@ def broadcast_repeats(
             told[number].append((status, reason))
     for group in same_key(found.broadcasts):
         # One that nobody heard of may have been called off; if not, its members are missed. A
-        # repeat that came by another partition is not told so: nobody there knows of the first.
+        # repeat that came by another partition is not told so: nobody there knows of the first, and
+        # who repeats it there is told of it.
         silent = [each for each in group if not told[each.number]]
         decided = [each for each in group if each.number in reached] or silent
         for request in group:
@@ -70,6 +71,8 @@ def broadcast_repeats(
                     yield Violation("L1", words, ids_of(request))
             elif answers or request.number in reached:
                 told_by = [each for each in decided if not _is_shared(request, each, reached)]
+                if answers:
+                    told_by += [each for each in silent if each.partition == request.partition]
                 yield from _answer(found.rules, request, told_by, answers)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from proof.checker.contents import hash_of
-from proof.checker.evidence import Data
+from proof.checker.evidence import Data, Known
 from tests.unit.proof.judging import Tell, assert_clean, assert_told_of
 from tests.unit.proof.story import MINUTE, NOON_MS, RULES, Story
 
@@ -53,7 +53,26 @@ def a_broadcast_told_again_by_another_partition(story: Story) -> None:
     _announced_twice(story, partition=1)
 
 
+def a_broadcast_repeated_where_nobody_knows_of_the_first(story: Story) -> None:
+    """And once more there, when the window of the first is over."""
+    first_ms = NOON_MS - RULES.dedup_ms
+    story.evidence.known[0] = Known(first_ms)
+    for change in story.evidence.changes:
+        change.at_ms = first_ms - MINUTE
+    story.say("ann", "audience_joined", audience="readers", at_ms=first_ms - MINUTE)
+    first = story.announce("news", audience="readers", idempotency_key="k", at_ms=first_ms)
+    for channel in ("email", "in_app"):
+        story.send(first, "ann", channel, at_ms=first_ms)
+    for at_ms in (NOON_MS - MINUTE, NOON_MS):
+        again = story.announce(
+            "news", partition=1, audience="readers", idempotency_key="k", at_ms=at_ms,
+            data=Data(str(first)),
+        )  # fmt: skip
+    story.refuse(again, "", "duplicate")
+
+
 GOOD: list[Tell] = [
+    a_broadcast_repeated_where_nobody_knows_of_the_first,
     a_repeat,
     a_repeat_after_the_window,
     a_contradiction,
