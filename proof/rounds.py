@@ -95,10 +95,11 @@ def unplayed(fault: Fault, seed: int, error: WorkerFailed, evidence: Path) -> Re
 
 
 def failure_of(error: Exception) -> Violation:
-    """Of a round that could not be played to its end."""
-    if isinstance(error, WorkerFailed):
-        return Violation("L8", f"a worker does not come up: {error}")
-    return Violation(PROMISE, f"the load ended early: {error}")
+    """Of a round that could not be played to its end: no mutant is caught by that."""
+    what = (
+        "a worker does not come up" if isinstance(error, WorkerFailed) else "the load ended early"
+    )
+    return Violation(PROMISE, f"{what}: {error}")
 
 
 async def _strike_under_load(fault: Fault, field: Field) -> None:

@@ -45,7 +45,9 @@ class Workers:
         self._wanted: set[Slot] = set()
         self._watching: asyncio.Task[None] | None = None
         self.exits: list[tuple[Slot, int]] = []
-        """Every end, in order, with its exit code; negative is a signal."""
+        """Every end that was not asked for, in order, with its exit code; negative is a signal."""
+        self.stops: list[tuple[Slot, int]] = []
+        """Likewise, of clean stops."""
 
     def prepare(self, role: str, prepare: Prepare) -> None:
         """What the role's processes do before they begin, from their next start on."""
@@ -75,12 +77,16 @@ class Workers:
         """A clean stop, for good; returns the exit code."""
         self._wanted.discard(slot)
         process = self._processes[slot]
+        was_running = process.poll() is None
         process.terminate()
         try:
-            return await asyncio.to_thread(process.wait, _STOP_SECONDS)
+            code = await asyncio.to_thread(process.wait, _STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-            return await asyncio.to_thread(process.wait)
+            code = await asyncio.to_thread(process.wait)
+        if was_running:
+            self.stops.append((slot, code))
+        return code
 
     async def kill(self, slot: Slot) -> None:
         """kill -9, for good."""
@@ -129,6 +135,11 @@ class Workers:
 
     def log_of(self, slot: Slot) -> Path:
         return self._data_dir / "logs" / f"{slot}.log"
+
+    def log_size(self, slot: Slot) -> int:
+        """In bytes, so far."""
+        path = self.log_of(slot)
+        return path.stat().st_size if path.exists() else 0
 
     async def close(self) -> None:
         """End all at once: what they have in hand is of no interest any more."""

@@ -5,7 +5,7 @@ import contextlib
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from proof.checker.evidence import Blow, Storm
@@ -35,6 +35,8 @@ class Field:
         self.began_ms = now_ms()
         self._blows_before = len(stage.circumstances.blows)
         self._exits_before = len(stage.workers.exits)
+        self._stops_before = len(stage.workers.stops)
+        self._logs_before = {slot: stage.workers.log_size(slot) for slot in stage.slots}
         self._storms_before = len(stage.circumstances.storms)
         self.calls_hit = 0
         """Provider calls that met a storm."""
@@ -57,6 +59,17 @@ class Field:
     def exits(self) -> Sequence[tuple[Slot, int]]:
         """Workers that ended in this round without being asked to, and their exit codes."""
         return self.workers.exits[self._exits_before :]
+
+    @property
+    def stops(self) -> Sequence[tuple[Slot, int]]:
+        """Those that were stopped cleanly in this round, and their exit codes."""
+        return self.workers.stops[self._stops_before :]
+
+    def log_of(self, slot: Slot) -> str:
+        """What it has logged in this round."""
+        with self.workers.log_of(slot).open("rb") as log:
+            log.seek(self._logs_before[slot])
+            return log.read().decode()
 
     @property
     def seen(self) -> Seen:
@@ -127,6 +140,8 @@ class Fault:
     """A round with fewer shows nothing."""
     slots: ClassVar[Mapping[str, int]] = {}
     """How many a role has, where one is not enough."""
+    exits: ClassVar[Collection[int]] = ()
+    """Exit codes that a worker may end with, besides by `kill -9`, where it was not asked to."""
     stop_ms: ClassVar[int] = STOP_MS
     """What stops a delivery works within this."""
     lag_ms: ClassVar[int] = LAG_MS
@@ -150,6 +165,13 @@ class Fault:
         if len(field.blows) < self.least_blows:
             words = f"struck {len(field.blows)} times, and a round needs {self.least_blows}"
             yield Violation(PROMISE, words)
+        killed = {each.role for each in field.blows if each.what == "kill"}
+        for slot, code in field.exits:
+            if code not in self.exits and not (code == -signal.SIGKILL and slot.role in killed):
+                yield Violation(PROMISE, f"{slot} ended by itself, with {code}")
+        for slot, code in field.stops:
+            if code != 0:
+                yield Violation(PROMISE, f"{slot} was stopped, and ended with {code}")
 
 
 class Calm(Fault):

@@ -4,6 +4,7 @@ import time
 
 from proof.faults.base import Fault, Field
 from proof.load.plan import LoadPlan
+from streams.worker import EXIT_LOST
 
 AWAY_SECONDS = 600.0
 _LAST_SECONDS = 20.0
@@ -12,6 +13,7 @@ _LAST_SECONDS = 20.0
 
 class _BrokerFault(Fault):
     stop_ms = 15_000
+    exits = (EXIT_LOST,)
 
     def plan(self, seed: int, first: int) -> LoadPlan:
         return LoadPlan(seed=seed, first=first, seconds=35.0)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from proof.checker.verdict import Violation
 from proof.faults.base import PROMISE, Fault, Field
 from proof.load.plan import LoadPlan
 from proof.workers import Slot
+from streams.worker import EXIT_FAILED
 from tables.store import LocalStore, StoreBudget
 
 DAY_SECONDS = 86_400
@@ -33,10 +35,20 @@ class _DiskFault(Fault, ABC):
         return LoadPlan(seed=seed, first=first, seconds=35.0)
 
     async def strike(self, field: Field) -> None:
-        while await field.wait(*self.pause_seconds):
-            slot = await field.victim()
+        # Every other time it is `decide`: it alone keeps for good who opted out.
+        for roles in itertools.cycle((("decide",), ())):
+            if not await field.wait(*self.pause_seconds):
+                return
+            slot = await field.victim(roles)
             if slot is not None:
                 await replaced(field, slot, lambda stores: self.spoil(field, stores))
+
+    def judge(self, field: Field) -> Iterator[Violation]:
+        yield from super().judge(field)
+        struck = sum(each.role == "decide" for each in field.blows)
+        field.notes.append(f"{struck} of {len(field.blows)} were decide")
+        if not struck:
+            yield Violation(PROMISE, "nobody who knows the opt-outs has lost them")
 
     @abstractmethod
     def spoil(self, field: Field, stores: Path) -> None:
@@ -80,6 +92,7 @@ class DiskStale(_DiskFault):
 class DiskDamaged(_DiskFault):
     name = "disk-damaged"
     does = "kill -9, and bytes of a table, of a manifest or of CURRENT of each store are others"
+    exits = (EXIT_FAILED,)
 
     def spoil(self, field: Field, stores: Path) -> None:
         for store in stores.iterdir():
@@ -92,9 +105,8 @@ class DiskDamaged(_DiskFault):
     def judge(self, field: Field) -> Iterator[Violation]:
         """A table that is damaged may not be read again before the round is over; the rest is."""
         yield from super().judge(field)
-        logs = (field.workers.log_of(slot).read_text() for slot in field.stage.slots)
-        rebuilt = sum(log.count(_REBUILT) for log in logs)
-        field.notes.append(f"so far rebuilt {rebuilt} stores")
+        rebuilt = sum(field.log_of(slot).count(_REBUILT) for slot in field.stage.slots)
+        field.notes.append(f"rebuilt {rebuilt} stores")
         if not rebuilt:
             yield Violation(PROMISE, "no worker has noticed that its store was damaged")
 
@@ -103,6 +115,7 @@ class DiskFull(Fault):
     name = "disk-full"
     does = "the disk of `decide` is full for seconds"
     expects = "the worker stops with the cause, and goes on once there is room; nothing in doubt"
+    exits = (EXIT_FAILED,)
 
     def plan(self, seed: int, first: int) -> LoadPlan:
         return LoadPlan(seed=seed, first=first, seconds=30.0, rate=40.0)
@@ -129,7 +142,7 @@ class DiskFull(Fault):
         yield from super().judge(field)
         (slot,) = field.stage.of("decide")
         ends = sum(who == slot for who, _ in field.exits)
-        lines = field.workers.log_of(slot).read_text().splitlines()
+        lines = field.log_of(slot).splitlines()
         told = sum(_WORKER_ENDS in line and _NO_ROOM in line for line in lines)
         field.notes.append(f"stopped {ends} times for want of room")
         if not ends:

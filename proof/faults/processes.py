@@ -8,6 +8,7 @@ from proof.checker.verdict import Violation
 from proof.faults.base import PROMISE, Fault, Field
 from proof.load.plan import KINDS, LoadPlan, doing
 from streams.topology import ROLES
+from streams.worker import EXIT_LOST
 
 SUSPENDED_SECONDS = (9.0, 12.0)
 """Longer than a session, by which time another has the partitions, or they are taken away."""
@@ -84,6 +85,7 @@ class Suspended(Fault):
     does = "SIGSTOP for longer than a session, then SIGCONT: a zombie; two slots a role"
     expects = "no write by the zombie, nothing sent twice; in doubt only its calls in flight, told"
     slots: ClassVar[dict[str, int]] = {"decide": 2, "email": 2, "push": 2}
+    exits = (EXIT_LOST,)
     stop_ms = 15_000
 
     def plan(self, seed: int, first: int) -> LoadPlan:
@@ -98,6 +100,15 @@ class Suspended(Fault):
             field.workers.send(slot, signal.SIGSTOP)
             await field.wait(*SUSPENDED_SECONDS)
             field.workers.send(slot, signal.SIGCONT)
+
+    def judge(self, field: Field) -> Iterator[Violation]:
+        """The last may have been woken early, when the load was over."""
+        yield from super().judge(field)
+        lost = sum(code == EXIT_LOST for _, code in field.exits)
+        field.notes.append(f"{lost} lost what they had")
+        if lost < len(field.blows) - 1:
+            words = f"of {len(field.blows)} suspensions {lost} were longer than a session"
+            yield Violation(PROMISE, words)
 
 
 class OptOutBesideABacklog(Fault):

@@ -34,6 +34,8 @@ class Mutant:
     scene: Scene
     caught_by: Collection[str]
     """Invariants: one of these must complain."""
+    says: str = ""
+    """In these words, which a worker that merely broke down would not have caused."""
     plant: Callable[[], None]
     """Called in the process of a worker before it begins."""
     roles: Collection[str] = ROLES

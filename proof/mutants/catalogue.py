@@ -54,12 +54,14 @@ _ALL = (
     Mutant(
         name="acknowledge-before-sending",
         does="a message is told to be sent, and then handed to its provider",
-        scene=KILLS, roles=SENDERS, caught_by={"L1"}, plant=sending.acknowledge_before_sending,
+        scene=KILLS, roles=SENDERS, caught_by={"L1"}, says="no provider has it",
+        plant=sending.acknowledge_before_sending,
     ),
     Mutant(
         name="skip-the-intent",
         does="calls are made without an intent in the ledger",
-        scene=KILLS, roles=SENDERS, caught_by={"L3"}, plant=sending.intend_nothing,
+        scene=KILLS, roles=SENDERS, caught_by={"L3"}, says="told in doubt 0 times",
+        plant=sending.intend_nothing,
     ),
     Mutant(
         name="doubt-untold",
@@ -69,58 +71,66 @@ _ALL = (
     Mutant(
         name="drop-on-429",
         does="what a provider throttles is taken for sent",
-        scene=THROTTLE, roles=SENDERS, caught_by={"L1"}, plant=sending.drop_what_is_throttled,
+        scene=THROTTLE, roles=SENDERS, caught_by={"L1"}, says="no provider has it",
+        plant=sending.drop_what_is_throttled,
     ),
     Mutant(
         name="retry-a-lost-reply",
         does="what may have been sent is sent again, whatever the type asks for",
-        scene=LOST, roles=SENDERS, caught_by={"L3"}, plant=sending.retry_what_may_have_been_sent,
+        scene=LOST, roles=SENDERS, caught_by={"L3"}, says="told in doubt 0 times",
+        plant=sending.retry_what_may_have_been_sent,
     ),
     Mutant(
         name="resend-the-whole-batch",
         does="one bad mailbox in a batch, and all of it is sent again",
-        scene=NEWS, roles=("email",), caught_by={"L3"}, plant=sending.send_the_whole_batch_again,
+        scene=NEWS, roles=("email",), caught_by={"L3"}, says="told in doubt 0 times",
+        plant=sending.send_the_whole_batch_again,
     ),
     Mutant(
         name="mix-up-a-batch",
         does="the messages of a batch go to each other's addresses",
-        scene=NEWS, roles=("email",), caught_by={"L2"}, plant=sending.mix_up_addresses,
+        scene=NEWS, roles=("email",), caught_by={"L2"}, says="never theirs",
+        plant=sending.mix_up_addresses,
     ),
     Mutant(
         name="limiter-per-process",
         does="each worker calls as fast as all together may",
-        scene=RUSH, roles=("email",), caught_by={"L5"}, plant=sending.limit_each_process,
+        scene=RUSH, roles=("email",), caught_by={"L5"}, says="sendgrid: more than",
+        plant=sending.limit_each_process,
     ),
     Mutant(
         name="pause-unheard",
         does="senders do not follow what operators pause",
-        scene=PAUSES, roles=CHANNELS, caught_by={"L4"}, plant=sending.hear_no_pause,
+        scene=PAUSES, roles=CHANNELS, caught_by={"L4"}, says="was paused", plant=sending.hear_no_pause,
     ),
     Mutant(
         name="cancellation-unheard",
         does="nobody follows what was called off",
-        scene=SECOND_THOUGHTS, caught_by={"L4"}, plant=sending.hear_no_cancellation,
+        scene=SECOND_THOUGHTS, caught_by={"L4"}, says="was called off",
+        plant=sending.hear_no_cancellation,
     ),
     Mutant(
         name="start-before-the-tails-end",
         does="a sender starts before it has heard who opted out",
-        scene=BACKLOG, roles=CHANNELS, caught_by={"L4"},
+        scene=BACKLOG, roles=CHANNELS, caught_by={"L4"}, says="had turned off",
         plant=sending.send_before_the_tails_are_read,
     ),
     Mutant(
         name="preferences-for-ever",
         does="decisions go by what was first known of somebody, and senders ask nobody",
-        scene=WISHES, caught_by={"L1", "L4"}, plant=deciding.know_people_for_ever,
+        scene=WISHES, caught_by={"L1", "L4"}, says="had turned off", plant=deciding.know_people_for_ever,
     ),
     Mutant(
         name="no-dedup-window",
         does="a repeated request is decided again",
-        scene=REPEATS, roles=DECIDE, caught_by={"L3"}, plant=deciding.forget_what_was_decided,
+        scene=REPEATS, roles=DECIDE, caught_by={"L3"}, says="the same key was decided twice",
+        plant=deciding.forget_what_was_decided,
     ),
     Mutant(
         name="conflict-untold",
         does="another thing under the same key passes for a repeat",
         scene=REPEATS, roles=DECIDE, caught_by={"L1"},
+        says="expected one of [('rejected', 'idempotency_conflict')]",
         plant=deciding.take_a_conflict_for_a_repeat,
     ),
     Mutant(
@@ -131,12 +141,14 @@ _ALL = (
     Mutant(
         name="no-caps",
         does="nobody counts how often somebody was reached",
-        scene=NEWS, roles=DECIDE, caught_by={"L5"}, plant=deciding.count_no_caps,
+        scene=NEWS, roles=DECIDE, caught_by={"L5"}, says="more than 3 social on one day",
+        plant=deciding.count_no_caps,
     ),
     Mutant(
         name="slice-off-by-one",
         does="a broadcast passes over the last member of each slice",
-        scene=NEWS, roles=DECIDE, caught_by={"L1"}, plant=deciding.pass_over_the_last_member,
+        scene=NEWS, roles=DECIDE, caught_by={"L1"}, says="was forgotten by",
+        plant=deciding.pass_over_the_last_member,
     ),
     Mutant(
         name="misplaced-not-forwarded",
@@ -151,12 +163,13 @@ _ALL = (
     Mutant(
         name="ranks-alike",
         does="receipts say nothing of the order in which they count",
-        scene=DAY, caught_by={"L7"}, plant=deciding.rank_all_receipts_alike,
+        scene=DAY, caught_by={"L7"}, says="is told as of rank", plant=deciding.rank_all_receipts_alike,
     ),
     Mutant(
         name="rubbish-thrown-away",
         does="what nobody can read is passed over without a dead letter",
-        scene=RUBBISH, roles=DECIDE, caught_by={"L8"}, plant=running.throw_rubbish_away,
+        scene=RUBBISH, roles=DECIDE, caught_by={"L8"}, says="rubbish without a dead letter",
+        plant=running.throw_rubbish_away,
     ),
     Mutant(
         name="records-outside-the-transaction",

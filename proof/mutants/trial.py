@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from proof.checker.verdict import Violation
 from proof.mutants.base import Mutant, Scene
 from proof.mutants.catalogue import MUTANTS
 from proof.results import Result
@@ -24,7 +25,7 @@ class Trial(msgspec.Struct, frozen=True):
     caught_by: dict[str, int]
     """Violations by invariant."""
     words: str
-    """The first of them."""
+    """The first of them that the mutant is expected to cause, or the first of all."""
     seconds: float
     commit: str = ""
     at: str = ""
@@ -34,7 +35,8 @@ class Trial(msgspec.Struct, frozen=True):
     def is_as_it_must_be(self) -> bool:
         if not self.mutant:
             return not self.caught_by
-        return bool(self.caught_by.keys() & set(MUTANTS[self.mutant].caught_by))
+        mutant = MUTANTS[self.mutant]
+        return bool(self.caught_by.keys() & set(mutant.caught_by)) and mutant.says in self.words
 
     def told(self) -> str:
         """A line for whoever waits for it."""
@@ -79,10 +81,15 @@ def plant(names: Sequence[str]) -> None:
 
 def trial_of(scene: Scene, mutant: Mutant | None, result: Result, *, command: str = "") -> Trial:
     found = Counter(each.invariant for each in result.violations)
-    expected = mutant.caught_by if mutant is not None else ()
-    telling = sorted(result.violations, key=lambda each: each.invariant not in expected)
+    telling = sorted(result.violations, key=lambda each: not _is_expected(each, mutant))
     words = telling[0].words if telling else ""
     name = mutant.name if mutant else ""
     return Trial(
         scene.name, name, dict(found), words, result.seconds, result.commit, result.at, command
     )
+
+
+def _is_expected(violation: Violation, mutant: Mutant | None) -> bool:
+    if mutant is None:
+        return False
+    return violation.invariant in mutant.caught_by and mutant.says in violation.words

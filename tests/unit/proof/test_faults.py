@@ -8,12 +8,15 @@ from proof.checker.evidence import Blow, Circumstances
 from proof.faults.base import Fault, Field
 from proof.faults.catalogue import FAULTS
 from proof.stage import Stage
+from proof.workers import Slot
+from streams.worker import EXIT_LOST
 
 
 def field_of(fault: Fault) -> Field:
     stage = SimpleNamespace(
         circumstances=Circumstances(ended_ms=0, blows=[Blow(0, "email", "kill")]),
-        workers=SimpleNamespace(exits=[]),
+        workers=SimpleNamespace(exits=[], stops=[]),
+        slots=[],
     )
     return Field(cast(Stage, stage), random.Random(1), fault.plan(1, 1))
 
@@ -31,6 +34,35 @@ def test_blows_of_rounds_before_do_not_count_for_this_one() -> None:
 
     strike(field, 1)
     assert list(kill.judge(field)) == []
+
+
+def test_a_worker_that_ends_without_being_asked_to_breaks_the_round() -> None:
+    kill, decide, email = FAULTS["kill"], Slot("decide", 0), Slot("email", 0)
+    field = field_of(kill)
+    strike(field, kill.least_blows)
+
+    field.workers.exits += [(email, -9), (email, 70), (decide, -9)]
+    field.workers.stops += [(email, 0), (decide, -9)]
+
+    assert [each.words for each in kill.judge(field)] == [
+        "email-0 ended by itself, with 70",
+        "decide-0 ended by itself, with -9",
+        "decide-0 was stopped, and ended with -9",
+    ]
+
+
+def test_a_suspension_that_cost_nobody_a_partition_was_too_short() -> None:
+    suspended = FAULTS["suspended"]
+    field = field_of(suspended)
+    strike(field, 3)
+
+    field.workers.exits.append((Slot("email", 0), EXIT_LOST))
+    assert [each.words for each in suspended.judge(field)] == [
+        "of 3 suspensions 1 were longer than a session"
+    ]
+
+    field.workers.exits.append((Slot("email", 0), EXIT_LOST))
+    assert list(suspended.judge(field)) == []
 
 
 def test_a_storm_that_no_call_met_shows_nothing() -> None:
