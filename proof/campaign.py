@@ -11,8 +11,9 @@ from proof.faults.base import Fault
 from proof.kept import Kept
 from proof.mutants.base import Mutant, Scene
 from proof.mutants.trial import Trial, perform, trial_of
+from proof.origin import commit
 from proof.results import Result
-from proof.rounds import commit, play, unplayed
+from proof.rounds import play, unplayed
 from proof.stage import Stage, new_kafka
 from proof.workers import WorkerFailed
 

@@ -1,7 +1,5 @@
 """What rounds came to, as a table and as `docs/proof.md`."""
 
-import os
-import platform
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,8 +20,10 @@ from proof.figures import (
     trials_of,
     worst_of,
 )
+from proof.markdown import table
 from proof.mutants.catalogue import MUTANTS
 from proof.mutants.trial import Trial
+from proof.origin import machine
 from proof.results import Result
 
 _HEADINGS = {
@@ -100,7 +100,7 @@ _NOT_COVERED = """\
 
 def report(results: Sequence[Result], trials: Sequence[Trial]) -> str:
     results, trials = latest_results(results), latest_trials(trials)
-    lines = [_INTRODUCTION, _circumstances(), ""]
+    lines = [_INTRODUCTION, f"On {machine()}; a commit with a `+` had changes.", ""]
     lines += [*_table(runs_of(results), RUNS), ""]
     lines += _table(figures_of(results), FIGURES)
     lines += [
@@ -139,14 +139,6 @@ def report(results: Sequence[Result], trials: Sequence[Trial]) -> str:
     return "\n".join(lines)
 
 
-def _circumstances() -> str:
-    return (
-        f"On {os.cpu_count()} shared cores ({platform.machine()}, Linux "
-        f"{platform.release().split('-')[0]}, Python {platform.python_version()}); a commit with a "
-        "`+` had changes."
-    )
-
-
 def _kills(results: Sequence[Result]) -> str:
     kills = sum(len(each.kills()) for each in results)
     clean = sum(len(each.kills()) for each in results if each.is_clean)
@@ -174,10 +166,4 @@ def _untried(trials: Sequence[Trial]) -> list[str]:
 
 def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> list[str]:
     headings = [_HEADINGS.get(each, each.replace("_", " ")) for each in columns]
-    lines = [headings, ["---"] * len(columns)]
-    lines += [[_text(row[column]) for column in columns] for row in rows]
-    return [f"| {' | '.join(line)} |" for line in lines]
-
-
-def _text(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return table(headings, ([row[column] for column in columns] for row in rows))

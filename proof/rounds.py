@@ -4,13 +4,10 @@ import asyncio
 import contextlib
 import os
 import random
-import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from proof.checker.folder import judge_folder
 from proof.checker.verdict import Violation
 from proof.faults.base import PROMISE, Fault, Field
 from proof.load.plan import LoadPlan
+from proof.origin import commit, now
 from proof.results import Result, Struck
 from proof.stage import Stage
 from proof.workers import WorkerFailed
@@ -130,20 +128,6 @@ async def until_rest(stage: Stage, within_seconds: float) -> bool:
                 if waiting == 0 and not stage.collector.open_deliveries:
                     return True
     return False
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-@cache
-def commit() -> str:
-    """Of the checkout that runs, with a + where it was changed since."""
-    told = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return told.stdout.strip() or "unknown"
 
 
 class _Load:

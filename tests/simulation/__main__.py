@@ -1,11 +1,16 @@
 """`python -m tests.simulation`: play many seeds, or tell what happens in one."""
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from proof.kept import Kept
+from proof.origin import commit
 from tests.simulation.coverage import ENOUGH_SEEDS, empty_cells, table
+from tests.simulation.keeping import CannotAdd, Search, must_be_apart, report, search_of
 from tests.simulation.planted import BUGS, planted
 from tests.simulation.retelling import retell
 from tests.simulation.searching import Tally, search
@@ -19,10 +24,30 @@ _SECONDS_A_LINE = 10.0
 
 def main(words: Sequence[str]) -> int:
     """The exit code: 0 when all is well."""
-    asked = _arguments().parse_args(words)
+    parser = _arguments()
+    asked = parser.parse_args(words)
     if asked.seed is not None:
         return tell_of(asked.seed, bug=asked.bug)
+    if asked.report and not asked.keep:
+        parser.error("--report is of what --keep names")
+    if asked.keep and asked.bug:
+        parser.error("what a planted bug came to is not kept")
+    try:
+        code = search_for(asked) if asked.seeds else 0
+        if asked.report:
+            asked.report.write_text(report(Kept(asked.keep, Search).all))
+    except CannotAdd as error:
+        print(f"{asked.keep}: {error}", file=sys.stderr)
+        return 2
+    return code
+
+
+def search_for(asked: argparse.Namespace) -> int:
+    """The exit code."""
     seeds = range(asked.first, asked.first + asked.seeds)
+    if asked.keep:
+        kept = Kept(asked.keep, Search)
+        must_be_apart([seeds, *(each.played for each in kept.all if each.commit == commit())])
     began = time.monotonic()
     tally = search(
         seeds,
@@ -31,8 +56,11 @@ def main(words: Sequence[str]) -> int:
         most_failures=asked.most_failures,
         on_progress=_now_and_then(began),
     )
+    seconds = time.monotonic() - began
     print("\n".join(table(tally.cells)))
-    print(_line(tally, time.monotonic() - began))
+    print(_line(tally, seconds))
+    if asked.keep:
+        kept.append(search_of(tally, first=asked.first, seconds=seconds, processes=asked.processes))
     if tally.failures:
         return tell_of(tally.failures[0].seed, bug=asked.bug)
     empty = empty_cells(tally.cells)
@@ -97,9 +125,17 @@ def _arguments() -> argparse.ArgumentParser:
         " the search: with fewer, chance alone leaves some out",
     )
     parser.add_argument("--first", type=int, default=0, help="from this one on")
-    parser.add_argument("--processes", type=int, default=0, help="usually one a core")
+    parser.add_argument(
+        "--processes", type=int, default=os.cpu_count() or 1, help="usually one a core"
+    )
     parser.add_argument("--most-failures", type=int, default=1, help="go on until so many failed")
     parser.add_argument("--bug", default="", choices=("", *BUGS), help="plant one")
+    parser.add_argument("--keep", type=Path, help="add a line of what it came to to this file")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        help="write this page of all kept lines of one commit, the last; --seeds 0 does only that",
+    )
     return parser
 
 

@@ -1,14 +1,19 @@
 """The search itself: what it counts, and what it tells of a seed that fails."""
 
 from collections import Counter
+from pathlib import Path
 
+import msgspec
 import pytest
 
+from proof.kept import Kept
+from proof.named_yields import Point
 from tests.simulation.__main__ import main
 from tests.simulation.coverage import FAULTS, empty_cells, table
+from tests.simulation.keeping import Search, search_of
 from tests.simulation.planted import planted
 from tests.simulation.retelling import retell
-from tests.simulation.searching import play
+from tests.simulation.searching import Failure, Tally, play
 from tests.simulation.shrinking import kind_of, shrink
 from tests.simulation.telling import tell
 from tests.simulation.writing import all_points, write
@@ -58,3 +63,53 @@ def test_every_point_of_every_stage_is_counted_and_one_that_nothing_struck_is_to
     everything = Counter({(point, fault): 1 for point in all_points() for fault in FAULTS})
     assert empty_cells(everything) == []
     assert {str(point) for point in all_points()} <= {line.split()[0] for line in table(everything)}
+
+
+def test_searches_of_one_commit_that_are_kept_add_up_to_a_page(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file, page = tmp_path / "kept.jsonl", tmp_path / "page.md"
+    kept = Kept(file, Search)
+    kept.append(search_named("an older one", first=0, tally=Tally(seeds=7, cpu_seconds=1.0)))
+    tallies = [play(range(5, 9)), play(range(5))]
+    tallies[0].failures = [Failure(6, "L1 nothing was ever said of it")]
+    for first, tally in zip((5, 0), tallies, strict=True):
+        kept.append(search_named("this one", first=first, tally=tally))
+
+    assert main(["--seeds", "0", "--keep", str(file), "--report", str(page)]) == 0
+
+    text = page.read_text()
+    crash_points = sum(each.crash_points for each in tallies)
+    killed = sum(each.cells[Point("Decide.1", "yielded"), "killed"] for each in tallies)
+    assert "Commit this one" in text
+    assert f": 9 seeds, {crash_points} crash points, 1 failed." in text
+    assert text.index("| 0 to 4 | 5 |") < text.index("| 5 to 8 | 4 |")
+    assert 'make simulate SEEDS=5 ARGS="--first 0"' in text
+    assert "- seed 6 failed: L1 nothing was ever said of it" in text
+    assert f"| `Decide.1:yielded` | {killed} |" in text
+
+    kept.append(search_named("this one", first=8, tally=tallies[0]))
+
+    assert main(["--seeds", "0", "--keep", str(file), "--report", str(page)]) == 2
+    assert capsys.readouterr().err == f"{file}: seeds 8 to 8 would be counted twice\n"
+    assert page.read_text() == text
+
+
+def test_a_search_is_kept_once_and_its_seeds_are_not_played_again(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "kept.jsonl"
+    words = ["--processes", "1", "--keep", str(file), "--seeds"]
+
+    assert main([*words, "2", "--first", "3"]) == 0
+    assert main([*words, "4"]) == 2
+
+    (kept,) = Kept(file, Search).all
+    assert (kept.played, kept.failures) == (range(3, 5), [])
+    assert kept.crash_points == play(range(3, 5)).crash_points
+    assert "seeds 3 to 3 would be counted twice" in capsys.readouterr().err
+
+
+def search_named(commit: str, *, first: int, tally: Tally) -> Search:
+    kept = search_of(tally, first=first, seconds=1.0, processes=1)
+    return msgspec.structs.replace(kept, commit=commit)

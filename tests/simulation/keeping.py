@@ -1,0 +1,133 @@
+"""What searches came to, a line of a file each: those of one commit add up, and make a page."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import msgspec
+
+from proof.markdown import table
+from proof.origin import commit, machine, now
+from tests.simulation.coverage import FAULTS
+from tests.simulation.searching import Failure, Tally
+from tests.simulation.writing import all_points
+
+_INTRODUCTION = """\
+# Simulation
+
+`make simulate` plays stories in virtual time, each made of one number, its seed: the stages and the
+engine that workers run, on a broker, disks and providers in memory, with processes that can be struck
+at any await. How a story ended is judged by the checker of [the proof](proof.md), which sees it from
+outside, and by one that looks into the processes. This page is written by it.
+"""
+_COLUMNS = (
+    "seeds", "how many", "played", "processes", "crash points", "failed", "a second",
+    "a second of CPU",
+)  # fmt: skip
+_STRUCK = """\
+A *crash point* is a blow of which a process died at one of its awaits: *killed*; *wiped*, its disk
+lost too; *aged*, to come back with an old copy of its disk; or *aborted*, as its transaction was. To
+be *suspended*, *robbed* (suspended, and its partitions are somebody else's when it wakes) or *drained*
+(it gives them up) is none. One blow strikes every yield that its process has under way, so that there
+is more in the table than crash points; *aborted* elsewhere than at `staged` and `appended` was
+another's transaction.
+"""
+_NOT_COVERED = """\
+Kafka and its clients, RocksDB, the senders that speak to providers, and processes as an operating
+system has them: for these there are stand-ins, which do what we take the real ones to do. Those are
+met by `make prove`, and by the tests in `tests/contract`, `tests/integration` and `tests/acceptance`.
+Stories are small, of a few people and two partitions: what it takes a crowd for is not seen.
+"""
+
+
+class CannotAdd(ValueError):
+    """Raised for searches that make no sum."""
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """What one came to."""
+
+    commit: str
+    at: str
+    first: int
+    seeds: int
+    """So many in a row were played."""
+    crash_points: int
+    failures: list[Failure]
+    seconds: float
+    cpu_seconds: float
+    processes: int
+    cells: dict[str, dict[str, int]]
+    """For each moment of each yield, how often each fault struck there."""
+
+    @property
+    def played(self) -> range:
+        return range(self.first, self.first + self.seeds)
+
+
+def search_of(tally: Tally, *, first: int, seconds: float, processes: int) -> Search:
+    """One that is over."""
+    return Search(
+        commit=commit(), at=now(), first=first, seeds=tally.seeds, crash_points=tally.crash_points,
+        failures=tally.failures, seconds=round(seconds, 3), cpu_seconds=round(tally.cpu_seconds, 3),
+        processes=processes,
+        cells={
+            str(point): {fault: tally.cells[point, fault] for fault in FAULTS}
+            for point in all_points()
+        },
+    )  # fmt: skip
+
+
+def must_be_apart(some: Iterable[range]) -> None:
+    """Or what they came to would be counted twice."""
+    in_order = sorted((each for each in some if each), key=lambda each: each.start)
+    for one, other in pairwise(in_order):
+        if other.start < one.stop:
+            last = min(one.stop, other.stop) - 1
+            raise CannotAdd(f"seeds {other.start} to {last} would be counted twice")
+
+
+def report(kept: Sequence[Search]) -> str:
+    """Of all that were made of the same commit as the last."""
+    found = [each for each in kept if each.commit == kept[-1].commit]
+    if not found:
+        raise CannotAdd("no search is kept there")
+    must_be_apart(each.played for each in found)
+    found.sort(key=lambda each: each.first)
+    failures = [failure for each in found for failure in each.failures]
+    sums = (
+        f"{sum(each.seeds for each in found):,} seeds,"
+        f" {sum(each.crash_points for each in found):,} crash points, {len(failures)} failed"
+    )
+    again = f'make simulate SEEDS={found[0].seeds} ARGS="--first {found[0].first}"'
+    lines = [
+        _INTRODUCTION,
+        f"Commit {found[0].commit} (a `+`: with changes), on {machine()}: {sums}.",
+        "",
+        *table(_COLUMNS, map(_row, found)),
+        "",
+        f"To play those of the first row again: `{again}`.",
+        *(f"\n- seed {each.seed} failed: {each.complaint}" for each in failures),
+        "\n## What was struck where\n",
+        _STRUCK,
+        *table(("", *FAULTS), _struck(found)),
+        "\n## Not covered\n",
+        _NOT_COVERED,
+    ]
+    return "\n".join(lines)
+
+
+def _row(search: Search) -> Sequence[str | int]:
+    return (
+        f"{search.played[0]} to {search.played[-1]}", search.seeds, search.at[:10],
+        search.processes, search.crash_points, len(search.failures),
+        f"{search.seeds / search.seconds:.0f}", f"{search.seeds / search.cpu_seconds:.0f}",
+    )  # fmt: skip
+
+
+def _struck(searches: Iterable[Search]) -> Iterable[Sequence[str | int]]:
+    cells: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for search in searches:
+        for point, counts in search.cells.items():
+            cells[point].update(counts)
+    return [(f"`{point}`", *(counts[fault] for fault in FAULTS)) for point, counts in cells.items()]
