@@ -5,10 +5,11 @@ from pathlib import Path
 from statistics import median
 
 from proof.checker import ledgers
-from proof.checker.evidence import Broadcast, Receipt, Request, Rubbish
+from proof.checker.evidence import CHANNELS, Broadcast, Receipt, Request, Rubbish
 from proof.checker.instants import ms_of
 
 _SECOND_MS = 1_000
+_OPT_OUTS = ("opted_out_channel", "opted_out_type")
 
 
 class Seen:
@@ -32,14 +33,16 @@ class Seen:
         found = ledgers.read(self._folder).rubbish
         return [each for each in found if each.at_ms >= self._since_ms]
 
-    def opt_outs(self) -> int:
-        changes = ledgers.changes_in(self._folder, range(ledgers.SHARDS))
-        return sum(
-            each.said.change == "preferences_updated"
-            and any(wish.enabled is False for _, wish in each.said.preferences.by_channel())
-            for each in changes
-            if each.at_ms >= self._since_ms
-        )
+    def overtaken(self) -> int:
+        """Deliveries that were on their way when their user opted out."""
+        queued, stopped = set[str](), set[str]()
+        for each in self._deliveries(set(CHANNELS)):
+            if ms_of(each.occurred_at) >= self._since_ms:
+                if each.status == "queued":
+                    queued.add(each.delivery_id)
+                elif each.reason in _OPT_OUTS:
+                    stopped.add(each.delivery_id)
+        return len(queued & stopped)
 
     def busiest_second(self, provider: str) -> int:
         """The most requests that it accepted within any second."""

@@ -28,6 +28,7 @@ class _Input(Fault, ABC):
         """How much that came in was what this fault is about."""
 
     def judge(self, field: Field) -> Iterator[Violation]:
+        yield from super().judge(field)
         struck = self.struck(field)
         field.notes.append(f"{struck} times")
         if struck < self.least_struck:
@@ -107,13 +108,15 @@ class OptOutInAFanOut(_Input):
     does = "people opt out while broadcasts to them are expanded and sent"
     expects = "who opted out in time is not reached"
     stop_ms = 1_500
+    least_struck = 3
 
     def plan(self, seed: int, first: int) -> LoadPlan:
         steps = doing(ask=20, announce=12, refuse=60, consent=30)
         return LoadPlan(seed=seed, first=first, steps=steps)
 
     def struck(self, field: Field) -> int:
-        return field.seen.opt_outs() if field.seen.broadcasts() else 0
+        field.notes.append(f"{len(field.seen.broadcasts())} broadcasts")
+        return field.seen.overtaken()
 
 
 class OffsetsReset(Fault):

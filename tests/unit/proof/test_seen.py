@@ -18,10 +18,12 @@ def accepted(at_ms: int, provider: str = "sendgrid") -> Line:
     return Line(1, NOON_MS + at_ms, provider, 202, "m", 0, 1, ["d"], ["n"], ["a"], [1])
 
 
-def told(delivery_id: str, status: str, at_ms: int, channel: str = "sms") -> Receipt:
+def told(
+    delivery_id: str, status: str, at_ms: int, channel: str = "sms", reason: str = ""
+) -> Receipt:
     return Receipt(
         receipt_id=f"{delivery_id}-{status}", delivery_id=delivery_id, user_id="ann", channel=channel,
-        status=status, occurred_at=rfc3339(NOON_MS + at_ms),
+        status=status, reason=reason, occurred_at=rfc3339(NOON_MS + at_ms),
     )  # fmt: skip
 
 
@@ -38,6 +40,18 @@ def test_the_busiest_second_begins_at_any_instant(tmp_path: Path) -> None:
 
     assert Seen(tmp_path, NOON_MS).busiest_second("sendgrid") == 4
     assert Seen(tmp_path, NOON_MS).busiest_second("twilio") == 0
+
+
+def test_whoever_opted_out_of_what_was_on_its_way_was_overtaken(tmp_path: Path) -> None:
+    write_receipts(
+        tmp_path,
+        told("before", "queued", -9), told("before", "suppressed", -5, reason="opted_out_type"),
+        told("overtaken", "queued", 0), told("overtaken", "suppressed", 9, reason="opted_out_type"),
+        told("never", "suppressed", 0, reason="opted_out_channel"),
+        told("barred", "queued", 0), told("barred", "suppressed", 9, reason="suppressed_address"),
+    )  # fmt: skip
+
+    assert Seen(tmp_path, NOON_MS).overtaken() == 1
 
 
 def test_only_who_was_decided_for_in_the_span_and_held_back_by_nothing_has_waited(
