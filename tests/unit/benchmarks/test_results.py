@@ -122,32 +122,33 @@ def test_the_page_says_of_each_profile_where_its_time_goes(tmp_path: Path) -> No
     assert told[-1] == "| [send: send-email-0](results/send-email-0.txt) | `100.0% hash (c.py)` |"
 
 
-def test_a_campaign_expects_the_runs_that_a_scenario_is_worth_and_one_that_is_profiled(
+def test_a_campaign_expects_as_many_runs_as_it_is_told_or_the_scenario_has_and_one_that_is_profiled(
     tmp_path: Path,
 ) -> None:
-    def campaign(repeats: int) -> Campaign:
+    def campaign(repeats: int | None = None) -> Campaign:
         return Campaign(
             people=1000, repeats=repeats, is_quick=False, data=tmp_path, results=tmp_path,
             command="", commit="abc",
         )  # fmt: skip
 
     seldom = Scenario(
-        name="send", measures="sends", figures=(), run=_nothing, run_seconds=40, most_repeats=2
+        name="send", measures="sends", figures=(), run=_nothing, run_seconds=40, repeats=2
     )
     assert campaign(1).expected_seconds(seldom) == 80
-    assert campaign(5).expected_seconds(seldom) == 120
+    assert campaign(5).expected_seconds(seldom) == 240
+    assert campaign().expected_seconds(seldom) == 120
 
     kept = tmp_path / "runs" / "abc-1000-full" / "send.jsonl"
     kept.parent.mkdir(parents=True)
     kept.write_bytes(msgspec.json.encode(OneRun({}, {}, {})) + b"\n")
 
-    assert campaign(5).expected_seconds(seldom) == 40
+    assert campaign().expected_seconds(seldom) == 40
 
 
 def test_all_scenarios_take_an_hour_and_a_half_at_most(tmp_path: Path) -> None:
     campaign = Campaign(
-        people=1_000_000, repeats=5, is_quick=False, data=tmp_path, results=tmp_path, command="",
-        commit="abc",
+        people=1_000_000, repeats=None, is_quick=False, data=tmp_path, results=tmp_path,
+        command="", commit="abc",
     )  # fmt: skip
 
     assert sum(map(campaign.expected_seconds, SCENARIOS.values())) <= 87 * 60  # 3 to prepare
