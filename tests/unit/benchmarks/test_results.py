@@ -35,6 +35,14 @@ def test_a_verdict_is_that_of_the_median_and_knows_which_way_is_better() -> None
     assert [summary(WAIT, [value]).verdict for value in (41, 40, 12)] == ["below", "floor", "goal"]
 
 
+def test_a_bound_that_the_median_reaches_is_open_where_a_run_does_not() -> None:
+    assert summary(RATE, [201, 210, 199]).verdict == "open"
+    assert summary(RATE, [101, 110, 99]).verdict == "open"
+    assert summary(RATE, [101, 250, 150]).verdict == "floor"
+    assert summary(RATE, [99, 98, 110]).verdict == "below"
+    assert summary(WAIT, [11, 10, 13]).verdict == "open"
+
+
 def test_a_figure_without_bounds_has_no_verdict() -> None:
     plain = Figure(name="cpu", measures="worker", unit="s", better="lower")
 
@@ -173,7 +181,7 @@ def test_a_kill_is_over_for_each_partition_at_its_first_acceptance_of_what_was_a
 def test_the_table_marks_what_the_harness_may_have_limited() -> None:
     row = next(line for line in page.table([_result(is_bound=True)]).splitlines() if "sent" in line)
 
-    assert row == "| [send](plots/send.svg) ‡ | sent | 110 (90–150) /s | 3 | 100 | 200 | floor |"
+    assert row == "| [send](plots/send.svg) ‡ | sent | 110 (90–150) /s | 3 | 100 | 200 | open |"
 
 
 def test_the_page_is_changed_between_its_markers_only(tmp_path: Path) -> None:
