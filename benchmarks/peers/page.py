@@ -25,7 +25,7 @@ def update(file: Path, results: Sequence[Result]) -> None:
 
 
 def table(results: Sequence[Result]) -> str:
-    """The best of a column is bold, whoever has it."""
+    """The best of a column is bold, whoever has it, where its rows can be compared."""
     best = {each.name: _best(each, results) for each in _COLUMNS if each.name in _COMPARED}
     lines = [_row(["", *(f"{each.measures}, {each.unit}".rstrip(", ") for each in _COLUMNS)])]
     lines.append("|---" * (len(_COLUMNS) + 1) + "|")
@@ -48,13 +48,18 @@ def table(results: Sequence[Result]) -> str:
 
 
 def _best(figure: Figure, results: Sequence[Result]) -> float | None:
-    medians = [
-        each.figures[figure.name].median
-        for each in results
-        if figure.name in each.figures and _is_match(figure, each)
-    ]
+    matches = [each for each in results if figure.name in each.figures and _is_match(figure, each)]
+    if figure.name not in _ENDS and not _are_of_one_session(matches):
+        return None
     pick = max if figure.better == "higher" else min
-    return pick(medians, default=None)
+    return pick((each.figures[figure.name].median for each in matches), default=None)
+
+
+def _are_of_one_session(results: Sequence[Result]) -> bool:
+    """Seconds of another machine, interpreter or hour are others; people are people everywhere."""
+    return all(
+        (each.commit, each.machine) == (results[0].commit, results[0].machine) for each in results
+    )
 
 
 def _is_match(figure: Figure, result: Result) -> bool:

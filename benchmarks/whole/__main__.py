@@ -20,7 +20,12 @@ _QUICK_PEOPLE, _PEOPLE = 40_000, 1_000_000
 def main(
     scenarios: Annotated[list[str] | None, typer.Argument(help="All when none is named.")] = None,
     people: Annotated[int | None, typer.Option(min=1000, show_default="1000000")] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of each that count, at most.")] = 5,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Runs of each that count, at least.", show_default="2, 3 or 5, as each has"
+        ),
+    ] = None,
     is_quick: Annotated[
         bool, typer.Option("--quick", help="Few people, one run: whether it works, not how fast.")
     ] = False,

@@ -21,7 +21,8 @@ from benchmarks.whole.state import Prepared
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
     people: int
-    repeats: int
+    repeats: int | None
+    """Runs that count, at least; as many as each scenario has by itself when None."""
     is_quick: bool
     data: Path
     """For prepared installations and single runs; kept."""
@@ -30,8 +31,8 @@ class Campaign:
     commit: str = field(default_factory=commit)
 
     def measure(self, scenario: Scenario) -> Result:
-        """Runs that are kept, of this very commit, are not made again. One more before them is
-        profiled, warms the page cache up, and is not counted; a quick campaign counts it."""
+        """Runs that are kept, of this very commit, are not made again, and all count. One more before
+        them is profiled, warms the page cache up, and is not counted; a quick campaign counts it."""
         kept = self._kept(scenario)
         if self._forgets:
             kept.unlink(missing_ok=True)  # of what they are nobody knows any more
@@ -43,7 +44,7 @@ class Campaign:
             kept.parent.mkdir(parents=True, exist_ok=True)
             with kept.open("ab") as lines:
                 lines.write(msgspec.json.encode(runs[-1]) + b"\n")
-        return self._together(scenario, runs[:repeats])
+        return self._together(scenario, runs)
 
     def expected_seconds(self, scenario: Scenario) -> float:
         """For the runs that are still to be made, with a million people or fewer."""
@@ -56,7 +57,7 @@ class Campaign:
         return is_changed(self.commit) or self.is_quick
 
     def _repeats(self, scenario: Scenario) -> int:
-        return min(self.repeats, scenario.most_repeats)
+        return self.repeats or scenario.repeats
 
     def _run(self, scenario: Scenario, *, is_profiled: bool) -> OneRun:
         if is_profiled:

@@ -9,7 +9,7 @@ from benchmarks.whole.results import Cost, Result, Summary
 from benchmarks.whole.scenarios import SCENARIOS
 
 _BEGIN, _END = "<!-- results -->", "<!-- end of results -->"
-_SIGNS = {"goal": "goal", "floor": "floor", "below": "**below**", "": ""}
+_SIGNS = {"goal": "goal", "floor": "floor", "open": "open", "below": "**below**", "": ""}
 
 
 def update(file: Path, results: Sequence[Result]) -> None:

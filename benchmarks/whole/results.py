@@ -51,7 +51,7 @@ class Summary(msgspec.Struct):
     low: float
     high: float
     verdict: str
-    """`goal`, `floor`, `below`; empty where neither is set."""
+    """`goal`, `floor`, `open`, `below`; empty where neither is set."""
 
 
 class Result(msgspec.Struct):
@@ -85,7 +85,7 @@ def summary(figure: Figure, values: list[float]) -> Summary:
         measures=figure.measures, unit=figure.unit, better=figure.better,
         floor=figure.floor, goal=figure.goal,
         values=values, median=median, low=min(values), high=max(values),
-        verdict=_verdict(figure, median),
+        verdict=_verdict(figure, values),
     )  # fmt: skip
 
 
@@ -147,9 +147,9 @@ def _median_cost(costs: Sequence[Cost]) -> Cost:
     )
 
 
-def _verdict(figure: Figure, value: float) -> str:
-    if figure.floor is None or figure.goal is None:
-        return ""
-    if figure.reaches(value, figure.goal):
-        return "goal"
-    return "floor" if figure.reaches(value, figure.floor) else "below"
+def _verdict(figure: Figure, values: Sequence[float]) -> str:
+    """Of the best bound that the median reaches: a run that does not leaves it open."""
+    for name, bound in (("goal", figure.goal), ("floor", figure.floor)):
+        if bound is not None and figure.reaches(statistics.median(values), bound):
+            return name if all(figure.reaches(each, bound) for each in values) else "open"
+    return "" if figure.floor is None else "below"

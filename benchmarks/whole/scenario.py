@@ -35,5 +35,5 @@ class Scenario:
     """False of one that only repeats what another one profiles."""
     run_seconds: float = 180.0
     """What one run takes with a million people, about: a long one unless it says so."""
-    most_repeats: int = 3
-    """More of them would say nothing that is worth their time: five do where it is close."""
+    repeats: int = 3
+    """Runs that count, where `--repeats` does not say how many: all scenarios share 90 minutes."""

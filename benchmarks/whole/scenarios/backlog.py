@@ -63,5 +63,5 @@ SCENARIO = Scenario(
     ),
     run=_run,
     run_seconds=330,
-    most_repeats=2,
+    repeats=2,
 )  # fmt: skip

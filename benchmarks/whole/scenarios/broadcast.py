@@ -53,5 +53,5 @@ SCENARIO = Scenario(
     ),
     run=_run,
     run_seconds=33,
-    most_repeats=5,
+    repeats=5,
 )  # fmt: skip

@@ -75,5 +75,5 @@ SCENARIO = Scenario(
     ),
     run=_run,
     run_seconds=40,
-    most_repeats=5,
+    repeats=5,
 )  # fmt: skip

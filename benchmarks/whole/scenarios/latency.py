@@ -54,5 +54,5 @@ SCENARIO = Scenario(
     ),
     run=_run,
     run_seconds=173,
-    most_repeats=5,
+    repeats=5,
 )  # fmt: skip

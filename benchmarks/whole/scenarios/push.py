@@ -36,5 +36,5 @@ SCENARIO = Scenario(
     ),
     run=_run,
     run_seconds=100,
-    most_repeats=2,
+    repeats=2,
 )  # fmt: skip

@@ -37,5 +37,5 @@ SCENARIO = Scenario(
     run=_run,
     is_profiled=False,
     run_seconds=75,
-    most_repeats=5,
+    repeats=5,
 )  # fmt: skip

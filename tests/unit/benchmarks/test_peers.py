@@ -98,6 +98,19 @@ def test_the_best_of_a_column_is_bold_whoever_has_it() -> None:
     assert "| 900 |" in theirs
 
 
+def test_what_is_timed_has_no_best_among_rows_of_another_interpreter_or_commit() -> None:
+    ours = _result("postrider", "Postrider", rate=40, duplicated=0)
+    theirs = _result("aiokafka", "a loop", rate=30, duplicated=900)
+    others = {"machine": {"python": "3.11.7"}}, {"commit": "d"}
+
+    for other in others:
+        text = page.table([ours, msgspec.structs.replace(theirs, **other)])
+
+        assert "| 40 |" in text
+        assert "| **0** |" in text
+    assert "| **40** |" in page.table([ours, theirs])
+
+
 def test_who_leaves_people_in_doubt_is_not_the_best_at_losing_or_repeating_none() -> None:
     results = [
         _result("postrider", "holds", lost=0, duplicated=0, doubts=900, held=0),

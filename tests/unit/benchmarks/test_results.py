@@ -35,6 +35,14 @@ def test_a_verdict_is_that_of_the_median_and_knows_which_way_is_better() -> None
     assert [summary(WAIT, [value]).verdict for value in (41, 40, 12)] == ["below", "floor", "goal"]
 
 
+def test_a_bound_that_the_median_reaches_is_open_where_a_run_does_not() -> None:
+    assert summary(RATE, [201, 210, 199]).verdict == "open"
+    assert summary(RATE, [101, 110, 99]).verdict == "open"
+    assert summary(RATE, [101, 250, 150]).verdict == "floor"
+    assert summary(RATE, [99, 98, 110]).verdict == "below"
+    assert summary(WAIT, [11, 10, 13]).verdict == "open"
+
+
 def test_a_figure_without_bounds_has_no_verdict() -> None:
     plain = Figure(name="cpu", measures="worker", unit="s", better="lower")
 
@@ -122,32 +130,33 @@ def test_the_page_says_of_each_profile_where_its_time_goes(tmp_path: Path) -> No
     assert told[-1] == "| [send: send-email-0](results/send-email-0.txt) | `100.0% hash (c.py)` |"
 
 
-def test_a_campaign_expects_the_runs_that_a_scenario_is_worth_and_one_that_is_profiled(
+def test_a_campaign_expects_as_many_runs_as_it_is_told_or_the_scenario_has_and_one_that_is_profiled(
     tmp_path: Path,
 ) -> None:
-    def campaign(repeats: int) -> Campaign:
+    def campaign(repeats: int | None = None) -> Campaign:
         return Campaign(
             people=1000, repeats=repeats, is_quick=False, data=tmp_path, results=tmp_path,
             command="", commit="abc",
         )  # fmt: skip
 
     seldom = Scenario(
-        name="send", measures="sends", figures=(), run=_nothing, run_seconds=40, most_repeats=2
+        name="send", measures="sends", figures=(), run=_nothing, run_seconds=40, repeats=2
     )
     assert campaign(1).expected_seconds(seldom) == 80
-    assert campaign(5).expected_seconds(seldom) == 120
+    assert campaign(5).expected_seconds(seldom) == 240
+    assert campaign().expected_seconds(seldom) == 120
 
     kept = tmp_path / "runs" / "abc-1000-full" / "send.jsonl"
     kept.parent.mkdir(parents=True)
     kept.write_bytes(msgspec.json.encode(OneRun({}, {}, {})) + b"\n")
 
-    assert campaign(5).expected_seconds(seldom) == 40
+    assert campaign().expected_seconds(seldom) == 40
 
 
 def test_all_scenarios_take_an_hour_and_a_half_at_most(tmp_path: Path) -> None:
     campaign = Campaign(
-        people=1_000_000, repeats=5, is_quick=False, data=tmp_path, results=tmp_path, command="",
-        commit="abc",
+        people=1_000_000, repeats=None, is_quick=False, data=tmp_path, results=tmp_path,
+        command="", commit="abc",
     )  # fmt: skip
 
     assert sum(map(campaign.expected_seconds, SCENARIOS.values())) <= 87 * 60  # 3 to prepare
@@ -172,7 +181,7 @@ def test_a_kill_is_over_for_each_partition_at_its_first_acceptance_of_what_was_a
 def test_the_table_marks_what_the_harness_may_have_limited() -> None:
     row = next(line for line in page.table([_result(is_bound=True)]).splitlines() if "sent" in line)
 
-    assert row == "| [send](plots/send.svg) ‡ | sent | 110 (90–150) /s | 3 | 100 | 200 | floor |"
+    assert row == "| [send](plots/send.svg) ‡ | sent | 110 (90–150) /s | 3 | 100 | 200 | open |"
 
 
 def test_the_page_is_changed_between_its_markers_only(tmp_path: Path) -> None:
