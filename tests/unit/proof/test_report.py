@@ -9,7 +9,7 @@ from proof.faults.catalogue import FAULTS
 from proof.figures import crashes_of, figures_of, latest_results, worst_of
 from proof.kept import Kept
 from proof.mutants.catalogue import MUTANTS
-from proof.mutants.trial import Trial
+from proof.mutants.trial import Trial, trial_of
 from proof.report import report
 from proof.results import Result, Struck
 
@@ -61,7 +61,7 @@ def test_the_page_counts_kills_of_clean_rounds_apart() -> None:
 
     page = report([result(1, kill(4, doubts=0), kill(4, doubts=0)), broken], [])
 
-    assert "Processes killed with -9: 3, of these in clean rounds: 2" in page
+    assert "Processes killed with -9: 3, of these in clean rounds: 2. They were 3 of email." in page
     assert "of kills break a promise" not in page  # where one was broken, no such rule holds
     assert "| `postrider prove --fault kill` | c0ffee on 2026-11-25 | 2 | 2 |" in page
     assert all(f"| {name} |" in page for name in FAULTS)
@@ -73,6 +73,18 @@ def test_a_mutant_is_caught_by_its_own_invariant_only() -> None:
     caught = Trial(planted.scene.name, planted.name, {"L1": 3, "L4": 1}, "was paused", 30.0)
 
     assert not missed.is_as_it_must_be
+    assert caught.is_as_it_must_be
+
+
+def test_a_mutant_that_merely_broke_down_is_not_caught() -> None:
+    planted = MUTANTS["drop-on-429"]
+    violations = (Violation("L1", "sms, round 0 never ended", ("b",)),)
+    broken = trial_of(planted.scene, planted, result(1, violations=violations))
+
+    taken = Violation("L1", "said to be sent, and no provider has it", ("c",))
+    caught = trial_of(planted.scene, planted, result(1, violations=(*violations, taken)))
+
+    assert not broken.is_as_it_must_be
     assert caught.is_as_it_must_be
 
 
