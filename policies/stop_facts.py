@@ -66,11 +66,6 @@ def is_news(fact: int, released_ms: int) -> bool:
     return released_ms < came_ms(fact) + SKEW_MS
 
 
-def is_removed_since(fact: int, occurred_ms: int) -> bool:
-    """Whether it says that what was there at this instant is no more."""
-    return not fact & 1 and occurred_ms <= fact >> _RANK_AT + 1
-
-
 def is_opt_out(choice: int, released_ms: int) -> bool:
     """Whether it stops what was decided then: it says off, and is the person's own or news."""
     return not choice & 1 and (bool(choice >> _RANK_AT & _OWN) or is_news(choice, released_ms))

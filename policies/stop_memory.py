@@ -24,6 +24,8 @@ class StopMemory:
         self._tokens: dict[int, int] = {}
         self._devices: dict[int, int] = {}
         self._deleted: dict[int, int] = {}
+        self._deletions: dict[int, int] = {}
+        """Also of those who are known again: what was said before it counts no more, whoever said it."""
         self._addresses: dict[int, tuple[int, bytes]] = {}
         self._barred_users: dict[int, tuple[int, int]] = {}
         self._barred: dict[bytes, tuple[int, int]] = {}
@@ -83,8 +85,8 @@ class StopMemory:
         appended_ms: int,
     ) -> None:
         """The user's address of this channel is another one, or (b"") none, from now on."""
-        deleted = self._deleted.get(facts.about(user_id))
-        if deleted is not None and facts.is_removed_since(deleted, occurred_ms):
+        deletion = self._deletions.get(facts.about(user_id))
+        if deletion is not None and occurred_ms <= facts.said_ms(deletion):
             return
         self._note_alive(user_id, occurred_ms, appended_ms)
         rank = facts.rank_of_word(source, occurred_ms)
@@ -120,15 +122,19 @@ class StopMemory:
         self._note(self._tokens, key, rank, appended_ms, False)
 
     def note_deleted(self, user_id: str, *, occurred_ms: int, appended_ms: int) -> None:
-        """The user is forgotten; whatever was decided for them stops, until they are known again: by any
-        address, though they themselves had named another one before."""
-        for channel in _ADDRESSED:
-            key = facts.about(user_id, channel)
-            said = self._addresses.get(key)
-            if said is not None and facts.said_ms(said[0]) <= occurred_ms:
-                del self._addresses[key]
+        """The user is forgotten; whatever was decided for them stops, until they are known again: then
+        by any address, though they themselves had named another one before."""
+        key = facts.about(user_id)
+        known = self._deletions.get(key)
+        if known is not None and occurred_ms <= facts.said_ms(known):
+            return
         rank = facts.rank_of_device(occurred_ms, is_removal=True)
-        self._note(self._deleted, facts.about(user_id), rank, appended_ms, False)
+        self._note(self._deleted, key, rank, appended_ms, False)
+        rank = facts.rank_of_word("producer", occurred_ms)
+        self._note(self._deletions, key, rank, appended_ms, False)
+        for channel in _ADDRESSED:
+            none = facts.fact(rank, appended_ms, False), b""
+            self._addresses[facts.about(user_id, channel)] = none
 
     def note_barred(
         self, address_hash: bytes, *, occurred_ms: int, appended_ms: int, until_ms: int = 0
@@ -196,7 +202,9 @@ class StopMemory:
 
     def forget(self, before_ms: int) -> None:
         """Drop what came earlier: decisions since have seen it. Takes about 0.3 s per million facts."""
-        for table in (self._channels, self._types, self._tokens, self._devices, self._deleted):
+        for table in (
+            self._channels, self._types, self._tokens, self._devices, self._deleted, self._deletions
+        ):  # fmt: skip
             facts.drop(
                 table, [key for key, fact in table.items() if facts.came_ms(fact) < before_ms]
             )
@@ -217,7 +225,8 @@ class StopMemory:
     def __len__(self) -> int:
         """How many facts are held."""
         choices = len(self._channels) + len(self._types)
-        places = len(self._addresses) + len(self._devices) + len(self._tokens) + len(self._deleted)
+        places = len(self._addresses) + len(self._devices) + len(self._tokens)
+        places += len(self._deleted) + len(self._deletions)
         bars = len(self._barred) + len(self._barred_users)
         return choices + places + bars + len(self._cancelled)
 

@@ -34,10 +34,10 @@ class Seen:
         return [each for each in found if each.at_ms >= self._since_ms]
 
     def overtaken(self) -> int:
-        """Deliveries that were on their way when their user opted out."""
+        """Deliveries of broadcasts that were on their way when their user opted out."""
         queued, stopped = set[str](), set[str]()
         for each in self._deliveries(set(CHANNELS)):
-            if ms_of(each.occurred_at) >= self._since_ms:
+            if each.broadcast_id and ms_of(each.occurred_at) >= self._since_ms:
                 if each.status == "queued":
                     queued.add(each.delivery_id)
                 elif each.reason in _OPT_OUTS:

@@ -5,6 +5,7 @@ import contextlib
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from typing import ClassVar
 
@@ -141,7 +142,7 @@ class Fault:
     slots: ClassVar[Mapping[str, int]] = {}
     """How many a role has, where one is not enough."""
     exits: ClassVar[Collection[int]] = ()
-    """Exit codes that a worker may end with, besides by `kill -9`, where it was not asked to."""
+    """Codes that a worker may end with by itself, if its role was struck, or the broker."""
     stop_ms: ClassVar[int] = STOP_MS
     """What stops a delivery works within this."""
     lag_ms: ClassVar[int] = LAG_MS
@@ -165,9 +166,12 @@ class Fault:
         if len(field.blows) < self.least_blows:
             words = f"struck {len(field.blows)} times, and a round needs {self.least_blows}"
             yield Violation(PROMISE, words)
-        killed = {each.role for each in field.blows if each.what == "kill"}
+        kills = Counter(each.role for each in field.blows if each.what == "kill")
+        struck = {each.role for each in field.blows}
         for slot, code in field.exits:
-            if code not in self.exits and not (code == -signal.SIGKILL and slot.role in killed):
+            if code == -signal.SIGKILL and kills[slot.role]:
+                kills[slot.role] -= 1
+            elif code not in self.exits or struck.isdisjoint({slot.role, "broker"}):
                 yield Violation(PROMISE, f"{slot} ended by itself, with {code}")
         for slot, code in field.stops:
             if code != 0:

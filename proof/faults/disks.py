@@ -135,6 +135,7 @@ class DiskFull(Fault):
                 ballast = _filled(folder)
                 await field.wait(3.0, 6.0)
                 ballast.unlink(missing_ok=True)
+            await field.workers.until_ready([slot])
             await field.workers.stop(slot)
         field.workers.start(slot)
 

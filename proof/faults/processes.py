@@ -1,6 +1,7 @@
 """Workers that are stopped, suspended, or come and go: no crash, so nothing may be in doubt."""
 
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -104,7 +105,8 @@ class Suspended(Fault):
     def judge(self, field: Field) -> Iterator[Violation]:
         """The last may have been woken early, when the load was over."""
         yield from super().judge(field)
-        lost = sum(code == EXIT_LOST for _, code in field.exits)
+        lost_by = Counter(slot.role for slot, code in field.exits if code == EXIT_LOST)
+        lost = (lost_by & Counter(each.role for each in field.blows)).total()
         field.notes.append(f"{lost} lost what they had")
         if lost < len(field.blows) - 1:
             words = f"of {len(field.blows)} suspensions {lost} were longer than a session"

@@ -30,7 +30,8 @@ async def _run(run: Run) -> None:
         async with lab.producing(linger_ms=0) as producing:
             await load.warm_up(producing)
             if not run.is_quick:
-                some = [user_id(run.people - 1 - place) for place in range(_PRACTISED)]
+                first = max(run.people - _PRACTISED, run.people // 2)
+                some = [user_id(number) for number in range(first, run.people)]
                 await asyncio.gather(
                     broadcasting.ask_users(producing, some, channel="email"),
                     load.until_compiled(producing),

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from proof.checker.cases import ids_of, same_key
-from proof.checker.evidence import Evidence, Request
+from proof.checker.evidence import Broadcast, Evidence, Request
 from proof.checker.hearing import Hearing
 from proof.checker.rules import Rules
 from proof.checker.verdict import Violation
@@ -72,8 +72,19 @@ def broadcast_repeats(
             elif answers or request.number in reached:
                 told_by = [each for each in decided if not _is_shared(request, each, reached)]
                 if answers:
-                    told_by += [each for each in silent if each.partition == request.partition]
+                    told_by += _first_there(request, silent, decided, found.rules)
                 yield from _answer(found.rules, request, told_by, answers)
+
+
+def _first_there(
+    request: Broadcast, silent: Iterable[Broadcast], decided: Iterable[Broadcast], rules: Rules
+) -> Iterator[Broadcast]:
+    """Who was the first to bring it to the partition of a later one."""
+    there = [each for each in decided if each.partition == request.partition]
+    for each in silent:
+        is_before = each.partition == request.partition and each.offset < request.offset
+        if is_before and all(abs(each.at_ms - one.at_ms) >= rules.dedup_ms for one in there):
+            yield each
 
 
 def _is_shared(one: Request, other: Request, reached: set[int]) -> bool:

@@ -35,12 +35,15 @@ def test_a_verdict_is_that_of_the_median_and_knows_which_way_is_better() -> None
     assert [summary(WAIT, [value]).verdict for value in (41, 40, 12)] == ["below", "floor", "goal"]
 
 
-def test_a_bound_that_the_median_reaches_is_open_where_a_run_does_not() -> None:
-    assert summary(RATE, [201, 210, 199]).verdict == "open"
+def test_the_best_bound_that_all_runs_reach_counts_and_one_that_only_the_median_reaches_is_open() -> (
+    None
+):
+    assert summary(RATE, [201, 210, 199]).verdict == "floor", "which all reach"
     assert summary(RATE, [101, 110, 99]).verdict == "open"
     assert summary(RATE, [101, 250, 150]).verdict == "floor"
     assert summary(RATE, [99, 98, 110]).verdict == "below"
-    assert summary(WAIT, [11, 10, 13]).verdict == "open"
+    assert summary(WAIT, [11, 10, 13]).verdict == "floor"
+    assert summary(WAIT, [11, 10, 41]).verdict == "open"
 
 
 def test_a_figure_without_bounds_has_no_verdict() -> None:

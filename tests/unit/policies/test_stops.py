@@ -300,22 +300,51 @@ def test_a_deleted_user_gets_nothing_until_known_again(stops: StopList) -> None:
     assert check(stops, "email") == check(stops, "in_app") == GO
 
 
-@pytest.mark.parametrize("of_their_own_ms", [4, 5])
-def test_who_is_known_again_after_a_deletion_has_the_address_that_was_told_then(
-    stops: StopList, of_their_own_ms: int
-) -> None:
-    def own(stops: StopList) -> None:
+def own_word(occurred_ms: int) -> Note:
+    def note(stops: StopList) -> None:
         stops.note_address(
-            "ada", "email", OTHER, source="user", occurred_ms=of_their_own_ms, appended_ms=SINCE
+            "ada", "email", OTHER, source="user", occurred_ms=occurred_ms, appended_ms=SINCE
         )
 
-    own(stops)
+    return note
+
+
+def deletion(stops: StopList) -> None:
     stops.note_deleted("ada", occurred_ms=5, appended_ms=SINCE)
-    own(stops)
+
+
+def renewal(stops: StopList) -> None:
     stops.note_address("ada", "email", HASH, source="producer", occurred_ms=6, appended_ms=SINCE)
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        [own_word(4), deletion, renewal],
+        [own_word(5), deletion, renewal],
+        [deletion, own_word(5), renewal],
+        [deletion, renewal, own_word(4)],
+    ],
+    ids=["said before", "at the same instant", "heard after it", "heard last"],
+)
+def test_who_is_known_again_after_a_deletion_has_the_address_that_was_told_then(
+    stops: StopList, notes: list[Note]
+) -> None:
+    for note in notes:
+        note(stops)
 
     assert check(stops, address_hash=HASH) == GO
     assert check(stops, address_hash=OTHER) == GONE
+
+
+def test_who_is_known_again_by_a_device_has_no_address(stops: StopList) -> None:
+    stops.note_user_barred("ada", "email", occurred_ms=3, appended_ms=BEFORE)
+    own_word(4)(stops)
+    deletion(stops)
+    stops.note_device_registered("ada", "phone", HASH, occurred_ms=6, appended_ms=SINCE)
+
+    assert check(stops, address_hash=HASH) == check(stops, address_hash=OTHER) == GONE
+    assert check(stops, "in_app") == GO
 
 
 @pytest.mark.parametrize("cancelled", [NOTIFICATION, BROADCAST])
@@ -373,7 +402,7 @@ def test_old_facts_are_forgotten_but_never_a_pause(stops: StopList) -> None:
     stops.note_address("ada", "sms", HASH, source="user", occurred_ms=1, appended_ms=BEFORE)
     stops.note_deleted("bob", occurred_ms=1, appended_ms=BEFORE)
     choice(stops, False, channel="sms", came=SINCE)
-    assert len(stops) == 7
+    assert len(stops) == 10, "of bob: that, when, and what becomes of two addresses"
 
     stops.forget(SINCE)
 

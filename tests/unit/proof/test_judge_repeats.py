@@ -53,8 +53,8 @@ def a_broadcast_told_again_by_another_partition(story: Story) -> None:
     _announced_twice(story, partition=1)
 
 
-def a_broadcast_repeated_where_nobody_knows_of_the_first(story: Story) -> None:
-    """And once more there, when the window of the first is over."""
+def _repeated(story: Story, partition: int, *at_ms: int, refused: int) -> None:
+    """A broadcast that was sent, whose window is over at noon; one of its repeats is a duplicate."""
     first_ms = NOON_MS - RULES.dedup_ms
     story.evidence.known[0] = Known(first_ms)
     for change in story.evidence.changes:
@@ -63,12 +63,26 @@ def a_broadcast_repeated_where_nobody_knows_of_the_first(story: Story) -> None:
     first = story.announce("news", audience="readers", idempotency_key="k", at_ms=first_ms)
     for channel in ("email", "in_app"):
         story.send(first, "ann", channel, at_ms=first_ms)
-    for at_ms in (NOON_MS - MINUTE, NOON_MS):
-        again = story.announce(
-            "news", partition=1, audience="readers", idempotency_key="k", at_ms=at_ms,
+    again = [
+        story.announce(
+            "news", partition=partition, audience="readers", idempotency_key="k", at_ms=each,
             data=Data(str(first)),
-        )  # fmt: skip
-    story.refuse(again, "", "duplicate")
+        )
+        for each in at_ms
+    ]  # fmt: skip
+    story.refuse(again[refused], "", "duplicate")
+
+
+def a_broadcast_repeated_where_nobody_knows_of_the_first(story: Story) -> None:
+    _repeated(story, 1, NOON_MS - MINUTE, NOON_MS, refused=1)
+
+
+def a_broadcast_refused_for_one_that_came_later(story: Story) -> None:
+    _repeated(story, 1, NOON_MS, NOON_MS + MINUTE, refused=0)
+
+
+def a_broadcast_refused_for_a_repeat_that_nobody_answered(story: Story) -> None:
+    _repeated(story, 0, NOON_MS - MINUTE, NOON_MS, refused=1)
 
 
 GOOD: list[Tell] = [
@@ -122,6 +136,8 @@ BAD: dict[Tell, str] = {
     a_key_decided_twice: "L3 the same key was decided twice",
     a_key_decided_twice_just_inside_the_window: "L3 the same key was decided twice",
     two_keys_of_one_notification: "L7 one notification id for what is another request or user",
+    a_broadcast_refused_for_one_that_came_later: "L1 refused as",
+    a_broadcast_refused_for_a_repeat_that_nobody_answered: "L1 refused as",
     a_broadcast_expanded_twice: "L3 the same key was decided twice",
 }
 

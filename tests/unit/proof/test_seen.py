@@ -19,11 +19,17 @@ def accepted(at_ms: int, provider: str = "sendgrid") -> Line:
 
 
 def told(
-    delivery_id: str, status: str, at_ms: int, channel: str = "sms", reason: str = ""
+    delivery_id: str,
+    status: str,
+    at_ms: int,
+    channel: str = "sms",
+    *,
+    reason: str = "",
+    broadcast_id: str = "b",
 ) -> Receipt:
     return Receipt(
         receipt_id=f"{delivery_id}-{status}", delivery_id=delivery_id, user_id="ann", channel=channel,
-        status=status, reason=reason, occurred_at=rfc3339(NOON_MS + at_ms),
+        status=status, reason=reason, broadcast_id=broadcast_id, occurred_at=rfc3339(NOON_MS + at_ms),
     )  # fmt: skip
 
 
@@ -49,6 +55,8 @@ def test_whoever_opted_out_of_what_was_on_its_way_was_overtaken(tmp_path: Path) 
         told("overtaken", "queued", 0), told("overtaken", "suppressed", 9, reason="opted_out_type"),
         told("never", "suppressed", 0, reason="opted_out_channel"),
         told("barred", "queued", 0), told("barred", "suppressed", 9, reason="suppressed_address"),
+        told("single", "queued", 0, broadcast_id=""),
+        told("single", "suppressed", 9, reason="opted_out_type", broadcast_id=""),
     )  # fmt: skip
 
     assert Seen(tmp_path, NOON_MS).overtaken() == 1
