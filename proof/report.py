@@ -56,9 +56,10 @@ calls that its victim had open when it came; of both the median and the most of 
 """
 _MUTANTS = """\
 `postrider prove --mutants`: workers that break one promise each, in a short scene that is clean
-without them. Who must complain, and of what, is said beforehand. Two more are planted in the simulation
-(`tests/simulation/test_planted_bugs.py`), where they show at an instant that real workers seldom meet:
-a window for repeats that is off by one, and a take-over without fencing.
+without them. Who must complain is said beforehand, and of what, or that no worker breaks down. Two
+more are planted in the simulation (`tests/simulation/test_planted_bugs.py`), where they show at an
+instant that real workers seldom meet: a window for repeats that is off by one, and a take-over without
+fencing.
 """
 _FOUND = """\
 What rounds found in the product, each mended at its root and kept as a test:

@@ -35,7 +35,8 @@ class Mutant:
     caught_by: Collection[str]
     """Invariants: one of these must complain."""
     says: str = ""
-    """In these words, which a worker that merely broke down would not have caused."""
+    """In these words, which a worker that merely broke down would not have caused; without any, no
+    worker may have ended by itself."""
     plant: Callable[[], None]
     """Called in the process of a worker before it begins."""
     roles: Collection[str] = ROLES

@@ -118,7 +118,7 @@ _ALL = (
     Mutant(
         name="preferences-for-ever",
         does="decisions go by what was first known of somebody, and senders ask nobody",
-        scene=WISHES, caught_by={"L1", "L4"}, says="had turned off", plant=deciding.know_people_for_ever,
+        scene=WISHES, caught_by={"L4"}, says="had turned off", plant=deciding.know_people_for_ever,
     ),
     Mutant(
         name="no-dedup-window",
@@ -136,7 +136,7 @@ _ALL = (
     Mutant(
         name="utc-for-local-time",
         does="quiet hours and legal windows are kept by UTC",
-        scene=NIGHT, caught_by={"L1", "L6"}, plant=deciding.take_local_time_for_utc,
+        scene=NIGHT, caught_by={"L6"}, says="in quiet hours", plant=deciding.take_local_time_for_utc,
     ),
     Mutant(
         name="no-caps",
@@ -153,12 +153,13 @@ _ALL = (
     Mutant(
         name="misplaced-not-forwarded",
         does="a record in the wrong partition is decided there",
-        scene=MISPLACED, roles=DECIDE, caught_by={"L1"}, plant=deciding.decide_where_it_was_found,
+        scene=MISPLACED, roles=DECIDE, caught_by={"L1"}, says="ended rejected no_address",
+        plant=deciding.decide_where_it_was_found,
     ),
     Mutant(
         name="sold-phone-kept",
         does="a token has two holders",
-        scene=SALE, caught_by={"L4"}, plant=deciding.leave_sold_phones_alone,
+        scene=SALE, caught_by={"L4"}, says="had been", plant=deciding.leave_sold_phones_alone,
     ),
     Mutant(
         name="ranks-alike",

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from proof.checker.verdict import Violation
+from proof.faults.base import PROMISE
 from proof.mutants.base import Mutant, Scene
 from proof.mutants.catalogue import MUTANTS
 from proof.results import Result
@@ -36,7 +37,9 @@ class Trial(msgspec.Struct, frozen=True):
         if not self.mutant:
             return not self.caught_by
         mutant = MUTANTS[self.mutant]
-        return bool(self.caught_by.keys() & set(mutant.caught_by)) and mutant.says in self.words
+        is_alive = bool(mutant.says) or PROMISE not in self.caught_by
+        is_caught = not self.caught_by.keys().isdisjoint(mutant.caught_by)
+        return is_caught and is_alive and mutant.says in self.words
 
     def told(self) -> str:
         """A line for whoever waits for it."""

@@ -88,6 +88,15 @@ def test_a_mutant_that_merely_broke_down_is_not_caught() -> None:
     assert caught.is_as_it_must_be
 
 
+def test_a_mutant_without_words_of_its_own_is_not_caught_where_a_worker_ended_by_itself() -> None:
+    planted = MUTANTS["positions-ahead-of-the-work"]
+    alive = Trial(planted.scene.name, planted.name, {"L1": 3}, "never ended", 30.0)
+    dead = Trial(planted.scene.name, planted.name, {"L1": 3, "F": 1}, "never ended", 30.0)
+
+    assert alive.is_as_it_must_be
+    assert not dead.is_as_it_must_be
+
+
 def test_a_scene_that_is_not_clean_without_a_mutant_proves_nothing() -> None:
     assert not Trial("a day", "", {"L7": 1}, "told twice", 30.0).is_as_it_must_be
     assert Trial("a day", "", {}, "", 30.0).is_as_it_must_be
