@@ -180,7 +180,8 @@ _ALL = (
     Mutant(
         name="rows-before-the-commit",
         does="the local store runs ahead of Kafka",
-        scene=KILLS, caught_by={"L1"}, plant=running.apply_rows_before_the_commit,
+        scene=KILLS, caught_by={"L1"}, says="nothing was ever said of a request",
+        plant=running.apply_rows_before_the_commit,
     ),
     Mutant(
         name="positions-ahead-of-the-work",

@@ -22,6 +22,7 @@ from tables import inbox, recipients
 from tables.state import Kind
 from tests.simulation.broker import Broker
 from tests.simulation.carrier import Acceptance, Trouble
+from tests.simulation.process import Process
 from tests.simulation.real import PARTITIONS, RealWorld
 from tests.simulation.speaking import RUBBISH
 
@@ -160,9 +161,9 @@ def _after(prefix: bytes) -> bytes:
 
 
 def _blows(world: RealWorld) -> Iterator[Blow]:
-    """Beginnings, which take partitions from others; ends, and when they were asked for; sleeps that may
-    have lost partitions; awakenings, since who fell asleep over a take-over goes on with it, and
-    fences the new owner."""
+    """Beginnings, which take partitions from others, and from whoever still runs in their slot without
+    a drain; ends, and when they were asked for; sleeps that may have lost partitions; awakenings,
+    since who fell asleep over a take-over goes on with it, and fences the new owner."""
     for process in world.lives:
         domain = process.domain
         sleeps = [(at_ms, "suspend") for at_ms in (*domain.suspended_ms, *domain.woken_ms)]
@@ -170,9 +171,16 @@ def _blows(world: RealWorld) -> Iterator[Blow]:
         ends = [] if process.ended_ms is None else [(process.ended_ms, what)]
         if process.draining_ms is not None:
             ends.append((process.draining_ms, "stop"))
-        yield Blow(process.began_ms, process.role, "join")
+        robs = any(_is_robbed_by(process, other) for other in world.lives)
+        yield Blow(process.began_ms, process.role, "rob" if robs else "join")
         for at_ms, what in (*sleeps, *ends):
             yield Blow(at_ms, process.role, what)
+
+
+def _is_robbed_by(process: Process, other: Process) -> bool:
+    """Whether the other one, of the same slot, still ran when it began."""
+    has_ended = other.ended_ms is not None and other.ended_ms <= process.began_ms
+    return other.slot == process.slot and other.began_ms < process.began_ms and not has_ended
 
 
 def _committed(broker: Broker, topic: str) -> Iterator[InboundRecord]:
