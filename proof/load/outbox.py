@@ -136,13 +136,17 @@ class Outbox:
 
         self._put(topics.NOTIFICATIONS_CANCELLED, _json(said), promise, partition)
 
-    def control(self, said: dict[str, Any]) -> None:
+    async def control(self, said: dict[str, Any]) -> None:
+        """Returns once it was acknowledged: while Kafka is away what was said in turn is not kept so,
+        and a pause after its resume would hold for ever."""
         name = f"{said['scope']}:{said['name']}"
 
         def promise(place: Place) -> list[Promise]:
             return [Control(place[0], said["action"], said["scope"], said["name"])]
 
-        self._put(topics.CONTROLS, _json(said), promise, self.home_of(name), name)
+        await asyncio.wait(
+            [self._put(topics.CONTROLS, _json(said), promise, self.home_of(name), name)]
+        )
 
     def rubbish(self, topic: str, value: bytes | None, *, partition: int) -> None:
         # With a key: a record without a value is a deletion, and a client sends none of nothing.
@@ -160,7 +164,7 @@ class Outbox:
         key: str = "",
         headers: Headers = (),
         unsure: Sequence[Unsure] = (),
-    ) -> None:
+    ) -> asyncio.Task[None]:
         self._raise_failure()
 
         async def put() -> None:
@@ -181,12 +185,13 @@ class Outbox:
             for each in promised:
                 self._ledger.append(each)
 
-        self._start(put())
+        return self._start(put())
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._end)
+        return task
 
     def _end(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

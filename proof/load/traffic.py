@@ -198,7 +198,7 @@ class Traffic:
         scope, name = self._random.choice(_PAUSED)
         for action in ("pause", "resume"):
             said = {"scope": scope, "name": name, "occurred_at": rfc3339(_now_ms())}
-            self._outbox.control(said | {"action": action})
+            await self._outbox.control(said | {"action": action})
             if action == "pause":
                 await asyncio.sleep(self._random.uniform(1, 4))
 
