@@ -10,9 +10,9 @@ import contextlib
 import math
 from collections.abc import Iterator
 
-_RESTS = 3
+_RESTS = 6
 """Times as long as its last step bulk work rests while something urgent is being committed: however
-busy the worker, a quarter of the time is left to it."""
+busy the worker, a seventh of the time is left to it."""
 _SHARED_SECONDS = 0.25
 """Without anything urgent, and the worker belongs to bulk work alone."""
 
