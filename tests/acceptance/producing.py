@@ -125,6 +125,8 @@ def forwarded_so_far(opened: Pipeline, topic: str) -> float:
 async def at_rest(opened: Pipeline) -> None:
     """Until every role has read all there is, nothing is on its way, and no worker has anything to
     add."""
+    # Of whoever was killed before its group had offsets, nothing would seem to wait.
+    await opened.until_ready()
     lag = Lag(connection=opened.config.kafka.connection(), names=opened.config.kafka.names)
     await lag.start()
     calm = 0
