@@ -27,6 +27,8 @@ REFUSED_ADDRESS: tuple[End, ...] = (
 )
 SLACK_MS = 1_500
 """Between the look at a clock and what is told of it."""
+SKEW_MS = 10_000
+"""What came so long before a decision may still be news to it, for a sender whose clock is another."""
 
 
 class Sure(IntEnum):
@@ -232,7 +234,9 @@ class Oracle:
         if person.deleted:
             since_ms = max(each.came_ms for each in person.deleted)
             is_gone = since_ms <= matter.known_ms and since_ms == person.last_ms
-            yield Sure.ALWAYS if is_gone and not inline else Sure.MAYBE, [NO_ADDRESS, ADDRESS_GONE]
+            if since_ms + SKEW_MS + self._lag_ms + SLACK_MS > matter.at_ms:
+                yield Sure.MAYBE, [ADDRESS_GONE]
+            yield Sure.ALWAYS if is_gone and not inline else Sure.MAYBE, [NO_ADDRESS]
         if matter.channel == "push":
             devices = self._devices(matter, person)
             present, is_changing = max(devices, default=Sure.NEVER), Sure.MAYBE in devices

@@ -65,7 +65,16 @@ def an_address_of_their_own_that_is_ignored(story: Story) -> None:
     _named_by_a_producer_after_their_own_word(story, is_deleted=False)
 
 
+def gone_by_a_deletion_just_before(story: Story) -> None:
+    story.say("ann", "recipient_deleted", at_ms=NOON_MS - 5 * SECOND)
+    story.introduce("ann", at_ms=NOON_MS - 4 * SECOND)
+    number = story.ask("ann", "order", channels=["email"])
+    story.tell(number, "ann", "email", "queued")
+    story.tell(number, "ann", "email", "suppressed", "address_gone")
+
+
 GOOD: list[Tell] = [
+    gone_by_a_deletion_just_before,
     an_address_of_before_a_deletion,
     an_opt_out_known_before,
     an_opt_out_that_races,
@@ -137,7 +146,16 @@ def a_message_outside_the_legal_window(story: Story) -> None:
     story.deliver("eva", "offer")
 
 
+def gone_by_a_deletion_of_long_ago(story: Story) -> None:
+    story.say("ann", "recipient_deleted", at_ms=NOON_MS - 5 * MINUTE)
+    story.introduce("ann", at_ms=NOON_MS - 4 * MINUTE)
+    number = story.ask("ann", "order", channels=["email"])
+    story.tell(number, "ann", "email", "queued")
+    story.tell(number, "ann", "email", "suppressed", "address_gone")
+
+
 BAD: dict[Tell, str] = {
+    gone_by_a_deletion_of_long_ago: "L1 email, round 0 ended suppressed address_gone, expected",
     preferences_that_are_ignored: "L2 email, round 0 ended sent",
     an_opt_out_that_is_never_heard_of: "L4 reached at",
     a_cancelled_request_that_is_sent: "was called off at",
