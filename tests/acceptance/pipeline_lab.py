@@ -231,6 +231,17 @@ class Pipeline:
                     self.receipts += [decode_receipt(record.value) for record in records]
 
 
+def changed_config(folder: Path, was: str, becomes: str) -> Path:
+    """The usual configuration with one thing changed, in a file of the folder."""
+    text = CONFIG.read_text()
+    assert was in text, f"{CONFIG} does not say {was!r}"
+    text = text.replace(was, becomes)
+    text = text.replace("templates: templates", f"templates: {CONFIG.resolve().parent}/templates")
+    file = folder / "faust.yaml"
+    file.write_text(text)
+    return file
+
+
 @contextlib.asynccontextmanager
 async def pipeline(bootstrap: str, folder: Path, **options: Any) -> AsyncIterator[Pipeline]:
     """`options`: as of `Pipeline`."""

@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +25,6 @@ from schemas.receipt import Receipt
 from streams.controls import record_of
 from streams.demo.lag import Lag
 from streams.reading import Reader, inbound
-from streams.topology import ROLES
 from tests.acceptance.pipeline_lab import PARTITIONS, Pipeline
 
 LOOK_SECONDS = 0.3
@@ -189,10 +188,10 @@ def where(opened: ScriptedPipeline, notifications: Iterable[str]) -> str:
 
 @contextlib.asynccontextmanager
 async def scripted(
-    bootstrap: str, folder: Path, *, roles: Collection[str] = ROLES, sms_rate: str = "500/s"
+    bootstrap: str, folder: Path, *, sms_rate: str = "500/s", **options: Any
 ) -> AsyncIterator[ScriptedPipeline]:
-    """With an ordinary worker of each of these roles."""
-    opened = ScriptedPipeline(bootstrap=bootstrap, folder=folder, roles=roles, sms_rate=sms_rate)
+    """With an ordinary worker of each role. `options`: as of `Pipeline`."""
+    opened = ScriptedPipeline(bootstrap=bootstrap, folder=folder, sms_rate=sms_rate, **options)
     await opened.open()
     try:
         yield opened

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from schemas.receipt import Receipt
 from streams.embedded_kafka import EmbeddedKafka
 from streams.topology import ROLES
-from tests.acceptance.pipeline_lab import CONFIG, Pipeline, pipeline
+from tests.acceptance.pipeline_lab import Pipeline, changed_config, pipeline
 from tests.acceptance.test_pipeline_faults import ask, at_rest, check, introduce, unrest
 
 AWAY_SECONDS = float(os.environ.get("POSTRIDER_OUTAGE_SECONDS", "12"))
@@ -26,15 +26,6 @@ SESSION = "9s"
 """A broker that is back on a busy machine may take seconds until it has answered every heartbeat."""
 LATE = "in_app"
 """Its worker is started while the broker is away."""
-
-
-def quick_sessions(folder: Path) -> Path:
-    """The usual configuration, with a short session."""
-    text = CONFIG.read_text().replace("session_timeout: 20s", f"session_timeout: {SESSION}")
-    text = text.replace("templates: templates", f"templates: {CONFIG.resolve().parent}/templates")
-    file = folder / "faust.yaml"
-    file.write_text(text)
-    return file
 
 
 @contextlib.asynccontextmanager
@@ -97,7 +88,8 @@ def first_of(opened: Pipeline, delivery_id: str) -> Receipt:
 async def test_a_broker_that_is_away_is_waited_out_by_everybody(
     kafka: EmbeddedKafka, tmp_path: Path
 ) -> None:
-    options = {"file": quick_sessions(tmp_path), "supervised": True}
+    file = changed_config(tmp_path, "session_timeout: 20s", f"session_timeout: {SESSION}")
+    options = {"file": file, "supervised": True}
     early = [role for role in ROLES if role != LATE]
     async with pipeline(kafka.bootstrap, tmp_path, roles=early, **options) as opened:
         await introduce(opened)
