@@ -11,7 +11,7 @@ from proof.faults.base import Fault
 from proof.kept import Kept
 from proof.mutants.base import Mutant, Scene
 from proof.mutants.trial import Trial, perform, trial_of
-from proof.origin import commit
+from proof.origin import commit, is_exact
 from proof.results import Result
 from proof.rounds import play, unplayed
 from proof.stage import Stage, new_kafka
@@ -28,7 +28,7 @@ def still_to_play(
     passed = {
         each.seed
         for each in results
-        if each.fault == fault and each.commit == commit and each.is_clean
+        if each.fault == fault and each.commit == commit and each.is_clean and is_exact(commit)
     }
     return [seed for seed in seeds if seed not in passed]
 
@@ -59,7 +59,7 @@ class Campaign:
         tried = {
             (each.scene, each.mutant)
             for each in self.trials.all
-            if each.commit == commit() and each.is_as_it_must_be
+            if each.commit == commit() and is_exact(commit()) and each.is_as_it_must_be
         }
         wanted: dict[tuple[str, str], tuple[Scene, Mutant | None]] = {}
         for mutant in mutants:

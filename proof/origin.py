@@ -21,6 +21,11 @@ def commit() -> str:
     return told.stdout.strip() or "unknown"
 
 
+def is_exact(commit: str) -> bool:
+    """Whether all that is of this commit is of the same code."""
+    return commit != "unknown" and not commit.endswith("+")
+
+
 def machine() -> str:
     return (
         f"{os.cpu_count()} shared cores ({platform.machine()}, Linux "

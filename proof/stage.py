@@ -35,6 +35,9 @@ KAFKA_PROPERTIES = {
 LAG_MS = 120_000
 """A sold phone is known of after three steps, each of which may be struck: whoever is then is away
 until it has started, on a machine that has much else to do, and has to catch up."""
+PROMPT_MS = 10_000
+"""What a user said in their own partition is read before what is decided there; so much is left for
+the consumer, which fetches the one topic and the other when it likes."""
 STOP_MS = 7_000
 """What stops a delivery: a tail that a sender trusts may be five seconds old, and a call that waited
 for its permit is made at once."""
@@ -68,7 +71,11 @@ class Stage:
             Slot(role, number) for role in ROLES for number in range((slots or {}).get(role, 1))
         ]
         self.circumstances = Circumstances(
-            ended_ms=0, stop_ms=stop_ms, lag_ms=lag_ms, dead_addresses=(DEAD, BAD_MAILBOX)
+            ended_ms=0,
+            stop_ms=stop_ms,
+            lag_ms=lag_ms,
+            prompt_ms=PROMPT_MS,
+            dead_addresses=(DEAD, BAD_MAILBOX),
         )
         self.tally = Tally()
         """Of all that was judged so far."""

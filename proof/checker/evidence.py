@@ -130,6 +130,13 @@ class Change(Slim, tag="change"):
     partition: int
     offset: int
     said: Said
+    is_misplaced: bool = False
+    """In another partition than its user's, so that it is sent on before it counts."""
+
+    @property
+    def is_prompt(self) -> bool:
+        """It is read before all that is decided for its user, and takes no detour."""
+        return self.is_tailed and not self.is_misplaced
 
     @property
     def is_tailed(self) -> bool:
@@ -267,6 +274,8 @@ class Circumstances(msgspec.Struct):
     """What stops a delivery works within this."""
     lag_ms: int = 5_000
     """How far behind its reading a decision may be."""
+    prompt_ms: int = 5_000
+    """Likewise, where what it goes by stands in the user's own partition: that is read first."""
     is_at_rest: bool = True
     """False when the time to come to rest was over before all had come to an end."""
     dead_addresses: tuple[str, ...] = ()

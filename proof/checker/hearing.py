@@ -100,6 +100,7 @@ class Hearing:
             delivery.channel,
             self.circumstances.ended_ms if ended_ms is None else ended_ms,
             self.oracle.known_ms(request.at_ms),
+            self.oracle.prompt_ms(delivery.user_id, request.at_ms),
             is_fallback=delivery.channel in kind.fallback
             and delivery.channel not in (request.said.channels or ()),
         )

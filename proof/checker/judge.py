@@ -11,6 +11,7 @@ from proof.checker.gathered import Cases
 from proof.checker.hearing import Hearing
 from proof.checker.invariants import equations
 from proof.checker.invariants.burials import burials
+from proof.checker.invariants.decisions import decisions
 from proof.checker.invariants.doubles import doubles
 from proof.checker.invariants.expiries import expiries
 from proof.checker.invariants.limits import caps, rates
@@ -25,7 +26,7 @@ from proof.checker.invariants.unsure import unsure
 from proof.checker.verdict import Tally, Verdict, Violation
 
 _INVARIANTS: Sequence[Callable[[Hearing], Iterator[Violation]]] = (
-    loss, expiries, unsure, phantoms, repeats, doubles, stops, caps, quiet, receipts, burials,
+    loss, expiries, unsure, phantoms, repeats, doubles, decisions, stops, caps, quiet, receipts, burials,
 )  # fmt: skip
 """Those that are asked of each part."""
 

@@ -31,8 +31,11 @@ class Members:
             return {user_id in self._named[broadcast.number]}
         person = self._people.of(user_id)
         known_ms = self._oracle.known_ms(broadcast.at_ms)
+        prompt_ms = self._oracle.prompt_ms(user_id, broadcast.at_ms)
         words = person.of(f"member:{said.audience}")
-        found = {bool(each) for each in possible(words, known_ms, self._ended_ms)}
+        found = {
+            bool(each) for each in possible(words, known_ms, self._ended_ms, prompt_ms=prompt_ms)
+        }
         return found | {False} if person.deleted else found
 
     def is_certain(self, broadcast: Request, user_id: str) -> bool:

@@ -62,6 +62,8 @@ class Matter(NamedTuple):
     """When the last of it was told, or the evidence was taken."""
     known_ms: int
     """What had come by then counted when it was decided; see `Oracle.known_ms`."""
+    prompt_ms: int = 0
+    """Likewise, of what its user had said in their own partition; 0 where it is not sure."""
     is_fallback: bool = False
 
 
@@ -85,6 +87,7 @@ class Oracle:
         self._rules = found.rules
         self._people = people
         self._lag_ms = found.circumstances.lag_ms
+        self._prompt_ms = min(self._lag_ms, found.circumstances.prompt_ms)
         self._known = sorted(each.at_ms for each in found.known)
         self._troubles = Troubles(found.circumstances)
         self._called_off: dict[tuple[str, str, str], int] = {}
@@ -111,6 +114,11 @@ class Oracle:
         """What had come by then counts in a decision at this instant."""
         place = bisect_right(self._known, at_ms)
         return max(at_ms - self._lag_ms, self._known[place - 1] - 1 if place else 0)
+
+    def prompt_ms(self, user_id: str, at_ms: int) -> int:
+        """What the user had said by then in their own partition counts in a decision at this instant. Of
+        whoever was ever deleted it is not sure what of it is left."""
+        return 0 if self._people.of(user_id).deleted else at_ms - self._prompt_ms
 
     def is_known(self, came_ms: int, at_ms: int) -> bool:
         """Whether a decision at this instant counts in what had come then."""
@@ -264,7 +272,7 @@ class Oracle:
             tokens = self._possible(matter, about, "")
             answer = sure(tokens, bool)
             for token in filter(None, tokens):
-                holders = self._possible_of(self._people.holders(token), matter)
+                holders = self._holders(token, matter)
                 answer = min(answer, sure(holders, lambda who: who == matter.user_id))
             answers.append(Sure.MAYBE if len(set(tokens)) > 1 else answer)
         return answers
@@ -283,9 +291,14 @@ class Oracle:
         return self._troubles.is_dead(self._people.of(matter.user_id), matter.channel)
 
     def _possible(self, matter: Matter, about: str, unsaid: Any = None) -> list[Any]:
-        return self._possible_of(self._people.of(matter.user_id).of(about), matter, unsaid)
+        return self.possible(matter, about, matter.until_ms, unsaid)
 
-    def _possible_of(self, words: Any, matter: Matter, unsaid: Any = None) -> list[Any]:
-        if not words:
-            return [unsaid]
-        return possible(words, matter.known_ms, matter.until_ms + SLACK_MS, unsaid)
+    def possible(self, matter: Matter, about: str, until_ms: int, unsaid: Any = None) -> list[Any]:
+        """What may have been taken for the user's word in a decision made until then."""
+        words = self._people.of(matter.user_id).of(about)
+        until_ms += SLACK_MS
+        return possible(words, matter.known_ms, until_ms, unsaid, prompt_ms=matter.prompt_ms)
+
+    def _holders(self, token: str, matter: Matter) -> list[Any]:
+        words = self._people.holders(token)
+        return possible(words, matter.known_ms, matter.until_ms + SLACK_MS)

@@ -24,6 +24,8 @@ class Word(NamedTuple):
     source: int | str = 0
     """Words of one rank count in the order in which they came only where they came from one source:
     a partition, or of a phone its user."""
+    is_prompt: bool = False
+    """Whoever decides knows it sooner than the others."""
 
 
 Words = Sequence[Word]
@@ -35,20 +37,31 @@ def last(words: Words, at_ms: int) -> Word | None:
     the one that was written later."""
     return max(
         (each for each in reversed(words) if each.came_ms <= at_ms),
-        key=lambda each: (each.rank, each.came_ms),
+        key=_order,
         default=None,
     )
 
 
-def possible(words: Words, from_ms: int, until_ms: int, unsaid: Any = None) -> list[Any]:
+def _order(word: Word) -> tuple[tuple[int, ...], int]:
+    return word.rank, word.came_ms
+
+
+def possible(
+    words: Words, from_ms: int, until_ms: int, unsaid: Any = None, *, prompt_ms: int = 0
+) -> list[Any]:
     """Every value that it may have had at some time in the span, as far as readers can know. Of words
-    of one rank from two sources each may be the last: nobody has promised an order there."""
+    of one rank from two sources each may be the last: nobody has promised an order there. What is
+    prompt was known from `prompt_ms` on, if that is later than the span begins."""
     if not words:
         return [unsaid]
-    before = last(words, from_ms)
+    before = last([each for each in words if each.is_prompt], prompt_ms) if prompt_ms else None
+    earlier = last(words, from_ms)
+    if before is None or (earlier is not None and _order(earlier) >= _order(before)):
+        before = earlier
     values = [before.value if before else unsaid]
     for each in words:
-        is_news = from_ms < each.came_ms and (before is None or each.rank >= before.rank)
+        known_ms = max(from_ms, prompt_ms) if each.is_prompt else from_ms
+        is_news = known_ms < each.came_ms and (before is None or each.rank >= before.rank)
         if each.came_ms <= until_ms and (is_news or _is_beside(each, before)):
             values.append(each.value)
     return values
@@ -124,7 +137,9 @@ class People:
 
         def note(about: str, value: Any, rank: tuple[int, ...] = rank) -> None:
             words = person.words.setdefault(about, [])
-            words.append(Word(rank, came_ms, value, change.is_tailed, change.partition))
+            # A bar is heard of by way of the address, whoever has it.
+            is_prompt = change.is_prompt and not about.startswith("bar:")
+            words.append(Word(rank, came_ms, value, change.is_tailed, change.partition, is_prompt))
 
         match said.change:
             case "recipient_updated":

@@ -113,7 +113,7 @@ class Outbox:
         told = msgspec.convert(said, Said)
 
         def promise(place: Place) -> list[Promise]:
-            return [Change(*place, told)]
+            return [Change(*place, told, partition != self.home_of(told.user_id))]
 
         topic = topics.RECIPIENTS_CHANGED
         self._put(topic, _json(said), promise, partition, said["user_id"])

@@ -28,7 +28,10 @@ SALE = Scene(
     lag_ms=8_000,
 )  # fmt: skip
 WISHES = Scene(
-    name="wishes", fault=Calm(), changes=_USUAL | {"steps": doing(refuse=25, consent=25)}
+    name="wishes",
+    fault=Calm(),
+    changes={"seconds": 20.0, "rate": 30.0, "steps": doing(refuse=25, consent=25)},
+    lag_ms=5_000,
 )
 NIGHT = Scene(
     name="night",
@@ -119,6 +122,12 @@ _ALL = (
         name="preferences-for-ever",
         does="decisions go by what was first known of somebody, and senders ask nobody",
         scene=WISHES, caught_by={"L4"}, says="had turned off", plant=deciding.know_people_for_ever,
+    ),
+    Mutant(
+        name="opt-outs-not-kept",
+        does="decisions know of no opt-out, though senders do",
+        scene=WISHES, roles=DECIDE, caught_by={"L4"}, says="was known to be off",
+        plant=deciding.keep_no_opt_out,
     ),
     Mutant(
         name="no-dedup-window",

@@ -11,6 +11,7 @@ import agents.fan_out
 import agents.keep_addresses
 from agents.dedup import Asked, Dedup, Standing
 from policies.caps import NOTHING
+from policies.profile_changes import ProfileEdit
 from policies.zones import Zones
 from proof.mutants.base import replace
 from proof.mutants.sending import ask_no_stop
@@ -55,6 +56,18 @@ def know_people_for_ever() -> None:
 
     replace(agents.decide, "recipients", SimpleNamespace(get_many=get_many))
     ask_no_stop()
+
+
+def keep_no_opt_out() -> None:
+    """What people turn off is passed over where decisions are made; senders hear of it themselves."""
+    choice = ProfileEdit._choice
+
+    def choice_unless_off(
+        self: ProfileEdit, field: str, old: bool | None, enabled: bool | None
+    ) -> bool | None:
+        return old if enabled is False else choice(self, field, old, enabled)
+
+    replace(ProfileEdit, "_choice", choice_unless_off)
 
 
 def pass_over_the_last_member() -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 from proof.kept import Kept
 from proof.origin import commit
 from tests.simulation.coverage import ENOUGH_SEEDS, empty_cells, table
-from tests.simulation.keeping import CannotAdd, Search, must_be_apart, report, search_of
+from tests.simulation.keeping import CannotAdd, Search, missed, must_be_apart, report, search_of
 from tests.simulation.planted import BUGS, planted
 from tests.simulation.retelling import retell
 from tests.simulation.searching import Tally, search
 from tests.simulation.shrinking import shrink
 from tests.simulation.story import Story
-from tests.simulation.telling import tell
+from tests.simulation.telling import Cell, tell
 from tests.simulation.writing import write
 
 _SECONDS_A_LINE = 10.0
@@ -35,7 +35,9 @@ def main(words: Sequence[str]) -> int:
     try:
         code = search_for(asked) if asked.seeds else 0
         if asked.report:
-            asked.report.write_text(report(Kept(asked.keep, Search).all))
+            kept = Kept(asked.keep, Search).all
+            asked.report.write_text(report(kept))
+            code = max(code, _tell_missed(missed(kept)))
     except CannotAdd as error:
         print(f"{asked.keep}: {error}", file=sys.stderr)
         return 2
@@ -63,10 +65,14 @@ def search_for(asked: argparse.Namespace) -> int:
         kept.append(search_of(tally, first=asked.first, seconds=seconds, processes=asked.processes))
     if tally.failures:
         return tell_of(tally.failures[0].seed, bug=asked.bug)
-    empty = empty_cells(tally.cells)
-    for point, fault in empty:
+    code = _tell_missed(empty_cells(tally.cells))
+    return code if tally.seeds >= ENOUGH_SEEDS else 0
+
+
+def _tell_missed(cells: Sequence[Cell]) -> int:
+    for point, fault in cells:
         print(f"NEVER {fault} at {point}")
-    return 1 if empty and tally.seeds >= ENOUGH_SEEDS else 0
+    return 1 if cells else 0
 
 
 def tell_of(seed: int, *, bug: str = "") -> int:

@@ -1,15 +1,16 @@
 """What searches came to, a line of a file each: those of one commit add up, and make a page."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import msgspec
 
 from proof.markdown import table
 from proof.origin import commit, machine, now
-from tests.simulation.coverage import FAULTS
+from tests.simulation.coverage import ENOUGH_SEEDS, FAULTS, empty_cells
 from tests.simulation.searching import Failure, Tally
+from tests.simulation.telling import Cell
 from tests.simulation.writing import all_points
 
 _INTRODUCTION = """\
@@ -37,6 +38,9 @@ Kafka and its clients, RocksDB, the senders that speak to providers, and process
 system has them: for these there are stand-ins, which do what we take the real ones to do. Those are
 met by `make prove`, and by the tests in `tests/contract`, `tests/integration` and `tests/acceptance`.
 Stories are small, of a few people and two partitions: what it takes a crowd for is not seen.
+Providers' callbacks are not read yet; what they say of addresses comes as records, in any order. In
+what moods providers were, which clocks were set and how long nobody was there is told by stories, and
+counted nowhere.
 """
 
 
@@ -87,9 +91,20 @@ def must_be_apart(some: Iterable[range]) -> None:
             raise CannotAdd(f"seeds {other.start} to {last} would be counted twice")
 
 
+def missed(kept: Sequence[Search]) -> list[Cell]:
+    """What was never struck, in seeds that are enough for all."""
+    found = _of_one_commit(kept)
+    if sum(each.seeds for each in found) < ENOUGH_SEEDS:
+        return []
+    sums = _struck(found)
+    return empty_cells(
+        {(point, fault): sums[str(point)][fault] for point in all_points() for fault in FAULTS}
+    )
+
+
 def report(kept: Sequence[Search]) -> str:
     """Of all that were made of the same commit as the last."""
-    found = [each for each in kept if each.commit == kept[-1].commit]
+    found = _of_one_commit(kept)
     if not found:
         raise CannotAdd("no search is kept there")
     must_be_apart(each.played for each in found)
@@ -110,7 +125,8 @@ def report(kept: Sequence[Search]) -> str:
         *(f"\n- seed {each.seed} failed: {each.complaint}" for each in failures),
         "\n## What was struck where\n",
         _STRUCK,
-        *table(("", *FAULTS), _struck(found)),
+        *table(("", *FAULTS), _rows_of(_struck(found))),
+        *(f"\n- never {fault} at `{point}`" for point, fault in missed(kept)),
         "\n## Not covered\n",
         _NOT_COVERED,
     ]
@@ -125,9 +141,18 @@ def _row(search: Search) -> Sequence[str | int]:
     )  # fmt: skip
 
 
-def _struck(searches: Iterable[Search]) -> Iterable[Sequence[str | int]]:
+def _of_one_commit(kept: Sequence[Search]) -> list[Search]:
+    return [each for each in kept if each.commit == kept[-1].commit]
+
+
+def _struck(searches: Iterable[Search]) -> Mapping[str, Counter[str]]:
+    """By point, how often each fault struck there."""
     cells: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for search in searches:
         for point, counts in search.cells.items():
             cells[point].update(counts)
-    return [(f"`{point}`", *(counts[fault] for fault in FAULTS)) for point, counts in cells.items()]
+    return cells
+
+
+def _rows_of(struck: Mapping[str, Counter[str]]) -> Iterable[Sequence[str | int]]:
+    return [(f"`{point}`", *(counts[each] for each in FAULTS)) for point, counts in struck.items()]

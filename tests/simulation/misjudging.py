@@ -140,6 +140,7 @@ PLANTS: Mapping[str, Plant] = {
             "mix-up-a-batch",
             "pause-unheard",
             "cancellation-unheard",
+            "opt-outs-not-kept",
             "no-dedup-window",
             "conflict-untold",
             "utc-for-local-time",

@@ -19,6 +19,9 @@ from tests.simulation.real import RULES, SMS_SENDERS
 LAG_MS = 20_000
 """How far behind a decision may be: a role is away for as long as a session and a restart take."""
 
+PROMPT_MS = 5_000
+"""Likewise, of what a user said in their own partition: no time goes by between two reads of it."""
+
 
 def outside(found: Evidence, *, stop_ms: int) -> evidence.Evidence:
     circumstances = evidence.Circumstances(
@@ -27,6 +30,7 @@ def outside(found: Evidence, *, stop_ms: int) -> evidence.Evidence:
         storms=list(_storms(found.troubles)),
         stop_ms=stop_ms,
         lag_ms=LAG_MS,
+        prompt_ms=PROMPT_MS,
         dead_addresses=(DEAD,),
     )
     return evidence.Evidence(
@@ -36,7 +40,12 @@ def outside(found: Evidence, *, stop_ms: int) -> evidence.Evidence:
         broadcasts=[_request(each, evidence.Broadcast) for each in found.broadcasts],
         unsure=[evidence.Unsure(each) for each in found.withdrawn],
         changes=[
-            evidence.Change(each.at_ms, *each.place[:3], msgspec.convert(each.what, evidence.Said))
+            evidence.Change(
+                each.at_ms,
+                *each.place[:3],
+                msgspec.convert(each.what, evidence.Said),
+                each.is_misplaced,
+            )
             for each in sorted((*found.changes, *found.imports), key=lambda each: each.at_ms)
         ],
         cancellations=list(_cancellations(found)),

@@ -9,7 +9,7 @@ import pytest
 from proof.kept import Kept
 from proof.named_yields import Point
 from tests.simulation.__main__ import main
-from tests.simulation.coverage import FAULTS, empty_cells, table
+from tests.simulation.coverage import ENOUGH_SEEDS, FAULTS, empty_cells, table
 from tests.simulation.keeping import Search, search_of
 from tests.simulation.planted import planted
 from tests.simulation.retelling import retell
@@ -93,6 +93,23 @@ def test_searches_of_one_commit_that_are_kept_add_up_to_a_page(
     assert main(["--seeds", "0", "--keep", str(file), "--report", str(page)]) == 2
     assert capsys.readouterr().err == f"{file}: seeds 8 to 8 would be counted twice\n"
     assert page.read_text() == text
+
+
+def test_a_page_of_enough_seeds_tells_what_was_never_struck(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file, page = tmp_path / "kept.jsonl", tmp_path / "page.md"
+    everything = Counter({(point, fault): 1 for point in all_points() for fault in FAULTS})
+    known = Point("Decide.1", "yielded")
+    for first in (0, ENOUGH_SEEDS // 2):
+        tally = Tally(seeds=ENOUGH_SEEDS // 2, cpu_seconds=1.0, cells=everything.copy())
+        del tally.cells[known, "wiped"]
+        Kept(file, Search).append(search_named("one", first=first, tally=tally))
+
+    assert main(["--seeds", "0", "--keep", str(file), "--report", str(page)]) == 1
+
+    assert capsys.readouterr().out == "NEVER wiped at Decide.1:yielded\n"
+    assert "- never wiped at `Decide.1:yielded`" in page.read_text()
 
 
 def test_a_search_is_kept_once_and_its_seeds_are_not_played_again(

@@ -65,6 +65,13 @@ def an_address_of_their_own_that_is_ignored(story: Story) -> None:
     _named_by_a_producer_after_their_own_word(story, is_deleted=False)
 
 
+def queued_before_an_opt_out_was_read(story: Story) -> None:
+    story.wish("ann", "email", enabled=False, at_ms=NOON_MS - SECOND)
+    number = story.ask("ann", "order", channels=["email"])
+    story.tell(number, "ann", "email", "queued")
+    story.tell(number, "ann", "email", "suppressed", "opted_out_channel")
+
+
 def gone_by_a_deletion_just_before(story: Story) -> None:
     story.say("ann", "recipient_deleted", at_ms=NOON_MS - 5 * SECOND)
     story.introduce("ann", at_ms=NOON_MS - 4 * SECOND)
@@ -74,6 +81,7 @@ def gone_by_a_deletion_just_before(story: Story) -> None:
 
 
 GOOD: list[Tell] = [
+    queued_before_an_opt_out_was_read,
     gone_by_a_deletion_just_before,
     an_address_of_before_a_deletion,
     an_opt_out_known_before,
@@ -154,7 +162,15 @@ def gone_by_a_deletion_of_long_ago(story: Story) -> None:
     story.tell(number, "ann", "email", "suppressed", "address_gone")
 
 
+def queued_for_somebody_who_had_opted_out(story: Story) -> None:
+    story.wish("ann", "email", enabled=False, at_ms=NOON_MS - 10 * SECOND)
+    number = story.ask("ann", "order", channels=["email"])
+    story.tell(number, "ann", "email", "queued")
+    story.tell(number, "ann", "email", "suppressed", "opted_out_channel")
+
+
 BAD: dict[Tell, str] = {
+    queued_for_somebody_who_had_opted_out: "L4 queued, though email.enabled was known to be off",
     gone_by_a_deletion_of_long_ago: "L1 email, round 0 ended suppressed address_gone, expected",
     preferences_that_are_ignored: "L2 email, round 0 ended sent",
     an_opt_out_that_is_never_heard_of: "L4 reached at",

@@ -151,6 +151,12 @@ def test_what_broke_is_played_again_and_so_is_what_another_commit_passed() -> No
     assert left == [1, 3, 4]
 
 
+def test_what_passed_before_a_change_that_is_not_committed_is_played_again() -> None:
+    passed = result(1, commit="c0ffee+")
+
+    assert still_to_play(KILL.name, [1], [passed], "c0ffee+") == [1]
+
+
 def test_only_a_later_commit_makes_a_broken_round_forgotten() -> None:
     broken = result(1, violations=(Violation("L1", "lost", ("b",)),))
     again, mended = result(1), result(1, commit="f00d")
