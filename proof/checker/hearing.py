@@ -54,6 +54,15 @@ class Hearing:
             matter = self._matters[delivery.id] = self._matter_of(delivery)
         return matter
 
+    def controls_of(self, delivery: Delivery) -> Sequence[str]:
+        """What can hold it back, whichever provider it is for."""
+        assert delivery.request is not None
+        said, channel = delivery.request.said, delivery.channel
+        providers = (each for each, of in self.rules.channel_of.items() if of == channel)
+        tenant = [f"tenant:{said.tenant}"] if said.tenant else []
+        named = (f"provider:{each}" for each in providers)
+        return [f"channel:{channel}", f"type:{said.type}", *named, *tenant]
+
     def waits(self, delivery: Delivery, told: Sequence[Receipt]) -> bool:
         """Whether a device of a round, of which this was told, is yet to come to its end."""
         if not told or any(each.is_end for each in told):

@@ -1,7 +1,7 @@
 """`Hindrances`: what may have kept a delivery from going out in time, as far as can be seen."""
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from proof.checker.evidence import Evidence
 from proof.checker.pauses import Pauses
@@ -12,6 +12,8 @@ Calls = Mapping[str, Sequence[int]]
 _BUSY_SHARE = 4
 """A provider is called at least at this fraction of its rate where a line stands before it: a worker
 has the rate's share of its partitions, and some who had a place never come for it."""
+_RECOVERY_MS = 30_000
+"""So long after a blow, a storm or a pause its role may still have much to catch up with."""
 _NEXT_WINDOWS = 2
 """After a take-over nobody has tokens for a window; who comes then waits for the one after it."""
 
@@ -29,15 +31,17 @@ class Hindrances:
             if provider in found.rules.rates
         ]
 
-    def any_for(self, role: str, from_ms: int, until_ms: int) -> bool:
-        """Of what this role, a channel's or that which decides, was to do in this span."""
+    def any_for(self, role: str, controls: Iterable[str], from_ms: int, until_ms: int) -> bool:
+        """Of what this role, a channel's or that which decides, was to do in this span, and these
+        controls can hold back."""
+        since_ms = from_ms - min(self._lag_ms, _RECOVERY_MS)
         return (
-            self._troubles.are_near(role, from_ms - self._lag_ms, until_ms)
-            or self._pauses.any_between(from_ms - self._lag_ms, until_ms)
-            or self._is_in_line(role, from_ms, until_ms)
+            self._troubles.are_near(role, since_ms, until_ms, lag_ms=self._lag_ms)
+            or self._pauses.any_between(controls, since_ms, until_ms)
+            or self.is_in_line(role, from_ms, until_ms)
         )
 
-    def _is_in_line(self, channel: str, from_ms: int, until_ms: int) -> bool:
+    def is_in_line(self, channel: str, from_ms: int, until_ms: int) -> bool:
         """Whether a rate may have kept it waiting all the time."""
         for provider, of_channel, count, window_ms in self._limits:
             if of_channel == channel:

@@ -1,6 +1,7 @@
 """What operators held back, and when."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 from proof.checker.evidence import Evidence
 
@@ -23,11 +24,11 @@ class Pauses:
             return False
         return any(start <= at_ms <= end for spans in self._spans.values() for start, end in spans)
 
-    def any_between(self, from_ms: int, until_ms: int) -> bool:
+    def any_between(self, controls: Iterable[str], from_ms: int, until_ms: int) -> bool:
         return any(
             start <= until_ms and from_ms <= end
-            for spans in self._spans.values()
-            for start, end in spans
+            for control in controls
+            for start, end in self._spans.get(control, ())
         )
 
     def over(self, control: str, at_ms: int, stop_ms: int) -> bool:

@@ -44,13 +44,15 @@ class Troubles:
             return _NONE
         return self._ends(channel, from_ms, until_ms)
 
-    def are_near(self, role: str, from_ms: int, until_ms: int) -> bool:
-        """Whether a worker of the role, its providers or the broker had any in this span."""
+    def are_near(self, role: str, from_ms: int, until_ms: int, *, lag_ms: int) -> bool:
+        """Whether a worker of the role or its providers had any in this span, or the broker, which may
+        be away for as long as `lag_ms`, in it or that much before."""
+        since_ms = {role: from_ms, BROKER: from_ms - lag_ms}
         return any(
             each.channel == role and each.from_ms <= until_ms and from_ms <= each.until_ms
             for each in self._circumstances.storms
         ) or any(
-            each.role in (role, BROKER) and from_ms <= each.at_ms <= until_ms
+            each.role in since_ms and since_ms[each.role] <= each.at_ms <= until_ms
             for each in self._circumstances.blows
         )
 

@@ -38,6 +38,11 @@ NIGHT = Scene(
     fault=Calm(),
     changes=_USUAL | {"kinds": {"order": 3.0, "offer": 1.0}, "rate": 40.0},
 )
+SHORT_LIVES = Scene(
+    name="short lives",
+    fault=Calm(),
+    changes=_USUAL | {"steps": doing(pause=6), "ttl_seconds": 8},
+)
 RUBBISH = Scene(name="rubbish", fault=Calm(), changes=_USUAL | {"steps": doing(blunder=20)})
 MISPLACED = Scene(name="misplaced", fault=Calm(), changes=_USUAL | {"misplaced_share": 0.4})
 RUSH = Scene(
@@ -152,6 +157,12 @@ _ALL = (
         does="nobody counts how often somebody was reached",
         scene=NEWS, roles=DECIDE, caught_by={"L5"}, says="more than 3 social on one day",
         plant=deciding.count_no_caps,
+    ),
+    Mutant(
+        name="half-a-life",
+        does="messages expire at half of their time to live",
+        scene=SHORT_LIVES, roles=DECIDE, caught_by={"L1"}, says="before its time",
+        plant=deciding.halve_the_time_to_live,
     ),
     Mutant(
         name="slice-off-by-one",

@@ -5,10 +5,14 @@ from itertools import repeat
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
+
+import agents.accept_broadcast
 import agents.decide
 import agents.facts
 import agents.fan_out
 import agents.keep_addresses
+import agents.notices
 from agents.dedup import Asked, Dedup, Standing
 from policies.caps import NOTHING
 from policies.profile_changes import ProfileEdit
@@ -68,6 +72,18 @@ def keep_no_opt_out() -> None:
         return old if enabled is False else choice(self, field, old, enabled)
 
     replace(ProfileEdit, "_choice", choice_unless_off)
+
+
+def halve_the_time_to_live() -> None:
+    body_of = agents.notices.body_of
+
+    def body_that_dies_young(message: Any, kind: Any, *, appended_ms: int, **more: Any) -> Any:
+        body = body_of(message, kind, appended_ms=appended_ms, **more)
+        lives_ms = max(0, body.expires_ms - appended_ms)
+        return msgspec.structs.replace(body, expires_ms=appended_ms + lives_ms // 2)
+
+    for module in (agents.decide, agents.accept_broadcast):
+        replace(module, "body_of", body_that_dies_young)
 
 
 def pass_over_the_last_member() -> None:

@@ -141,6 +141,7 @@ PLANTS: Mapping[str, Plant] = {
             "pause-unheard",
             "cancellation-unheard",
             "opt-outs-not-kept",
+            "half-a-life",
             "no-dedup-window",
             "conflict-untold",
             "utc-for-local-time",

@@ -53,6 +53,7 @@ KNOWN = {
     "logic:pause-unheard": 4,
     "logic:cancellation-unheard": 6,
     "logic:opt-outs-not-kept": 53,
+    "logic:half-a-life": 133,
     "logic:no-dedup-window": 5,
     "logic:conflict-untold": 22,
     "logic:utc-for-local-time": 2,

@@ -19,17 +19,20 @@ def expiries(hearing: Hearing) -> Iterator[Violation]:
         ]
         if not ends:
             continue
-        matter, any_for = hearing.matter_of(delivery), hearing.background.hindrances.any_for
+        matter, hindrances = hearing.matter_of(delivery), hearing.background.hindrances
+        channel, controls = delivery.channel, hearing.controls_of(delivery)
         expiry_ms = expires_ms(matter.said, matter.at_ms, matter.kind)
         for end in ends:
             told_ms = ms_of(end.occurred_at)
-            if told_ms < expiry_ms - SLACK_MS and not any_for(delivery.channel, told_ms, expiry_ms):
+            # Only whoever waits for a provider's rate can tell beforehand that it will be too late.
+            is_early = told_ms < expiry_ms - SLACK_MS
+            if is_early and not hindrances.is_in_line(channel, told_ms, expiry_ms):
                 words = f"expired {expiry_ms - told_ms} ms before its time"
                 yield Violation("L1", words, delivery.ids)
         queued_ms = _queued_ms(delivery.receipts)
         if queued_ms is None or expiry_ms - queued_ms < _UNHINDERED_MS:
             continue
-        if not any_for(delivery.channel, queued_ms, expiry_ms):
+        if not hindrances.any_for(channel, controls, queued_ms, expiry_ms):
             words = (
                 f"expired {expiry_ms - queued_ms} ms after it was queued, and nothing hindered it"
             )

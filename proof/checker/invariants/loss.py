@@ -180,7 +180,9 @@ def _is_called_off(hearing: Hearing, cases: Sequence[Case]) -> bool:
     told = [each.told_ms() for case in cases for each in case.deliveries]
     last_ms = max((*asked, *told))
     is_in_time = called_off_ms <= last_ms + hearing.circumstances.lag_ms
-    return is_in_time or hearing.background.hindrances.any_for(DECIDE, last_ms, called_off_ms)
+    controls = [f"type:{cases[0].said.type}", f"tenant:{cases[0].said.tenant}"]
+    hindrances = hearing.background.hindrances
+    return is_in_time or hindrances.any_for(DECIDE, controls, last_ms, called_off_ms)
 
 
 def _told(ends: frozenset[End]) -> str:
