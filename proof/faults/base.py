@@ -41,6 +41,8 @@ class Field:
         self._storms_before = len(stage.circumstances.storms)
         self.calls_hit = 0
         """Provider calls that met a storm."""
+        self.deaths = 0
+        """Of workers that killed themselves where they were to."""
         self.workers = stage.workers
         self.random = randomness
         self.is_over = asyncio.Event()

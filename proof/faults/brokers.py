@@ -46,14 +46,19 @@ class BrokerRestarted(_BrokerFault):
 
 class BrokerHung(_BrokerFault):
     name = "broker-hung"
-    does = "SIGSTOP of the broker for longer than a session, then SIGCONT"
+    does = "SIGSTOP of the broker for 4 to 30 seconds, mostly longer than a session, then SIGCONT"
     expects = "in doubt only calls that were open when it fell silent, told"
+    rounds = 3
+
+    def plan(self, seed: int, first: int) -> LoadPlan:
+        return LoadPlan(seed=seed, first=first, seconds=60.0)
 
     async def strike(self, field: Field) -> None:
         while await field.wait(3.0, 6.0):
             await field.stage.note_blow("broker", "suspend")
             field.stage.kafka.pause()
-            await field.wait(8.0, 12.0)
+            seconds = field.random.choice((4.0, 8.0, 12.0, 30.0))
+            await field.wait(seconds, seconds)
             field.stage.kafka.resume()
 
 

@@ -3,11 +3,13 @@
 import asyncio
 import itertools
 import time
+from collections.abc import Iterator
 from functools import partial
 from typing import ClassVar
 
+from proof.checker.verdict import Violation
 from proof.doom import DEATHS, deaths, install_next, lives_of, points_for
-from proof.faults.base import Fault, Field
+from proof.faults.base import PROMISE, Fault, Field
 from proof.load.plan import LoadPlan
 from proof.worker_process import as_it_is
 from proof.workers import Slot
@@ -15,6 +17,10 @@ from streams.topology import ROLES
 
 _LIFE_SECONDS = 4.0
 """Of one that serves: what waited for it has been taken by then."""
+
+
+_LEAST_DEATHS = 8
+"""At a yield, in a round."""
 
 
 class Kill(Fault):
@@ -64,7 +70,7 @@ class KillAtYields(Fault):
         "the fewest lives before had; after seconds without it by another's"
     )
     expects = "as kill"
-    rounds = 4
+    rounds = 10
     least_blows = 10
 
     def plan(self, seed: int, first: int) -> LoadPlan:
@@ -72,7 +78,7 @@ class KillAtYields(Fault):
 
     async def strike(self, field: Field) -> None:
         stage, workers = field.stage, field.workers
-        told = len(deaths(stage.folder / DEATHS))
+        told = before = len(deaths(stage.folder / DEATHS))
         for role in ROLES:
             doom = partial(install_next, role, seed=field.plan.seed, folder=stage.folder)
             workers.prepare(role, doom)
@@ -92,10 +98,18 @@ class KillAtYields(Fault):
         for slot in workers.slots:
             await field.kill(slot)
         self._note_deaths(field, told)
+        field.deaths = len(deaths(stage.folder / DEATHS)) - before
         met = {(each.role, each.point) for each in deaths(stage.folder / DEATHS)}
         there_are = sum(len(points_for(role, stage.config)) for role in ROLES)
         lives = sum(len(set(lives_of(role, stage.folder))) for role in ROLES)
         field.notes.append(f"so far died at {len(met)} of {there_are} points, {lives} were tried")
+
+    def judge(self, field: Field) -> Iterator[Violation]:
+        yield from super().judge(field)
+        if field.deaths < _LEAST_DEATHS:
+            yield Violation(
+                PROMISE, f"only {field.deaths} died at the yield that they were to die at"
+            )
 
     def _note_deaths(self, field: Field, told: int) -> int:
         """Whoever killed itself has written down how many calls it had open."""

@@ -11,9 +11,9 @@ from proof.load.plan import LoadPlan
 from sandbox.faults import FaultRule
 
 PROVIDERS: Mapping[str, str] = {"push": "fcm", "email": "sendgrid", "sms": "twilio"}
-OTHERS_WAIT_MS = 5_000
+OTHERS_WAIT_MS = 2_500
 """A channel whose provider is well delivers half of its messages within this, whatever another's
-does: a call that hangs is given up after twice as long, so who waited for one would take longer."""
+does: a call that hangs is given up after ten seconds, so who waited for one would take longer."""
 _IN_APP_FACTOR = 3
 """On a machine that is busy with much else all channels are slower; in-app messages, which no provider
 has, tell by how much. Mail waits for its call and its rate limit besides."""

@@ -83,9 +83,9 @@ class Person:
     def _wishes(self) -> dict[str, Any]:
         match self.trait:
             case "asleep":
-                return {"email": {"quiet_hours": self._around(-2, 3)}}
+                return {"email": {"quiet_hours": self.around(-2, 3)}}
             case "sleeps later":
-                return {"email": {"quiet_hours": self._around(6, 9)}}
+                return {"email": {"quiet_hours": self.around(6, 9)}}
             case "no email":
                 return {"email": {"enabled": False}}
             case "no news":
@@ -96,7 +96,7 @@ class Person:
                 return {"email": {"daily_limit": 2}}
         return {}
 
-    def _around(self, from_hours: int, until_hours: int) -> str:
+    def around(self, from_hours: int, until_hours: int) -> str:
         """A span of the day about now, where they are; no round ends or begins inside of it."""
         now = datetime.now(UTC).astimezone(ZoneInfo(self.zone))
         ends = (now + timedelta(hours=each) for each in (from_hours, until_hours))

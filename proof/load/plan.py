@@ -7,7 +7,8 @@ from schemas.delivery import LANES, Lane
 STEPS: dict[str, float] = {
     "ask": 100, "ask_many": 3, "ask_again": 8, "contradict": 3, "blunder": 1, "cancel": 4,
     "announce": 1.5, "announce_again": 1, "refuse": 4, "consent": 2, "move": 1, "hand_over": 1.5,
-    "bring_file": 1, "pause": 0.4,
+    "bring_file": 1, "pause": 0.4, "sleep": 0.5, "want_less": 0.5, "lose_phone": 0.5, "bar": 0.5,
+    "leave_audience": 0.5, "go_away": 0.5,
 }  # fmt: skip
 """How often each thing is done, relative to the others."""
 

@@ -182,6 +182,43 @@ class Traffic:
             device = {"device_id": "bought", "platform": "android"}
             self._change(buyer, "device_registered", token=owner.tokens[0], source="user", **device)
 
+    def lose_phone(self) -> None:
+        person = self._somebody()
+        if person.tokens:
+            self._change(person, "device_removed", device_id="d0", source="user")
+
+    def sleep(self) -> None:
+        """Somebody wants to be left alone: at this time of the day, or at another."""
+        person = self._somebody()
+        hours = person.around(*self._random.choice(((-2, 3), (6, 9))))
+        channel = self._random.choice(("email", "push"))
+        self._wish(person, {channel: {"quiet_hours": hours}})
+
+    def want_less(self) -> None:
+        channel = self._random.choice(("push", "email", "sms"))
+        self._wish(self._somebody(), {channel: {"daily_limit": self._random.choice((1, 2, 5))}})
+
+    def bar(self) -> None:
+        """An address is not to be used: for good, for a while, or until somebody says otherwise."""
+        person, said = self._somebody(), {"channel": self._random.choice(("email", "sms"))}
+        until = {"until": rfc3339(_now_ms() + 5_000)} if self._random.random() < 0.4 else {}
+        self._change(person, "address_suppressed", reason="complaint", **said, **until)
+        if self._random.random() < 0.4:
+            self._change(person, "address_released", occurred_at=_soon(), **said)
+
+    def leave_audience(self) -> None:
+        person, audience = self._somebody(), self._crowd.audience
+        change = self._random.choice(("audience_joined", "audience_left"))
+        self._change(person, change, audience=audience)
+
+    def go_away(self) -> None:
+        """Somebody wants to be forgotten, and may be back at once."""
+        person = self._somebody()
+        self._change(person, "recipient_deleted", source="user")
+        if self._random.random() < 0.5:
+            said = {"source": "user", "email": person.email, "occurred_at": _soon()}
+            self._change(person, "recipient_updated", **said)
+
     def bring_file(self) -> None:
         """An import, of people who said more of themselves since."""
         person = self._somebody()
@@ -209,6 +246,9 @@ class Traffic:
             wishes: dict[str, Any] = {channel: {"enabled": is_on}}
         else:
             wishes = {"types": {self._random.choice(("order", "news", "code")): is_on}}
+        self._wish(person, wishes)
+
+    def _wish(self, person: Person, wishes: dict[str, Any]) -> None:
         self._change(person, "preferences_updated", preferences=wishes)
 
     def _request(self, said: dict[str, Any]) -> None:
@@ -249,6 +289,11 @@ class Traffic:
         number = self._number
         self._number += 1
         return number
+
+
+def _soon() -> str:
+    """After what was just said."""
+    return rfc3339(_now_ms() + 1)
 
 
 def _now_ms() -> int:
