@@ -164,10 +164,8 @@ class Oracle:
         inline = matter.said.recipient
         if inline is not None and inline.timezone:
             return [inline.timezone]
-        said = self._possible(matter, "timezone", "")
-        # Whoever is deleted is nowhere until they say so again.
-        forgotten = [""] if self._people.of(matter.user_id).deleted else []
-        return [each or self._rules.timezone for each in (*said, *forgotten)]
+        said = self._wishes(matter, "timezone", "")
+        return [each or self._rules.timezone for each in said]
 
     def _questions(self, matter: Matter) -> Iterator[Answer]:
         said, kind, channel = matter.said, matter.kind, matter.channel
@@ -180,11 +178,11 @@ class Oracle:
             yield Sure.ALWAYS, [("expired", "scheduled")]
         yield from self._bars(matter)
         if not category.mandatory:
-            wishes = self._possible(matter, f"{channel}.enabled")
+            wishes = self._wishes(matter, f"{channel}.enabled")
             yield sure(wishes, lambda on: on is False), [("suppressed", "opted_out_channel")]
             if not self._rules.is_on_by_default(category.name, channel):
                 yield sure(wishes, lambda on: on is None), [("suppressed", "off_by_default")]
-            types = self._possible(matter, f"types.{kind.name}")
+            types = self._wishes(matter, f"types.{kind.name}")
             yield sure(types, lambda on: on is False), [("suppressed", "opted_out_type")]
         yield from self._addresses(matter)
         yield from self._limits(matter)
@@ -202,7 +200,7 @@ class Oracle:
         category, rules = matter.kind.category, self._rules
         hours = [""]
         if category.quiet_hours:
-            hours = self._possible(matter, f"{matter.channel}.quiet_hours", "")
+            hours = self._wishes(matter, f"{matter.channel}.quiet_hours", "")
         is_legal = category.legal_windows and matter.channel in rules.legal_channels
         nights = []
         for zone in self.zones(matter):
@@ -241,7 +239,7 @@ class Oracle:
         person, inline = self._people.of(matter.user_id), matter.said.recipient
         if person.deleted:
             since_ms = max(each.came_ms for each in person.deleted)
-            is_gone = since_ms <= matter.known_ms and since_ms == person.last_ms
+            is_gone = person.gone_ms is not None and person.gone_ms <= matter.known_ms
             if since_ms + SKEW_MS + self._lag_ms + SLACK_MS > matter.at_ms:
                 yield Sure.MAYBE, [ADDRESS_GONE]
             yield Sure.ALWAYS if is_gone and not inline else Sure.MAYBE, [NO_ADDRESS]
@@ -282,7 +280,7 @@ class Oracle:
         category, channel = matter.kind.category, matter.channel
         if channel in self._rules.per_user:
             yield Sure.MAYBE, [("suppressed", "rate_limited")]
-        own = set(self._possible(matter, f"{channel}.daily_limit")) - {None}
+        own = set(self._wishes(matter, f"{channel}.daily_limit")) - {None}
         if not category.mandatory and (channel in category.daily_limit or own):
             status = "suppressed" if category.over_limit == "suppress" else "expired"
             yield Sure.MAYBE, [(status, "daily_limit")]
@@ -290,13 +288,20 @@ class Oracle:
     def _may_be_dead(self, matter: Matter) -> bool:
         return self._troubles.is_dead(self._people.of(matter.user_id), matter.channel)
 
-    def _possible(self, matter: Matter, about: str, unsaid: Any = None) -> list[Any]:
-        return self.possible(matter, about, matter.until_ms, unsaid)
+    def wishes(self, matter: Matter, about: str, until_ms: int, unsaid: Any = None) -> list[Any]:
+        """What may have been taken for the user's wish in a decision made until then. Of whoever was
+        ever deleted it may be gone with them."""
+        person, until_ms = self._people.of(matter.user_id), until_ms + SLACK_MS
+        words, known_ms = person.of(about), matter.known_ms
+        found = possible(words, known_ms, until_ms, unsaid, prompt_ms=matter.prompt_ms)
+        return [*found, unsaid] if person.deleted else found
 
-    def possible(self, matter: Matter, about: str, until_ms: int, unsaid: Any = None) -> list[Any]:
-        """What may have been taken for the user's word in a decision made until then."""
-        words = self._people.of(matter.user_id).of(about)
-        until_ms += SLACK_MS
+    def _wishes(self, matter: Matter, about: str, unsaid: Any = None) -> list[Any]:
+        return self.wishes(matter, about, matter.until_ms, unsaid)
+
+    def _possible(self, matter: Matter, about: str, unsaid: Any = None) -> list[Any]:
+        """Of an address, or what bars it."""
+        words, until_ms = self._people.of(matter.user_id).of(about), matter.until_ms + SLACK_MS
         return possible(words, matter.known_ms, until_ms, unsaid, prompt_ms=matter.prompt_ms)
 
     def _holders(self, token: str, matter: Matter) -> list[Any]:

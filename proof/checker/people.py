@@ -75,7 +75,7 @@ class Person:
     """All words about one user, by what they are about: `email`, `push.enabled`, `types.offer`,
     `device:phone`, `member:news`, `bar:email`."""
 
-    __slots__ = ("deleted", "last_ms", "tokens", "words")
+    __slots__ = ("deleted", "last_ms", "spoken_of_ms", "tokens", "words")
 
     def __init__(self) -> None:
         self.words: dict[str, list[Word]] = {}
@@ -84,9 +84,25 @@ class Person:
         self.deleted: list[Word] = []
         self.last_ms = 0
         """When the last word came."""
+        self.spoken_of_ms = 0
+        """Likewise, but that they are to be deleted."""
 
     def of(self, about: str) -> Words:
         return self.words.get(about, NO_WORDS)
+
+    def lasting(self, about: str) -> Words:
+        """What outlives their deletion: their own wishes, and what was said since."""
+        words = self.of(about)
+        if not self.deleted:
+            return words
+        deleted = max(each.rank for each in self.deleted)
+        return [each for each in words if each.rank[0] or (False, *each.rank[1:]) > deleted]
+
+    @property
+    def gone_ms(self) -> int | None:
+        """When they were deleted, if nobody spoke of them after it."""
+        came_ms = max((each.came_ms for each in self.deleted), default=0)
+        return came_ms if came_ms > self.spoken_of_ms else None
 
     def devices(self) -> list[str]:
         """What tokens are said about."""
@@ -171,8 +187,10 @@ class People:
                 note(f"bar:{said.channel}", 0, plain)
             case "recipient_deleted":
                 person.deleted.append(Word(plain, came_ms, True))
+                return
             case _:
                 raise ValueError(f"no change is called {said.change!r}")
+        person.spoken_of_ms = max(person.spoken_of_ms, came_ms)
 
 
 def _wishes(said: Said) -> Iterable[tuple[str, Any]]:

@@ -21,7 +21,7 @@ def decisions(hearing: Hearing) -> Iterator[Violation]:
             if receipt.status != "queued":
                 continue
             for about in (f"{delivery.channel}.enabled", f"types.{kind.name}"):
-                known = hearing.oracle.possible(matter, about, ms_of(receipt.occurred_at))
+                known = hearing.oracle.wishes(matter, about, ms_of(receipt.occurred_at))
                 if all(each is False for each in known):
                     words = f"queued, though {about} was known to be off"
                     yield Violation("L4", words, delivery.ids)

@@ -28,7 +28,7 @@ def _reasons(
     assert request is not None
     if not kind.category.mandatory:
         for about in (f"{channel}.enabled", f"types.{kind.name}"):
-            if _holds(hearing, person.of(about), at_ms, False):
+            if _holds(hearing, person.lasting(about), at_ms, False):
                 yield f"had turned off {about}"
     called_off_ms = hearing.oracle.called_off_ms(request.said)
     if called_off_ms is not None and called_off_ms + stop_ms < at_ms:
@@ -36,9 +36,7 @@ def _reasons(
     for control in _controls(delivery, kind, accept):
         if hearing.pauses.over(control, at_ms, stop_ms):
             yield f"{control} was paused"
-    if any(
-        each.came_ms + stop_ms < at_ms and each.came_ms == person.last_ms for each in person.deleted
-    ):
+    if person.gone_ms is not None and person.gone_ms + stop_ms < at_ms:
         yield "had been deleted"
     if accept is not None:
         yield from _about_the_address(hearing, delivery, accept)

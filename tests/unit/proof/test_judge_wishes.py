@@ -80,7 +80,22 @@ def gone_by_a_deletion_just_before(story: Story) -> None:
     story.tell(number, "ann", "email", "suppressed", "address_gone")
 
 
+def back_in_the_instant_of_their_deletion(story: Story) -> None:
+    story.say("ann", "recipient_deleted", at_ms=NOON_MS - 5 * MINUTE)
+    story.introduce("ann", at_ms=NOON_MS - 5 * MINUTE)
+    story.deliver("ann", "order")
+
+
+def a_producers_word_of_before_a_deletion(story: Story) -> None:
+    story.wish("ann", "email", enabled=False, at_ms=NOON_MS - 6 * MINUTE, source="import")
+    story.say("ann", "recipient_deleted", at_ms=NOON_MS - 5 * MINUTE)
+    story.introduce("ann", at_ms=NOON_MS - 4 * MINUTE)
+    story.deliver("ann", "order")
+
+
 GOOD: list[Tell] = [
+    back_in_the_instant_of_their_deletion,
+    a_producers_word_of_before_a_deletion,
     queued_before_an_opt_out_was_read,
     gone_by_a_deletion_just_before,
     an_address_of_before_a_deletion,
@@ -169,7 +184,15 @@ def queued_for_somebody_who_had_opted_out(story: Story) -> None:
     story.tell(number, "ann", "email", "suppressed", "opted_out_channel")
 
 
+def a_word_of_their_own_of_before_a_deletion(story: Story) -> None:
+    story.wish("ann", "email", enabled=False, at_ms=NOON_MS - 6 * MINUTE)
+    story.say("ann", "recipient_deleted", at_ms=NOON_MS - 5 * MINUTE)
+    story.introduce("ann", at_ms=NOON_MS - 4 * MINUTE)
+    story.deliver("ann", "order")
+
+
 BAD: dict[Tell, str] = {
+    a_word_of_their_own_of_before_a_deletion: "L4 reached at",
     queued_for_somebody_who_had_opted_out: "L4 queued, though email.enabled was known to be off",
     gone_by_a_deletion_of_long_ago: "L1 email, round 0 ended suppressed address_gone, expected",
     preferences_that_are_ignored: "L2 email, round 0 ended sent",
