@@ -29,6 +29,9 @@ _BREAKER_MS = 7_000
 _OF_OPEN_BREAKERS = frozenset({("expired", "breaker_open")})
 _OF_BLOWS = frozenset({("in_doubt", "outcome_lost")})
 _OF_DRAINS = frozenset({("expired", "draining")})
+_REBALANCE_MS = 10_000
+"""So long after a blow to one worker another may have to drain: it is told by its next heartbeat that a
+member has left, or when the session of one that died is over."""
 _NONE: frozenset[End] = frozenset()
 
 
@@ -74,6 +77,10 @@ class Troubles:
             elif storm.channel == channel and 0 < from_ms - storm.until_ms <= _BREAKER_MS:
                 ends.update(*(_OF_STORMS[effect] & _OF_OPEN_BREAKERS for effect in storm.effects))
         for blow in self._circumstances.blows:
-            if blow.role in (channel, BROKER) and from_ms <= blow.at_ms <= until_ms:
-                ends |= _OF_DRAINS if blow.what in CLEAN_BLOWS else _OF_BLOWS | _OF_DRAINS
+            if blow.role not in (channel, BROKER) or blow.at_ms > until_ms:
+                continue
+            if from_ms - _REBALANCE_MS <= blow.at_ms:
+                ends |= _OF_DRAINS
+            if from_ms <= blow.at_ms and blow.what not in CLEAN_BLOWS:
+                ends |= _OF_BLOWS
         return frozenset(ends)

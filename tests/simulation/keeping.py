@@ -10,8 +10,8 @@ from proof.markdown import table
 from proof.origin import commit, machine, now
 from tests.simulation.coverage import ENOUGH_SEEDS, FAULTS, empty_cells
 from tests.simulation.searching import Failure, Tally
-from tests.simulation.telling import Cell
-from tests.simulation.writing import all_points
+from tests.simulation.telling import Cell, tell
+from tests.simulation.writing import all_points, write
 
 _INTRODUCTION = """\
 # Simulation
@@ -122,7 +122,7 @@ def report(kept: Sequence[Search]) -> str:
         *table(_COLUMNS, map(_row, found)),
         "",
         f"To play those of the first row again: `{again}`.",
-        *(f"\n- seed {each.seed} failed: {each.complaint}" for each in failures),
+        *(f"\n- seed {each.seed} failed: {each.complaint}{_now(each)}" for each in failures),
         "\n## What was struck where\n",
         _STRUCK,
         *table(("", *FAULTS), _rows_of(_struck(found))),
@@ -131,6 +131,11 @@ def report(kept: Sequence[Search]) -> str:
         _NOT_COVERED,
     ]
     return "\n".join(lines)
+
+
+def _now(failure: Failure) -> str:
+    """What has become of it since."""
+    return "" if tell(write(failure.seed)).complaints else f"; it is clean in {commit()}"
 
 
 def _row(search: Search) -> Sequence[str | int]:

@@ -85,7 +85,7 @@ def test_searches_of_one_commit_that_are_kept_add_up_to_a_page(
     assert f": 9 seeds, {crash_points} crash points, 1 failed." in text
     assert text.index("| 0 to 4 | 5 |") < text.index("| 5 to 8 | 4 |")
     assert 'make simulate SEEDS=5 ARGS="--first 0"' in text
-    assert "- seed 6 failed: L1 nothing was ever said of it" in text
+    assert "- seed 6 failed: L1 nothing was ever said of it; it is clean in " in text
     assert f"| `Decide.1:yielded` | {killed} |" in text
 
     kept.append(search_named("this one", first=8, tally=tallies[0]))
