@@ -5,7 +5,7 @@ known from outside (an opt-out that races a decision) leaves several ends open, 
 ALWAYS settles it. Shares no code with `policies/`, and must come to the same answers.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from proof.checker.evidence import Asked, Evidence, Receipt
 from proof.checker.instants import first_free_ms, inverted, is_inside, ms_of, next_day_ms
 from proof.checker.people import ADDRESS_FIELDS, People, Person, possible
 from proof.checker.rules import Kind
-from proof.checker.troubles import Troubles
+from proof.checker.troubles import BROKER, Troubles
 
 End = tuple[str, str]
 """Status and reason."""
@@ -88,6 +88,8 @@ class Oracle:
         self._people = people
         self._lag_ms = found.circumstances.lag_ms
         self._prompt_ms = min(self._lag_ms, found.circumstances.prompt_ms)
+        blows = found.circumstances.blows
+        self._silences = sorted(each.at_ms for each in blows if each.role == BROKER)
         self._known = sorted(each.at_ms for each in found.known)
         self._troubles = Troubles(found.circumstances)
         self._called_off: dict[tuple[str, str, str], int] = {}
@@ -118,7 +120,11 @@ class Oracle:
     def prompt_ms(self, user_id: str, at_ms: int) -> int:
         """What the user had said by then in their own partition counts in a decision at this instant. Of
         whoever was ever deleted it is not sure what of it is left."""
-        return 0 if self._people.of(user_id).deleted else at_ms - self._prompt_ms
+        if self._people.of(user_id).deleted:
+            return 0
+        # A broker that does not answer may have told of the request and not yet of what came before.
+        place = bisect_left(self._silences, at_ms - self._lag_ms)
+        return min([at_ms, *self._silences[place : place + 1]]) - self._prompt_ms
 
     def is_known(self, came_ms: int, at_ms: int) -> bool:
         """Whether a decision at this instant counts in what had come then."""
@@ -231,6 +237,8 @@ class Oracle:
         answer = sure([bar > at_ms for bar in bars for at_ms in moments], bool)
         if len(set(self._possible(matter, field, ""))) > 1:
             answer = min(answer, Sure.MAYBE)  # another address, which nothing is said against
+        if self._people.of(matter.user_id).deleted:
+            answer = min(answer, Sure.MAYBE)  # whoever comes back hears of it by way of the address
         yield answer, end
         if self._may_be_dead(matter):
             yield Sure.MAYBE, end

@@ -99,6 +99,11 @@ class Field:
             return self.random.choice(busy)
         return self.random.choice(list(serving)) if serving else None
 
+    def anyone(self) -> Slot | None:
+        """One that runs, perhaps only just: it may have yet to take partitions over, and read rows."""
+        running = self.workers.slots
+        return self.random.choice(running) if running else None
+
     async def until_busy(self, slot: Slot) -> None:
         """Until it has provider calls open, or has had the time for it."""
         deadline = time.monotonic() + _BUSY_SECONDS

@@ -19,13 +19,17 @@ _LIFE_SECONDS = 4.0
 """Of one that serves: what waited for it has been taken by then."""
 
 
+_CHOSEN = 0.75
 _LEAST_DEATHS = 8
 """At a yield, in a round."""
 
 
 class Kill(Fault):
     name = "kill"
-    does = "kill -9 of a worker of any role, about once a second, mostly with provider calls open"
+    does = (
+        "kill -9 of a worker of any role, about once a second, mostly with provider calls open, now and "
+        "then whether it serves yet or not"
+    )
     expects = "in doubt only what was in flight, all of it told"
     rounds = 12
     least_blows = 3
@@ -37,7 +41,8 @@ class Kill(Fault):
 
     async def strike(self, field: Field) -> None:
         while await field.wait(0.6, 1.8):
-            slot = await field.victim()
+            is_chosen = field.random.random() < _CHOSEN
+            slot = await field.victim() if is_chosen else field.anyone()
             if slot is not None:
                 await field.kill(slot)
 

@@ -41,6 +41,12 @@ LONGEST_LAG_MS = 3 * 86_400_000
 """What is not known to be read is taken to lag so far behind, and no further: a delivery that was
 decided before the senders' tails begin would be given up."""
 
+HEAD_START_SECONDS = 5.0
+"""So long at most does a partition that was taken over leave all other work alone until what people had
+said before is read: their requests come from another topic, and the broker may tell of that one first.
+There is a bound, since an end that is a marker is never reached, and since whoever reads the changes of
+some days must not keep a login code waiting."""
+
 
 class Partition:
     """Call `fence`, `restore`, then `open`, then `push` and `tick`; `drain` and `close` give it up."""
@@ -90,6 +96,12 @@ class Partition:
             for source in topology.sources
             if source.tells_state
         ]
+        self._before_all = max(
+            (source.priority for source in topology.sources if source.tells_state), default=0
+        )
+        """What is as urgent as this never waits for what people said."""
+        self._is_behind = False
+        self._opened_at = 0.0
 
     async def fence(self) -> None:
         """R3, first: no earlier owner commits an intent from now on, so none begins another call."""
@@ -140,7 +152,8 @@ class Partition:
         self.positions[place].pass_over(begin)
 
     def open(self) -> None:
-        self._is_open = True
+        self._is_open = self._is_behind = True
+        self._opened_at = asyncio.get_running_loop().time()
         self.pump()
 
     def push(self, record: InboundRecord) -> None:
@@ -206,12 +219,21 @@ class Partition:
             and self._running[route.name] < route.width
             and not (route.haste == "bulk" and self._is_enough_bulk())
             and not (route.needs_permit and not self._gate.may_call)
+            and (route.priority <= self._before_all or not self._must_listen_first())
         )
         room = self._rooms[route.priority]
         if may_start and room.is_full:
             room.wait((self.number, route.name), partial(self._pump_route, route))
             return False
         return may_start
+
+    def _must_listen_first(self) -> bool:
+        """Whether something may have been said before the take-over that no decision knows of."""
+        if self._is_behind:
+            is_late = asyncio.get_running_loop().time() >= self._opened_at + HEAD_START_SECONDS
+            backlogs = (self.positions[place].has_backlog for place in self._telling)
+            self._is_behind = not is_late and any(backlogs)
+        return self._is_behind
 
     def _take(self, route: Source | Timer) -> int:
         """Items that a batch of it has at the most."""

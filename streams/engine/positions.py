@@ -59,12 +59,18 @@ class SourcePosition:
         """The source ended here when it was taken over: what lies before is backlog."""
         self._backlog_end = end
 
+    @property
+    def has_backlog(self) -> bool:
+        """Whether something that was there when it was taken over is not done yet, as far as that can be
+        told: an end that is the marker of a transaction is never reached by records."""
+        at = self._open[0] if self._open else max(self._taken + 1, self.next_offset or 0)
+        return self._backlog_end is not None and at < self._backlog_end
+
     def oldest_ms(self, now_ms: int) -> int:
         """No record that is not done yet was appended before this; 0 while nobody can know."""
         if self._appended_ms:
             return self._appended_ms[0]
-        at = max(self._taken + 1, self.next_offset or 0)
-        return now_ms if self._backlog_end is not None and at >= self._backlog_end else 0
+        return 0 if self._backlog_end is None or self.has_backlog else now_ms
 
     def take(self, offset: int, appended_ms: int = 0) -> bool:
         """Whether the record at `offset` is new here; False for what is done or already taken."""

@@ -45,7 +45,7 @@ def caps(hearing: Hearing) -> Iterator[Violation]:
         if each.channel in limited or each.user_id in users:
             groups[each.user_id, each.channel].append(each)
     for key, some in groups.items():
-        if len(some) > least.get(key[1], _UNLIMITED) or _own_limits(hearing, *key):
+        if len(some) > least.get(key[1], _UNLIMITED) or _own_words(hearing, *key):
             passed = _passed(hearing, some)
             yield from _rate_of(hearing, *key, passed)
             yield from _days_of(hearing, *key, passed)
@@ -62,8 +62,15 @@ def _least_limit(rules: Rules, channel: str) -> int:
     return min((each for each in limits if each is not None), default=_UNLIMITED)
 
 
-def _own_limits(hearing: Hearing, user_id: str, channel: str) -> Words:
+def _own_words(hearing: Hearing, user_id: str, channel: str) -> Words:
     return hearing.people.of(user_id).of(f"{channel}.daily_limit")
+
+
+def _own_limits(hearing: Hearing, user_id: str, channel: str, at_ms: int) -> list[int | None]:
+    """All that may have been held against what was sent then; None: whoever is deleted has none."""
+    words = _own_words(hearing, user_id, channel)
+    found = possible(words, hearing.oracle.known_ms(at_ms), at_ms)
+    return [*found, None] if hearing.people.of(user_id).deleted else found
 
 
 def _is_refused(delivery: Delivery) -> bool:
@@ -101,17 +108,17 @@ def _days_of(
     hearing: Hearing, user_id: str, channel: str, some: list[Passed]
 ) -> Iterator[Violation]:
     """By the calendar where the user is, if that is known."""
-    own = _own_limits(hearing, user_id, channel)
     days: defaultdict[tuple[int, str], int] = defaultdict(int)
     for at_ms, category, delivery in some:
         zones = set(hearing.oracle.zones(hearing.matter_of(delivery)))
         if category.mandatory or len(zones) > 1:
             continue
         day = local_day(at_ms, zones.pop())
-        wanted = possible(own, hearing.oracle.known_ms(at_ms), at_ms)
+        wanted = _own_limits(hearing, user_id, channel, at_ms)
+        set_by_them = [each for each in wanted if each is not None]
         for name, allowed in (
             (category.name, category.daily_limit.get(channel)),
-            ("", None if None in wanted else max(wanted)),
+            ("", max(set_by_them) if len(set_by_them) == len(wanted) else None),
         ):
             days[day, name] += 1
             if allowed is not None and days[day, name] > allowed:
@@ -138,8 +145,7 @@ def _refused_too_soon(
         elif receipt.reason == "daily_limit":
             matter = hearing.matter_of(delivery)
             zones = hearing.oracle.zones(matter)
-            said = _own_limits(hearing, delivery.user_id, delivery.channel)
-            own = possible(said, hearing.oracle.known_ms(at_ms), at_ms)
+            own = _own_limits(hearing, delivery.user_id, delivery.channel, at_ms)
             of_category = matter.kind.category.daily_limit.get(delivery.channel)
             count = min((each for each in (*own, of_category) if each is not None), default=0)
             reached = sum(

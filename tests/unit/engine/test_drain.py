@@ -11,6 +11,7 @@ from schemas.kafka import Record, TopicPartition
 from schemas.outcome import Accepted, NotProcessed, Outcome
 from streams.engine import committer
 from streams.engine.ports import RestoreReport
+from streams.engine.routes import Topology
 from streams.engine.runner import Bounds, Runner, RunnerSettings
 from tables.state import Kind
 from tests.simulation.broker import Broker
@@ -145,7 +146,7 @@ class Bench:
             self.told.append("before open")
 
         return Runner(
-            topology=send_topology(self.provider),
+            topology=self.topology(),
             log_for=self._log_for,
             store_for=self._store_for,
             bounds_of=bounds_of,
@@ -158,6 +159,9 @@ class Bench:
             settings=SETTINGS,
             die=self.deaths.append,
         )
+
+    def topology(self) -> Topology:
+        return send_topology(self.provider)
 
     def _log_for(self, number: int) -> MemoryLog:
         log = ToldLog(role="send", partition=number, broker=self.broker)
