@@ -11,7 +11,7 @@ from proof.checker.verdict import Tally
 from schemas import ids
 from schemas.profile import unpack_words
 from tests.simulation.evidence import Evidence
-from tests.simulation.outside import outside
+from tests.simulation.outside import PROMPT_MS, outside
 from tests.simulation.readings import choices_in
 
 STOP_MS = 6_500
@@ -21,9 +21,9 @@ _ATTEMPTS = 4
 """How often a provider may refuse a delivery before it is given up."""
 
 
-def complaints(found: Evidence, *, stop_ms: int = STOP_MS) -> list[str]:
+def complaints(found: Evidence, *, stop_ms: int = STOP_MS, prompt_ms: int = PROMPT_MS) -> list[str]:
     """Everything that is wrong, a line each. A world at rest has none."""
-    verdict = judge(outside(found, stop_ms=stop_ms))
+    verdict = judge(outside(found, stop_ms=stop_ms, prompt_ms=prompt_ms))
     return [
         *map(str, verdict.violations),
         *_left_waiting(found, verdict.tally),

@@ -23,14 +23,14 @@ PROMPT_MS = 5_000
 """Likewise, of what a user said in their own partition: no time goes by between two reads of it."""
 
 
-def outside(found: Evidence, *, stop_ms: int) -> evidence.Evidence:
+def outside(found: Evidence, *, stop_ms: int, prompt_ms: int) -> evidence.Evidence:
     circumstances = evidence.Circumstances(
         ended_ms=found.ended_ms,
         blows=found.blows,
         storms=list(_storms(found.troubles)),
         stop_ms=stop_ms,
         lag_ms=LAG_MS,
-        prompt_ms=PROMPT_MS,
+        prompt_ms=prompt_ms,
         dead_addresses=(DEAD,),
     )
     return evidence.Evidence(

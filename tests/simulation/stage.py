@@ -7,6 +7,7 @@ from typing import Any
 from schemas import topics
 from tests.simulation.checker import complaints
 from tests.simulation.evidence import Evidence, gather
+from tests.simulation.outside import PROMPT_MS
 from tests.simulation.process import Process
 from tests.simulation.real import RealWorld
 from tests.simulation.traffic import Traffic
@@ -26,7 +27,9 @@ class Stage:
         self.traffic = Traffic(self.world)
         self.traffic.speaker.misplaced_share = 0.0
 
-    def play(self, story: Story, *, is_introduced: bool = True) -> Evidence:
+    def play(
+        self, story: Story, *, is_introduced: bool = True, prompt_ms: int = PROMPT_MS
+    ) -> Evidence:
         async def told() -> None:
             if is_introduced:
                 await self.traffic.introduce()
@@ -39,7 +42,7 @@ class Stage:
         assert errors == [], errors
         assert zombie_calls == 0, f"{zombie_calls} calls by who had lost their partitions"
         found = gather(self.world)
-        broken = complaints(found)
+        broken = complaints(found, prompt_ms=prompt_ms)
         assert broken == [], broken
         return found
 
