@@ -5,9 +5,12 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from schemas.kafka import InboundRecord, Record, TopicPartition
 from tests.simulation.loop import DOMAIN, pause
+
+T = TypeVar("T")
 
 
 class Fenced(RuntimeError):
@@ -201,6 +204,11 @@ class Broker:
     def latency_seconds(self) -> float:
         """How long a request and its answer take."""
         return self._random.expovariate(1 / 0.002)
+
+    def in_any_order(self, some: Iterable[T]) -> list[T]:
+        found = list(some)
+        self._random.shuffle(found)
+        return found
 
     def append(self, record: Record, txn: Txn | None = None) -> int:
         place = TopicPartition(record.topic, record.partition)

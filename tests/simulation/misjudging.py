@@ -12,6 +12,7 @@ import msgspec
 import agents.reconsider
 import agents.settlement
 import policies.outlook
+import streams.engine.partition
 from agents.dedup import Dedup
 from agents.followups import FollowUps
 from agents.pace import Line
@@ -127,6 +128,10 @@ def bury_nobody() -> None:
     replace(FollowUps, "lost", lose)
 
 
+def give_nobody_a_head_start() -> None:
+    replace(streams.engine.partition, "HEAD_START_SECONDS", 0.0)
+
+
 PLANTS: Mapping[str, Plant] = {
     **{
         f"logic:{name}": MUTANTS[name].plant
@@ -165,5 +170,6 @@ PLANTS: Mapping[str, Plant] = {
     "logic:forwarded-elsewhere": forward_elsewhere,
     "logic:forwarded-too-late": forward_too_late,
     "logic:no-dead-letter": bury_nobody,
+    "logic:no-head-start": give_nobody_a_head_start,
 }
 """By name."""

@@ -19,7 +19,7 @@ from tests.simulation.real import RULES, SMS_SENDERS
 LAG_MS = 20_000
 """How far behind a decision may be: a role is away for as long as a session and a restart take."""
 
-PROMPT_MS = 5_000
+PROMPT_MS = 2_000
 """Likewise, of what a user said in their own partition: no time goes by between two reads of it."""
 
 

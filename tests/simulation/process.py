@@ -1,7 +1,7 @@
 """A worker process of the simulator: the engine's `Runner`, a membership, a fetcher, a lease."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -266,13 +266,16 @@ class Process:
             self._rebalance.clear()
             seeks = await self.runner.partitions_assigned(partitions)
             reader = self._reader = Reader(self.broker)
-            reader.follow(seeks.items())
-            fetching = asyncio.create_task(self._guarded(partial(self._fetch, reader)))
+            reading = [
+                asyncio.create_task(self._guarded(partial(work, reader)))
+                for work in (partial(self._follow, seeks), self._fetch)
+            ]
             if not self._terminating.is_set():
                 await self._rebalance.wait()
             self._on_giving_up(self)
             await self.runner.give_up()
-            fetching.cancel()
+            for task in reading:
+                task.cancel()
             reader.close()
             if not self._terminating.is_set():
                 self._group.rejoin(member)
@@ -289,6 +292,12 @@ class Process:
                     self._rebalance.set()
                 self.lease.renew(sent_at)
             await pause(self._spans.heartbeat)
+
+    async def _follow(self, seeks: Mapping[TopicPartition, int], reader: Reader) -> None:
+        """A consumer that has begun asks for one source and then for another, in whatever order."""
+        for seek in self.broker.in_any_order(seeks.items()):
+            await self.broker.round_trip()
+            reader.follow([seek])
 
     async def _fetch(self, reader: Reader) -> None:
         while True:

@@ -17,12 +17,13 @@ from tests.simulation.evidence import Evidence, Said, gather
 from tests.simulation.real import RealWorld
 from tests.simulation.traffic import Traffic
 
-SEED = 3
+SEEDS = (5, 7)
+"""Of worlds; not every fault shows in each, whatever was lost may have been about something else."""
 
 
 @cache
-def _played() -> RealWorld:
-    world = RealWorld(seed=SEED)
+def _played(seed: int) -> RealWorld:
+    world = RealWorld(seed=seed)
     traffic = Traffic(world)
 
     async def talk() -> None:
@@ -34,9 +35,9 @@ def _played() -> RealWorld:
 
 
 @pytest.fixture
-def found() -> Evidence:
-    """Of a world in which nothing went wrong; each test has its own to spoil."""
-    return gather(_played())
+def worlds() -> list[Evidence]:
+    """In which nothing went wrong; each test has its own to spoil."""
+    return [gather(_played(seed)) for seed in SEEDS]
 
 
 def sent(found: Evidence, channel: str = "email", *, type_name: str = "") -> Receipt:
@@ -344,15 +345,16 @@ FAULTS = {
 }
 
 
-def test_a_world_without_faults_has_no_complaints(found: Evidence) -> None:
-    assert complaints(found) == []
+def test_a_world_without_faults_has_no_complaints(worlds: list[Evidence]) -> None:
+    assert [complaints(found) for found in worlds] == [[]] * len(SEEDS)
 
 
 @pytest.mark.parametrize(("spoil", "complaint"), FAULTS.items())
 def test_a_planted_fault_is_found(
-    found: Evidence, spoil: Callable[[Evidence], None], complaint: str
+    worlds: list[Evidence], spoil: Callable[[Evidence], None], complaint: str
 ) -> None:
-    spoil(found)
+    for found in worlds:
+        spoil(found)
 
-    told = complaints(found)
+    told = [each for found in worlds for each in complaints(found)]
     assert any(complaint in each for each in told), told

@@ -136,4 +136,4 @@ def finds_a_failing_seed(process_class: type[Process], *, seeds: int) -> bool:
     ],
 )
 def test_a_rule_switched_off_makes_a_seed_fail(process_class: type[Process]) -> None:
-    assert finds_a_failing_seed(process_class, seeds=40)
+    assert finds_a_failing_seed(process_class, seeds=100)

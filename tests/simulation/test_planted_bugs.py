@@ -75,6 +75,7 @@ KNOWN = {
     "logic:forwarded-elsewhere": 3,
     "logic:no-dead-letter": 270,
     "logic:forwarded-too-late": 61,
+    "logic:no-head-start": 374,
 }
 """The first seed that found it. It is asked first; where stories have changed since, all are."""
 MOST_SEEDS = 1000
