@@ -1,5 +1,6 @@
 """L2, L4, L6: what people, operators and the law do not want is not sent."""
 
+import msgspec
 import pytest
 
 from tests.unit.proof.judging import Tell, assert_clean, assert_told_of
@@ -72,6 +73,25 @@ def queued_before_an_opt_out_was_read(story: Story) -> None:
     story.tell(number, "ann", "email", "suppressed", "opted_out_channel")
 
 
+def queued_while_an_opt_out_was_on_its_way_from_a_wrong_partition(story: Story) -> None:
+    story.wish("ann", "email", enabled=False, at_ms=NOON_MS - 10 * SECOND)
+    changes = story.evidence.changes
+    changes[-1] = msgspec.structs.replace(changes[-1], is_misplaced=True)
+    story.evidence.circumstances.lag_ms = MINUTE
+    number = story.ask("ann", "order", channels=["email"])
+    story.tell(number, "ann", "email", "queued")
+    story.tell(number, "ann", "email", "suppressed", "opted_out_channel")
+
+
+def queued_after_a_broker_that_did_not_answer(story: Story) -> None:
+    story.strike("broker", at_ms=NOON_MS - 11 * SECOND, what="suspend")
+    story.evidence.circumstances.lag_ms = MINUTE
+    story.wish("ann", "email", enabled=False, at_ms=NOON_MS - 10 * SECOND)
+    number = story.ask("ann", "order", channels=["email"])
+    story.tell(number, "ann", "email", "queued")
+    story.tell(number, "ann", "email", "suppressed", "opted_out_channel")
+
+
 def gone_by_a_deletion_just_before(story: Story) -> None:
     story.say("ann", "recipient_deleted", at_ms=NOON_MS - 5 * SECOND)
     story.introduce("ann", at_ms=NOON_MS - 4 * SECOND)
@@ -94,6 +114,8 @@ def a_producers_word_of_before_a_deletion(story: Story) -> None:
 
 
 GOOD: list[Tell] = [
+    queued_while_an_opt_out_was_on_its_way_from_a_wrong_partition,
+    queued_after_a_broker_that_did_not_answer,
     back_in_the_instant_of_their_deletion,
     a_producers_word_of_before_a_deletion,
     queued_before_an_opt_out_was_read,
