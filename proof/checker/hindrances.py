@@ -16,6 +16,8 @@ _RECOVERY_MS = 30_000
 """So long after a blow, a storm or a pause its role may still have much to catch up with."""
 _NEXT_WINDOWS = 2
 """After a take-over nobody has tokens for a window; who comes then waits for the one after it."""
+_INSTANT_MS = 500
+"""What is told is told of the instant at which its batch began, which was a moment before."""
 
 
 class Hindrances:
@@ -49,7 +51,7 @@ class Hindrances:
                 at = self._called(provider)
                 called = bisect_left(at, until_ms) - bisect_left(at, from_ms)
                 is_busy = called * _BUSY_SHARE * window_ms >= length_ms * count
-                if is_busy or length_ms <= _NEXT_WINDOWS * window_ms:
+                if is_busy or length_ms <= _NEXT_WINDOWS * window_ms + _INSTANT_MS:
                     return True
         return False
 
