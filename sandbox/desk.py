@@ -57,7 +57,7 @@ class Desk:
         """Answer one request, now or later; what raises here is a bug and answered as a 500."""
         try:
             self._handle(request, connection)
-        except Exception:  # one request that we cannot answer must not end the sandbox for all others
+        except Exception:  # a request that we cannot answer must not end the sandbox
             log.exception("request failed", extra={"action": "handle", "path": request.path})
             connection.send(Reply(500))
 
