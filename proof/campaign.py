@@ -91,7 +91,12 @@ class Campaign:
         folder = self._new_folder(f"{fault.name}-{seeds[0]}")
         kafka = new_kafka(folder / "kafka")
         stage = Stage(
-            folder, kafka=kafka, slots=fault.slots, stop_ms=fault.stop_ms, lag_ms=fault.lag_ms
+            folder,
+            kafka=kafka,
+            slots=fault.slots,
+            stop_ms=fault.stop_ms,
+            lag_ms=fault.lag_ms,
+            settings=fault.settings,
         )
         kafka.start()
         left = list(seeds)

@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaConsumer
@@ -24,6 +24,14 @@ _HELD = frozenset({"quiet_hours", "legal_window", "daily_limit"})
 """What a policy holds back may stay so for hours."""
 _RETRY_SECONDS = 0.5
 _decode = msgspec.json.Decoder(Receipt).decode
+
+
+class Doubt(NamedTuple):
+    """A delivery whose outcome a crash has lost."""
+
+    channel: str
+    type: str
+    told_ms: int
 
 
 class Collector:
@@ -44,8 +52,7 @@ class Collector:
         """Deliveries under way: how many devices they go to, and which have come to their end."""
         self.heard_at = time.monotonic()
         """When the last receipt came."""
-        self.doubts: list[tuple[str, int]] = []
-        """Deliveries in doubt since a crash lost their outcome: channel, and when it was told."""
+        self.doubts: list[Doubt] = []
 
     async def start(self) -> None:
         await self._consumer.start()
@@ -130,7 +137,7 @@ class Collector:
         if receipt.is_end:
             ended.add(receipt.device_id)
         if receipt.reason == "outcome_lost":
-            self.doubts.append((receipt.channel, ms_of(receipt.occurred_at)))
+            self.doubts.append(Doubt(receipt.channel, receipt.type, ms_of(receipt.occurred_at)))
         is_held = receipt.status == "deferred" and receipt.reason in _HELD
         if is_held or len(ended) >= count:
             self._open.pop(receipt.delivery_id, None)

@@ -56,10 +56,9 @@ calls that its victim had open when it came; of both the median and the most of 
 """
 _MUTANTS = """\
 `postrider prove --mutants`: workers that break one promise each, in a short scene that is clean
-without them. Who must complain is said beforehand, and of what, or that no worker breaks down. Two
-more are planted in the simulation (`tests/simulation/test_planted_bugs.py`), where they show at an
-instant that real workers seldom meet: a window for repeats that is off by one, and a take-over without
-fencing.
+without them. Who must complain is said beforehand, and of what, or that no worker breaks down. More
+are planted in the simulation (`tests/simulation/test_planted_bugs.py`), such as a window for repeats
+that is a millisecond too long or too short.
 """
 _FOUND = """\
 What rounds found in the product, each mended at its root and kept as a test:
@@ -93,13 +92,10 @@ _NOT_COVERED = """\
   sandbox does not say which process called. A second acceptance is L3.
 - A provider that takes a part of a batch: of those there are, only SendGrid has batches, and it takes
   or refuses a request as a whole. One bad mailbox among many is part of every load with news.
-- A crowd: rounds have 60 people, so a broadcast has a second turn in a partition only where it is
-  paced, a store is read back in no time, and `workers.in_doubt` is never reached. `make bench` kills
-  workers with millions of rows; `tests/acceptance/test_in_doubt_bound.py` kills one at that bound.
-- The end of a window for repeats, which is a day here, and a take-over that fences nobody: stories of
-  the simulation have both, and bugs planted in them.
-- How often a provider that throttles or fails is called meanwhile: its ledger has what it took. That
-  `Retry-After` is waited for, and costs no attempt, is for unit tests and the simulation.
+- Stores of millions of rows: rounds have 60 people, those of `kill-in-a-crowd` 8000. `make bench`
+  kills workers with ten million rows.
+- The end of a window for repeats, which is a day here: the scene `window` of the mutants has one of a
+  minute, and stories of the simulation have one.
 - Partitions that become more under running workers: `tests/unit/streams/test_topics.py` sees to it that
   nobody starts with another number.
 - Workers of different versions side by side; only producers are of a later one.

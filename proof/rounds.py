@@ -7,14 +7,13 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from aiokafka.errors import KafkaError
 
-from proof.checker.evidence import Blow
 from proof.checker.folder import judge_folder
 from proof.checker.verdict import Violation
 from proof.faults.base import PROMISE, Fault, Field
@@ -49,7 +48,6 @@ async def play(
     """On an open stage. `first`: the number of the first intent, higher than any before.
     `changes` are of the fault's plan; `rest_seconds` instead of the fault's."""
     began = time.monotonic()
-    doubts_before = len(stage.collector.doubts)
     plan = msgspec.structs.replace(fault.plan(seed, first), **changes)
     field = Field(stage, random.Random(seed), plan)
     failures: list[Violation] = []
@@ -76,7 +74,10 @@ async def play(
         intents=counts["requests"] + counts["broadcasts"],
         deliveries=counts["deliveries"],
         accepts=counts["accepts"],
-        struck=_struck(field.blows, stage.collector.doubts[doubts_before:]),
+        struck=[
+            Struck(blow, len(left))
+            for blow, left in zip(field.blows, field.left_in_doubt, strict=True)
+        ],
         doubts=dict(stage.tally.doubts - before.doubts),
         violations=failures,
         note="; ".join(field.notes),
@@ -180,17 +181,3 @@ async def _lag(stage: Stage) -> AsyncIterator[Lag]:
         yield lag
     finally:
         await lag.close()
-
-
-def _struck(blows: Sequence[Blow], doubts: Sequence[tuple[str, int]]) -> list[Struck]:
-    """A doubt is of the last blow to its role before it was told."""
-    of_blow: Counter[int] = Counter()
-    for channel, told_ms in doubts:
-        places = [
-            place
-            for place, blow in enumerate(blows)
-            if blow.role in (channel, "broker") and blow.at_ms <= told_ms
-        ]
-        if places:
-            of_blow[places[-1]] += 1
-    return [Struck(blow, of_blow[place]) for place, blow in enumerate(blows)]

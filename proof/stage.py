@@ -2,11 +2,11 @@
 
 import asyncio
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -61,12 +61,15 @@ class Stage:
         slots: Mapping[str, int] | None = None,
         stop_ms: int = STOP_MS,
         lag_ms: int = LAG_MS,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         """`slots`: how many a role has, where that is more than one. What stops a delivery is held
-        to work within `stop_ms`, what a decision goes by is to be known within `lag_ms`."""
+        to work within `stop_ms`, what a decision goes by is to be known within `lag_ms`.
+        `settings` take the place of the installation's own, those inside of others too."""
         self.folder = folder.resolve()
         self.evidence = self.folder / "evidence"
         self.kafka = kafka
+        self._settings = dict(settings or {})
         self.slots = [
             Slot(role, number) for role in ROLES for number in range((slots or {}).get(role, 1))
         ]
@@ -162,8 +165,9 @@ class Stage:
         """The configuration, and a template for each place of each type's channels."""
         self.folder.mkdir(parents=True, exist_ok=True)
         config_file = self.folder / CONFIG.name
-        shutil.copy(CONFIG, config_file)
-        kinds = msgspec.yaml.decode(CONFIG.read_bytes())["types"]
+        said = _with(msgspec.yaml.decode(CONFIG.read_bytes()), self._settings)
+        config_file.write_bytes(msgspec.yaml.encode(said))
+        kinds = said["types"]
         for name, kind in kinds.items():
             for channel in (*kind["channels"], *kind.get("fallback", ())):
                 for part in PARTS[channel].required:
@@ -171,6 +175,14 @@ class Stage:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_text("{{ data.number }}")
         return config_file
+
+
+def _with(said: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    changed = {
+        name: _with(said[name], each) if isinstance(each, Mapping) else each
+        for name, each in settings.items()
+    }
+    return {**said, **changed}
 
 
 def now_ms() -> int:

@@ -13,7 +13,7 @@ from sandbox.clock import Clock
 from sandbox.faults import Fault, Faults
 from sandbox.feed import Feed
 from sandbox.http import Connection, Reply, Request
-from sandbox.ledger import LedgerWriter, Line
+from sandbox.ledger import LedgerWriter, Line, Refused
 from sandbox.providers.base import Accepted, Provider
 
 log = logging.getLogger(__name__)
@@ -77,6 +77,7 @@ class Desk:
         verdict = provider.judge(request, now)
         if isinstance(verdict, Reply):
             stats.refused[str(verdict.status)] += 1
+            self._ledger.refuse(Refused(int(now * 1000), provider.name, verdict.status, 0))
             connection.send(verdict)
             return
         fault = self._faults.choose(provider.name, verdict.addresses, verdict.magic, now)
@@ -96,7 +97,7 @@ class Desk:
         self._do_fault(_Owed(provider, reply, fault, connection), verdict, now)
 
     def _do_fault(self, owed: _Owed, accepted: Accepted, now: float) -> None:
-        fault, name = owed.fault, owed.provider.name
+        fault = owed.fault
         is_withheld = fault.effect in ("drop", "hang", "refuse")
         if fault.is_accepted:
             owed.sequence = self._accept(
@@ -104,8 +105,8 @@ class Desk:
             )
             if is_withheld:
                 self._unanswered(owed.provider, owed.sequence)
-        elif not is_withheld:
-            self._feed.stats(name).refused[str(owed.reply.status)] += 1
+        else:
+            self._refuse(owed, accepted, now, is_answered=not is_withheld)
         if fault.effect == "slow":
             self._start(self._dribble(owed))
         elif fault.effect == "hang":
@@ -155,6 +156,21 @@ class Desk:
         )  # fmt: skip
         self._feed.add(provider.name, accepted, now, is_answered=is_answered)
         return sequence
+
+    def _refuse(self, owed: _Owed, asked: Accepted, now: float, *, is_answered: bool) -> None:
+        fault, name = owed.fault, owed.provider.name
+        status = owed.reply.status if is_answered else 0
+        if is_answered:
+            self._feed.stats(name).refused[str(status)] += 1
+        again_ms = 0
+        if is_answered and fault.retry_after_seconds is not None:
+            again_ms = int((now + fault.delay_seconds + fault.retry_after_seconds) * 1000)
+        self._ledger.refuse(
+            Refused(
+                int(now * 1000), name, status, again_ms, asked.round, asked.attempt,
+                asked.delivery_ids, asked.addresses,
+            )
+        )  # fmt: skip
 
     def _unanswered(self, provider: Provider, sequence: int) -> None:
         if sequence:

@@ -8,10 +8,14 @@ by a later line. Every start of a sandbox begins a file of its own in the direct
     [sequence, at_ms, provider, status, message_id, round, attempt,
      [delivery_id...], [notification_id...], [address...], [body_hash...]]
     {"unanswered": sequence}
+
+Requests that were refused have files of their own beside it, `refused-*.jsonl`, with lines of
+
+    [at_ms, provider, status, again_ms, round, attempt, [delivery_id...], [address...]]
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +59,22 @@ class Line(msgspec.Struct, array_like=True, gc=False):
     body_hashes: list[int]
 
 
+class Refused(msgspec.Struct, array_like=True, gc=False):
+    """One request that was not accepted."""
+
+    at_ms: int
+    provider: str
+    status: int
+    """Of the reply; 0 where the connection was reset instead."""
+    again_ms: int
+    """When the `Retry-After` of the reply is over; 0 where it has none."""
+    round: int = 0
+    attempt: int = 0
+    delivery_ids: Sequence[str] = ()
+    """These and the addresses are left out where the vendor itself would not read so far."""
+    addresses: Sequence[str] = ()
+
+
 class Unanswered(msgspec.Struct):
     unanswered: int
 
@@ -65,13 +85,16 @@ _decode_unanswered = msgspec.json.Decoder(Unanswered).decode
 
 
 class LedgerWriter:
-    """Appends to a new file in `directory`. An `OSError` means: not accepted."""
+    """Appends to new files in `directory`. An `OSError` means: not accepted."""
 
     def __init__(self, directory: Path, started_ms: int) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self.path = directory / f"ledger-{started_ms:013d}-{os.getpid()}.jsonl"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        self._file = os.open(self.path, flags, 0o644)
+        name = f"{started_ms:013d}-{os.getpid()}.jsonl"
+        self.path = directory / f"ledger-{name}"
+        self._file, self._refusals = (
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            for path in (self.path, directory / f"refused-{name}")
+        )
         self._sequence = 0
 
     def next_sequence(self) -> int:
@@ -79,20 +102,19 @@ class LedgerWriter:
         return self._sequence
 
     def append(self, line: Line) -> None:
-        self._write(_encode(line) + b"\n")
+        _write(self._file, _encode(line) + b"\n")
+
+    def refuse(self, refused: Refused) -> None:
+        _write(self._refusals, _encode(refused) + b"\n")
 
     def unanswered(self, sequence: int) -> None:
         """The reply of that line did not reach its client."""
-        self._write(_encode(Unanswered(sequence)) + b"\n")
+        _write(self._file, _encode(Unanswered(sequence)) + b"\n")
 
     def close(self) -> None:
-        os.fsync(self._file)
-        os.close(self._file)
-
-    def _write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._file, view) :]
+        for each in (self._file, self._refusals):
+            os.fsync(each)
+            os.close(each)
 
 
 def read_ledger(path: Path) -> Iterator[Entry]:
@@ -119,3 +141,9 @@ def _entries(line: Line, unanswered: set[int]) -> Iterator[Entry]:
             line.at_ms, line.provider, line.status, line.message_id, line.round, line.attempt,
             delivery_id, notification_id, address, body_hash, is_answered,
         )  # fmt: skip
+
+
+def _write(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]

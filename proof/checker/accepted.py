@@ -13,7 +13,7 @@ class Accepted:
         self._again: defaultdict[str, list[Accept]] = defaultdict(list)
         """What was taken more than once, but for the first time."""
         self.times: defaultdict[str, list[int]] = defaultdict(list)
-        """When each provider was called."""
+        """When each provider took a call."""
         first, again = self._first, self._again
         for number, line in enumerate(calls):
             at_ms, provider, round_, attempt = line.at_ms, line.provider, line.round, line.attempt

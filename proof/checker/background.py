@@ -29,7 +29,10 @@ class Background:
         self.pauses = Pauses(found)
         self.hindrances = Hindrances(found, self.pauses, calls)
         self.members = Members(found, self.people, self.oracle, part_of)
-        self.plain = Plain(found.rules, self.people, self.oracle, self.members, self.pauses)
+        refused = {one for each in found.refusals for one in each.delivery_ids}
+        self.plain = Plain(
+            found.rules, self.people, self.oracle, self.members, self.pauses, refused
+        )
         self.buried = buried_in(found.letters)
         self.delivery_ids: set[str] = set()
         """Those that were told of users of the parts before."""

@@ -196,6 +196,23 @@ class Accept(Slim):
     attempt: int = 0
 
 
+class Refusal(Slim):
+    """A call that a provider did not take."""
+
+    at_ms: int
+    provider: str
+    status: int
+    """0 where it reset the connection."""
+    again_ms: int
+    """When it may be called again, if it said so; or 0."""
+    round: int = 0
+    attempt: int = 0
+    delivery_ids: list[str] = []
+    addresses: list[str] = []
+    line: str = ""
+    """As of `Accept`; "" where that is the provider."""
+
+
 class Meta(msgspec.Struct, gc=False, frozen=True):
     intent: int = -1
 
@@ -297,6 +314,7 @@ class Evidence:
     known: list[Known] = field(default_factory=list)
     rubbish: list[Rubbish] = field(default_factory=list)
     accepts: list[Accept] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
 

@@ -67,6 +67,8 @@ def _judge(found: Evidence, folder: Path, shards: Sequence[int]) -> _Heard:
     try:
         changes = chain(found.changes, changes_in(folder, shards))
         accepted = Accepted(calls_in(folder))
+        for each in found.refusals:
+            accepted.times[each.provider].append(each.at_ms)
         background = Background(found, changes, accepted.times, shard_of, shards)
         parts = []
         for shard in shards:

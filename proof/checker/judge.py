@@ -1,12 +1,12 @@
 """The checker: evidence in, violations out."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from itertools import chain
 
 from proof.checker.background import Background
-from proof.checker.evidence import Accept, Evidence
+from proof.checker.evidence import Accept, Evidence, Refusal
 from proof.checker.gathered import Cases
 from proof.checker.hearing import Hearing
 from proof.checker.invariants import equations
@@ -17,6 +17,7 @@ from proof.checker.invariants.expiries import expiries
 from proof.checker.invariants.limits import caps, rates
 from proof.checker.invariants.liveness import liveness
 from proof.checker.invariants.loss import loss
+from proof.checker.invariants.patience import patience
 from proof.checker.invariants.phantoms import phantoms, unclaimed
 from proof.checker.invariants.quiet import quiet
 from proof.checker.invariants.receipts import receipts
@@ -26,7 +27,8 @@ from proof.checker.invariants.unsure import unsure
 from proof.checker.verdict import Tally, Verdict, Violation
 
 _INVARIANTS: Sequence[Callable[[Hearing], Iterator[Violation]]] = (
-    loss, expiries, unsure, phantoms, repeats, doubles, decisions, stops, caps, quiet, receipts, burials,
+    loss, expiries, unsure, phantoms, repeats, doubles, decisions, stops, caps, patience, quiet,
+    receipts, burials,
 )  # fmt: skip
 """Those that are asked of each part."""
 
@@ -49,22 +51,24 @@ def judge(found: Evidence, *, is_sparing: bool = True) -> Verdict:
     accepts: defaultdict[str, list[Accept]] = defaultdict(list)
     for each in found.accepts:
         accepts[each.delivery_id].append(each)
-    calls = _calls(found, attrgetter("provider"))
+    calls = _calls(found, lambda each: each.provider)
     background = Background(found, found.changes, calls)
     plain = background.plain if is_sparing else None
     cases = Cases(found, found.receipts, lambda each: accepts.get(each, []), plain)
     verdict = whole(found, [judge_part(Hearing(cases, background))])
-    verdict.violations += rates(found.rules, _calls(found, attrgetter("line")))
+    verdict.violations += rates(found.rules, _calls(found, lambda each: each.line))
     for each in found.accepts:
         if each.delivery_id not in cases.deliveries:
             verdict.violations.append(unclaimed(each.provider, each.delivery_id, each.at_ms))
     return verdict
 
 
-def _calls(found: Evidence, whose: Callable[[Accept], str]) -> dict[str, list[int]]:
+def _calls(found: Evidence, whose: Callable[[Accept | Refusal], str]) -> dict[str, list[int]]:
     """When each was called; a call may have brought many messages."""
     calls: defaultdict[str, list[int]] = defaultdict(list)
-    for each in {each.call: each for each in found.accepts}.values():
+    accepts = {each.call: each for each in found.accepts}.values()
+    together: Iterable[Accept | Refusal] = chain(accepts, found.refusals)
+    for each in together:
         calls[whose(each)].append(each.at_ms)
     return calls
 

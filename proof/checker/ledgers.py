@@ -26,6 +26,7 @@ from proof.checker.evidence import (
     Letter,
     Promise,
     Receipt,
+    Refusal,
     Request,
 )
 from proof.checker.rules import Rules
@@ -78,6 +79,8 @@ def read(folder: Path) -> Evidence:
     for promise in Lines(folder / PROMISES, _decode_promises):
         found.add(promise)
     found.letters += Lines(folder / LETTERS, _decode_letters)
+    for file in sorted((folder / LEDGER).glob("refused-*.jsonl")):
+        found.refusals += Lines(file, _decode_refusals)
     return found
 
 
@@ -138,5 +141,6 @@ _decode_promises = msgspec.json.Decoder(Promise).decode_lines
 _decode_changes = msgspec.json.Decoder(Change).decode_lines
 _decode_requests = msgspec.json.Decoder(Request).decode_lines
 _decode_receipts = msgspec.json.Decoder(Receipt).decode_lines
+_decode_refusals = msgspec.json.Decoder(Refusal).decode_lines
 _decode_letters = msgspec.json.Decoder(Letter).decode_lines
 _decode_lines = msgspec.json.Decoder(Line).decode_lines

@@ -6,6 +6,8 @@ paused or called off. Every invariant but the caps holds for such a delivery, so
 spared looking.
 """
 
+from collections.abc import Set
+
 from proof.checker.cases import Delivery
 from proof.checker.contents import hash_of
 from proof.checker.evidence import Receipt, Request
@@ -20,19 +22,27 @@ from proof.checker.rules import Rules
 
 class Plain:
     def __init__(
-        self, rules: Rules, people: People, oracle: Oracle, members: Members, pauses: Pauses
+        self,
+        rules: Rules,
+        people: People,
+        oracle: Oracle,
+        members: Members,
+        pauses: Pauses,
+        refused: Set[str],
     ) -> None:
+        """`refused`: deliveries that a provider did not take at first."""
         self._channel_of = rules.channel_of
         self._people = people
         self._routes = Routes(rules, people)
         self._oracle = oracle
         self._members = members
         self._pauses = pauses
+        self._refused = refused
 
     def is_plain(self, delivery: Delivery, first: Receipt, second: Receipt) -> bool:
         """Of one of which these receipts were told until now."""
         request = delivery.request
-        if request is None:
+        if request is None or delivery.id in self._refused:
             return False
         way = self._routes.way(request.said.type, delivery.channel)
         if way is None:

@@ -7,10 +7,11 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from proof.checker.evidence import Blow, Storm
 from proof.checker.verdict import Violation
+from proof.collector import Doubt
 from proof.load.plan import LoadPlan
 from proof.seen import Seen
 from proof.stage import LAG_MS, STOP_MS, Stage, now_ms
@@ -39,6 +40,7 @@ class Field:
         self._stops_before = len(stage.workers.stops)
         self._logs_before = {slot: stage.workers.log_size(slot) for slot in stage.slots}
         self._storms_before = len(stage.circumstances.storms)
+        self._doubts_before = len(stage.collector.doubts)
         self.calls_hit = 0
         """Provider calls that met a storm."""
         self.deaths = 0
@@ -53,6 +55,20 @@ class Field:
     def blows(self) -> Sequence[Blow]:
         """Of this round."""
         return self.stage.circumstances.blows[self._blows_before :]
+
+    @property
+    def left_in_doubt(self) -> Sequence[Sequence[Doubt]]:
+        """By each blow of this round: told after it, and before the next to the same role."""
+        left: list[list[Doubt]] = [[] for _ in self.blows]
+        for doubt in self.stage.collector.doubts[self._doubts_before :]:
+            places = [
+                place
+                for place, blow in enumerate(self.blows)
+                if blow.role in (doubt.channel, "broker") and blow.at_ms <= doubt.told_ms
+            ]
+            if places:
+                left[places[-1]].append(doubt)
+        return left
 
     @property
     def storms(self) -> Sequence[Storm]:
@@ -148,6 +164,8 @@ class Fault:
     """A round with fewer shows nothing."""
     slots: ClassVar[Mapping[str, int]] = {}
     """How many a role has, where one is not enough."""
+    settings: ClassVar[Mapping[str, Any]] = {}
+    """In place of the installation's own."""
     exits: ClassVar[Collection[int]] = ()
     """Codes that a worker may end with by itself, if its role was struck, or the broker."""
     stop_ms: ClassVar[int] = STOP_MS

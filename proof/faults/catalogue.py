@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from proof.faults.base import Calm, Fault
 from proof.faults.brokers import BrokerAway, BrokerHung, BrokerKilled, BrokerRestarted
+from proof.faults.crowds import KillInACrowd
 from proof.faults.disks import DiskDamaged, DiskFull, DiskLost, DiskStale
 from proof.faults.inputs import (
     GatheringProducers,
@@ -23,6 +24,7 @@ _ALL: tuple[Fault, ...] = (
     Kill(),
     KillTwo(),
     KillAtYields(),
+    KillInACrowd(),
     RollingRestart(),
     JoinAndLeave(),
     Suspended(),

@@ -45,9 +45,9 @@ class ProviderStorm(Fault):
 class Throttled(ProviderStorm):
     name = "429"
     does = "every provider answers 429 for seconds, half of the time with Retry-After"
-    expects = "nothing lost, no attempt consumed, nothing in doubt"
+    expects = "nothing lost, nobody asked about too soon, no attempt consumed, nothing in doubt"
     rules = (
-        FaultRule(effect="answer", code="429", retry_after_seconds=1.0, share=0.5),
+        FaultRule(effect="answer", code="429", retry_after_seconds=3.0, share=0.5),
         FaultRule(effect="answer", code="429"),
     )
     effects = ("throttle",)

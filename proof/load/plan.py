@@ -31,6 +31,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Of records written by producers of a later schema version, with a field that we do not know."""
     hot_share: float = 0.1
     """Of requests that go to the same three people."""
+    recent: int = 20
+    """So many of the keys said last are said again, or for something else."""
     ttl_seconds: int | None = None
     """Of each request and broadcast, instead of the type's."""
 

@@ -25,7 +25,6 @@ _PAUSED = (
     ("channel", "sms"), ("channel", "email"), ("type", "news"), ("provider", "fcm"),
     ("tenant", "shop"),
 )  # fmt: skip
-_RECENT = 20
 
 
 class Traffic:
@@ -107,13 +106,13 @@ class Traffic:
     def ask_again(self) -> None:
         """A producer that repeats itself, perhaps by another lane."""
         if self._keyed:
-            self._request(self._random.choice(self._keyed[-_RECENT:]))
+            self._request(self._random.choice(self._keyed[-self._plan.recent :]))
 
     def contradict(self) -> None:
         """The same key for something else."""
         if self._keyed:
             number = str(self._number)
-            said = self._random.choice(self._keyed[-_RECENT:])
+            said = self._random.choice(self._keyed[-self._plan.recent :])
             self._request(said | {"data": {"number": number}})
 
     def blunder(self) -> None:
@@ -153,7 +152,7 @@ class Traffic:
             some = self._random.sample(self._crowd.people, min(12, len(self._crowd.people)))
             said["user_ids"] = [each.user_id for each in some]
         if chance() < 0.2:
-            said["max_per_second"] = 20
+            said["max_per_second"] = len(self._crowd.people) // 3
         self._broadcasts.append(said)
         self._broadcast(said)
 

@@ -22,6 +22,8 @@ class Scene:
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Of the fault's plan."""
     slots: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """In place of the installation's own, besides the fault's."""
     rest_seconds: float = 60.0
     lag_ms: int | None = None
     """Instead of the fault's."""

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from proof.faults.base import Calm
+from proof.faults.base import PROMISE, Calm
+from proof.faults.crowds import KillInACrowd
 from proof.faults.kills import Kill
-from proof.faults.processes import OptOutBesideABacklog, RollingRestart
+from proof.faults.processes import OptOutBesideABacklog, RollingRestart, Suspended
 from proof.faults.storms import LostReplies, Throttled
 from proof.load.plan import doing
 from proof.mutants import deciding, running, sending
@@ -53,9 +54,17 @@ RUSH = Scene(
     slots={"email": 2},
 )  # fmt: skip
 KILLS = Scene(name="kills", fault=Kill(), changes={"seconds": 20.0})
-THROTTLE = Scene(name="throttle", fault=Throttled(), changes={"seconds": 12.0, "ttl_seconds": 30})
+CROWD = Scene(name="crowd", fault=KillInACrowd(), rest_seconds=120.0)
+THROTTLE = Scene(name="throttle", fault=Throttled(), changes={"seconds": 12.0, "ttl_seconds": 50})
 LOST = Scene(name="lost replies", fault=LostReplies(), changes={"seconds": 12.0, "ttl_seconds": 30})
 RESTART = Scene(name="restart", fault=RollingRestart(), changes={"seconds": 30.0, "rate": 40.0})
+ZOMBIES = Scene(name="zombies", fault=Suspended(), changes={"seconds": 45.0})
+WINDOW = Scene(
+    name="window",
+    fault=Calm(),
+    changes={"seconds": 90.0, "rate": 15.0, "recent": 10_000, "steps": doing(ask_again=60)},
+    settings={"dedup_window": "1m"},
+)
 BACKLOG = Scene(name="backlog", fault=OptOutBesideABacklog())
 
 _ALL = (
@@ -83,6 +92,18 @@ _ALL = (
         plant=sending.drop_what_is_throttled,
     ),
     Mutant(
+        name="retry-after-ignored",
+        does="a provider that says when to come back is asked before",
+        scene=THROTTLE, roles=SENDERS, caught_by={"L5"}, says="before its Retry-After was over",
+        plant=sending.ask_again_before_retry_after,
+    ),
+    Mutant(
+        name="throttled-counts",
+        does="a call that was throttled costs an attempt",
+        scene=THROTTLE, roles=SENDERS, caught_by={"L5"}, says="costs none",
+        plant=sending.count_what_is_throttled,
+    ),
+    Mutant(
         name="retry-a-lost-reply",
         does="what may have been sent is sent again, whatever the type asks for",
         scene=LOST, roles=SENDERS, caught_by={"L3"}, says="told in doubt 0 times",
@@ -105,6 +126,12 @@ _ALL = (
         does="each worker calls as fast as all together may",
         scene=RUSH, roles=("email",), caught_by={"L5"}, says="sendgrid: more than",
         plant=sending.limit_each_process,
+    ),
+    Mutant(
+        name="any-number-in-doubt",
+        does="as many are intended at a time as there are",
+        scene=CROWD, roles=("email",), caught_by={PROMISE}, says="in doubt of type",
+        plant=sending.intend_any_number,
     ),
     Mutant(
         name="pause-unheard",
@@ -139,6 +166,18 @@ _ALL = (
         does="a repeated request is decided again",
         scene=REPEATS, roles=DECIDE, caught_by={"L3"}, says="the same key was decided twice",
         plant=deciding.forget_what_was_decided,
+    ),
+    Mutant(
+        name="window-too-short",
+        does="a request is forgotten five seconds too early",
+        scene=WINDOW, roles=DECIDE, caught_by={"L3"}, says="the same key was decided twice",
+        plant=deciding.take_the_window_for_shorter,
+    ),
+    Mutant(
+        name="window-too-long",
+        does="a request is remembered for five seconds too long",
+        scene=WINDOW, roles=DECIDE, caught_by={"L1"},
+        plant=deciding.take_the_window_for_longer,
     ),
     Mutant(
         name="conflict-untold",
@@ -207,6 +246,12 @@ _ALL = (
         name="positions-ahead-of-the-work",
         does="what was only taken counts as done",
         scene=KILLS, caught_by={"L1"}, plant=running.be_done_with_what_was_only_taken,
+    ),
+    Mutant(
+        name="no-fencing",
+        does="who was suspended may write though another has the partition",
+        scene=ZOMBIES, caught_by={"L1", "L3", "L7"},
+        plant=running.fence_nobody,
     ),
     Mutant(
         name="give-up-without-a-drain",

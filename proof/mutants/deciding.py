@@ -24,10 +24,21 @@ from streams.engine.running import StageRun
 from tables import caps, recipients
 from tables.state import State
 
+_EDGE_MS = 5_000
+"""Of the window for repeats: real producers meet so much of it in a minute and a half."""
+
 
 def forget_what_was_decided() -> None:
     """A window of deduplication that is always over."""
     replace(Dedup, "judge", lambda self, asked: "new")
+
+
+def take_the_window_for_shorter() -> None:
+    _move_the_window(-_EDGE_MS)
+
+
+def take_the_window_for_longer() -> None:
+    _move_the_window(_EDGE_MS)
 
 
 def take_a_conflict_for_a_repeat() -> None:
@@ -108,6 +119,15 @@ def leave_sold_phones_alone() -> None:
         return claim(address, former, event, [])
 
     replace(agents.keep_addresses, "_claim", claim_in_silence)
+
+
+def _move_the_window(by_ms: int) -> None:
+    begin = Dedup.__init__
+
+    def begin_moved(self: Dedup, state: State, window_ms: int) -> None:
+        begin(self, state, window_ms + by_ms)
+
+    replace(Dedup, "__init__", begin_moved)
 
 
 def rank_all_receipts_alike() -> None:

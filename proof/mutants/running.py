@@ -1,8 +1,10 @@
 """An engine that keeps one of its rules no more."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
 from agents.stage import Effects
 from proof.mutants.base import replace
@@ -13,11 +15,14 @@ from streams.engine.ports import Committed, Transaction
 from streams.engine.positions import SourcePosition
 from streams.engine.runner import Runner
 from streams.engine.running import StageRun
+from streams.names import Names
 from streams.transactions import KafkaLog
+from streams.worker import _Process
 from tables.state import Kind, Row
 
 _GAP_SECONDS = 0.2
 """Between what belongs together: a kill may come here."""
+_DEAF_SECONDS = 2.0
 
 
 def write_records_after_the_rows() -> None:
@@ -63,6 +68,25 @@ def be_done_with_what_was_only_taken() -> None:
         return Row(Kind.DURABLE, positions.position_key(self.source), value)
 
     replace(SourcePosition, "row", row)
+
+
+def fence_nobody() -> None:
+    """A transactional id for each process, as some manuals would have it: who was suspended writes
+    on, though another has the partition, until it hears that it is no member any more."""
+    replace(
+        Names, "transactional_id", lambda self, role, partition: f"{role}-{partition}-{uuid4()}"
+    )
+    commit, die_of_loss = KafkaLog.commit, _Process._membership_lost
+
+    async def commit_later(self: KafkaLog, transaction: Transaction) -> Committed:
+        await asyncio.sleep(_GAP_SECONDS)
+        return await commit(self, transaction)
+
+    def hear_later(self: _Process) -> None:
+        threading.Timer(_DEAF_SECONDS, die_of_loss, [self]).start()
+
+    replace(KafkaLog, "commit", commit_later)
+    replace(_Process, "_membership_lost", hear_later)
 
 
 def give_up_without_a_drain() -> None:

@@ -16,6 +16,7 @@ from proof.mutants.base import replace
 from schemas import topics
 from schemas.kafka import InboundRecord
 from schemas.outcome import Accepted, AddressInvalid, NotProcessed, Outcome, Rejected, Unknown
+from streams.engine.exposure import Exposure
 from streams.stop_feed import StopFeed
 from streams.tails import Tails
 
@@ -60,6 +61,30 @@ def drop_what_is_throttled() -> None:
     _answer_instead(NotProcessed, Accepted())
 
 
+def ask_again_before_retry_after() -> None:
+    def impatiently(batch: Sequence[Any], outcomes: Outcomes) -> Outcomes:
+        return [
+            msgspec.structs.replace(each, retry_after_seconds=0.0)
+            if isinstance(each, NotProcessed)
+            else each
+            for each in outcomes
+        ]
+
+    _answer(impatiently)
+
+
+def count_what_is_throttled() -> None:
+    def dearly(batch: Sequence[Any], outcomes: Outcomes) -> Outcomes:
+        return [
+            msgspec.structs.replace(each, consumes_attempt=True)
+            if isinstance(each, NotProcessed)
+            else each
+            for each in outcomes
+        ]
+
+    _answer(dearly)
+
+
 def retry_what_may_have_been_sent() -> None:
     _answer_instead(Unknown, NotProcessed())
 
@@ -94,6 +119,10 @@ def mix_up_addresses() -> None:
 def limit_each_process() -> None:
     """By the whole limit, whatever share of the partitions it has."""
     replace(agents.pace, "share", lambda limit, *, assigned, partitions: limit)
+
+
+def intend_any_number() -> None:
+    replace(Exposure, "_has_room", lambda self, recipients, urgency: True)
 
 
 def hear_no_pause() -> None:

@@ -59,6 +59,7 @@ async def perform(
         slots={**fault.slots, **scene.slots},
         stop_ms=fault.stop_ms,
         lag_ms=scene.lag_ms or fault.lag_ms,
+        settings={**fault.settings, **scene.settings},
     )
     await stage.set_up()
     rest_seconds = scene.rest_seconds

@@ -14,6 +14,8 @@ from tests.simulation.loop import DOMAIN, Domain, VirtualLoop
 
 DEAD = "dead"
 """Addresses that begin so reach nobody."""
+RETRY_AFTER_SECONDS = 2.5
+"""More than any worker waits by itself for the first time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,14 @@ class Trouble:
     """One message of a call that did not end in an acceptance which its caller heard of."""
 
     channel: Channel
+    provider: str
     effect: Effect
     called_ms: int
     at_ms: int
     """When the provider refused it, or the request or the reply was lost."""
     message: Outgoing
+    is_beside: bool = False
+    """As of `Acceptance`."""
 
 
 @dataclass(slots=True)
@@ -153,7 +158,15 @@ class Carrier:
             if isinstance(outcome, Accepted)
         ]
         self.troubles += [
-            Trouble(call.channel, effect, call.called_ms, self._loop.now_ms(), message)
+            Trouble(
+                call.channel,
+                call.provider,
+                effect,
+                call.called_ms,
+                self._loop.now_ms(),
+                message,
+                call.is_beside,
+            )
             for message, outcome in zip(call.messages, outcomes, strict=True)
             if (effect := _effect_of(outcome)) is not None
         ]
@@ -170,7 +183,8 @@ class Carrier:
     def _lose(self, call: "_Call") -> None:
         at_ms = self._loop.now_ms()
         self.troubles += [
-            Trouble(call.channel, "lose", call.called_ms, at_ms, each) for each in call.messages
+            Trouble(call.channel, call.provider, "lose", call.called_ms, at_ms, each)
+            for each in call.messages
         ]
 
     def _moods_of(self, channel: Channel) -> Moods:
@@ -181,7 +195,7 @@ class Carrier:
             return AddressInvalid()
         chance = self._random.random()
         if chance < moods.throttles:
-            return NotProcessed(retry_after_seconds=0.5)
+            return NotProcessed(retry_after_seconds=RETRY_AFTER_SECONDS)
         if chance < moods.throttles + moods.refuses:
             return NotProcessed(consumes_attempt=True, reason="server_error")
         if chance < moods.throttles + moods.refuses + moods.rejects:

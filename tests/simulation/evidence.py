@@ -80,6 +80,8 @@ class Evidence:
     imports: list[Said] = field(default_factory=list)
     """What lines of imports say, as changes."""
     blows: list[Blow] = field(default_factory=list)
+    is_askew: bool = False
+    """Somebody has set clocks: waits that are told by them may be shorter, or longer."""
     rests_ms: list[int] = field(default_factory=list)
     withdrawn: set[int] = field(default_factory=set)
     ended_ms: int = 0
@@ -124,6 +126,7 @@ def gather(world: RealWorld) -> Evidence:
         for line in decode_import(record.value or b"").items:
             found.imports += [Said(place, record.timestamp_ms, each) for each in changes_of(line)]
     found.blows = list(_blows(world))
+    found.is_askew = world.is_askew
     found.rests_ms = world.rests_ms
     found.withdrawn = world.withdrawn
     found.ended_ms = world.loop.now_ms()

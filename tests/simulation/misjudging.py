@@ -7,8 +7,6 @@ workers too, so `proof` has them.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
-
 import agents.reconsider
 import agents.settlement
 import policies.outlook
@@ -83,17 +81,6 @@ def give_up_at_the_first_refusal() -> None:
     replace(agents.settlement, "after", after_the_last)
 
 
-def count_what_is_throttled() -> None:
-    """A call that was throttled costs an attempt."""
-
-    def after_all(outcome: Any, **more: Any) -> Any:
-        if isinstance(outcome, NotProcessed):
-            outcome = msgspec.structs.replace(outcome, consumes_attempt=True)
-        return after(outcome, **more)
-
-    replace(agents.settlement, "after", after_all)
-
-
 def forward_elsewhere() -> None:
     forward = RecordEnvelopes.forward
 
@@ -140,6 +127,8 @@ PLANTS: Mapping[str, Plant] = {
             "skip-the-intent",
             "doubt-untold",
             "drop-on-429",
+            "retry-after-ignored",
+            "throttled-counts",
             "retry-a-lost-reply",
             "resend-the-whole-batch",
             "mix-up-a-batch",
@@ -166,7 +155,6 @@ PLANTS: Mapping[str, Plant] = {
     "logic:fallback-forgotten": forget_the_fallback,
     "logic:given-up-without-a-call": give_up_without_a_call,
     "logic:given-up-at-once": give_up_at_the_first_refusal,
-    "logic:throttled-counts": count_what_is_throttled,
     "logic:forwarded-elsewhere": forward_elsewhere,
     "logic:forwarded-too-late": forward_too_late,
     "logic:no-dead-letter": bury_nobody,

@@ -1,6 +1,6 @@
 """A simulated world as the checker of `proof` sees any: only what is known from outside."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -12,9 +12,12 @@ from proof.checker import evidence, rules
 from proof.checker.contents import hash_of_places
 from schemas import ids
 from schemas.delivery import CHANNELS
-from tests.simulation.carrier import DEAD, Acceptance, Trouble
+from tests.simulation.carrier import DEAD, RETRY_AFTER_SECONDS, Acceptance, Effect, Trouble
 from tests.simulation.evidence import Evidence, Said
 from tests.simulation.real import RULES, SMS_SENDERS
+
+RETRY_AFTER_MS = round(RETRY_AFTER_SECONDS * 1000)
+_STATUSES: Mapping[Effect, int] = {"throttle": 429, "refuse": 503, "reject": 400}
 
 LAG_MS = 20_000
 """How far behind a decision may be: a role is away for as long as a session and a restart take."""
@@ -56,6 +59,7 @@ def outside(found: Evidence, *, stop_ms: int, prompt_ms: int) -> evidence.Eviden
         known=[evidence.Known(each) for each in found.rests_ms],
         rubbish=[evidence.Rubbish(0, *place) for place in found.rubbish],
         accepts=[_accept(call, each) for call, each in enumerate(found.acceptances)],
+        refusals=[] if found.is_askew else list(_refusals(found.troubles)),
         receipts=[
             msgspec.convert(each, evidence.Receipt, from_attributes=True) for each in found.receipts
         ],
@@ -90,12 +94,26 @@ def _cancellations(found: Evidence) -> Iterable[evidence.Cancellation]:
             yield evidence.Cancellation(each.at_ms, what["idempotency_key"], user)
 
 
+def _refusals(troubles: Iterable[Trouble]) -> Iterable[evidence.Refusal]:
+    for each in troubles:
+        if each.effect != "lose":
+            again_ms = each.at_ms + RETRY_AFTER_MS if each.effect == "throttle" else 0
+            message = each.message
+            yield evidence.Refusal(
+                each.called_ms, each.provider, _STATUSES[each.effect], again_ms, message.round,
+                message.attempt, [ids.to_text(message.delivery_id)], [message.address], _line_of(each),
+            )  # fmt: skip
+
+
+def _line_of(each: Acceptance | Trouble) -> str:
+    """Of two processes of one slot each keeps the limit; together they may not."""
+    return "" if each.is_beside else each.message.sender or each.provider
+
+
 def _accept(call: int, each: Acceptance) -> evidence.Accept:
     message = each.message
-    # Of two processes of one slot each keeps the limit; together they may not.
-    line = "" if each.is_beside else message.sender or each.provider
     return evidence.Accept(
-        each.called_ms, call, each.provider, line,
+        each.called_ms, call, each.provider, _line_of(each),
         ids.to_text(message.delivery_id), message.address,
         hash_of_places(_places(message.content)), message.round, message.attempt,
     )  # fmt: skip

@@ -5,11 +5,18 @@ import time
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 
 from sandbox.faults import FaultRule, FaultScript, parse_script, read_script
+from sandbox.ledger import Refused
 from sandbox.server import Sandbox
 from tests.contract.sandbox.conftest import Client, ManualClock, eventually
+
+
+def refusals(sandbox: Sandbox) -> list[Refused]:
+    (file,) = sandbox.ledger_dir.glob("refused-*.jsonl")
+    return msgspec.json.Decoder(Refused).decode_lines(file.read_bytes())
 
 
 async def test_an_answer_fault_refuses_in_the_vendors_words(
@@ -26,6 +33,25 @@ async def test_an_answer_fault_refuses_in_the_vendors_words(
     assert refused.headers["Retry-After"] == "7"
     assert other.status == 202
     assert [entry.provider for entry in sandbox.entries()] == ["sendgrid"]
+    (line,) = refusals(sandbox)
+    assert (line.provider, line.status, line.again_ms - line.at_ms) == ("twilio", 429, 7000)
+    assert line.addresses == ["+14155550100"]
+
+
+async def test_a_call_that_is_reset_or_that_the_vendor_itself_refuses_is_noted_as_refused(
+    client: Client, sandbox: Sandbox
+) -> None:
+    sandbox.fault(FaultRule(effect="refuse", provider="sendgrid"))
+
+    with pytest.raises(aiohttp.ClientError):
+        await client.mail("ann@example.com")
+    unknown = await client.sms(To="nobody")
+
+    assert unknown.status == 400
+    assert [(each.provider, each.status) for each in refusals(sandbox)] == [
+        ("sendgrid", 0),
+        ("twilio", 400),
+    ]
 
 
 async def test_a_429_may_come_without_retry_after(client: Client, sandbox: Sandbox) -> None:

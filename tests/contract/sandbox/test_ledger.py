@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.ledger import Entry, LedgerWriter, Line, read_ledger
+from sandbox.ledger import Entry, LedgerWriter, Line, Refused, read_ledger
 
 
 def line(sequence: int, *addresses: str) -> Line:
@@ -62,3 +62,13 @@ def test_a_directory_is_read_in_order_of_its_starts(tmp_path: Path) -> None:
     entries = list(read_ledger(tmp_path))
 
     assert [(e.address, e.is_answered) for e in entries] == [("first", False), ("second", True)]
+
+
+def test_what_was_refused_stands_in_a_file_of_its_own(tmp_path: Path) -> None:
+    writer = LedgerWriter(tmp_path, 1000)
+    writer.refuse(Refused(1500, "fcm", 429, 4500, 0, 2, ["d-1"], ["token"]))
+    writer.close()
+
+    (file,) = tmp_path.glob("refused-*.jsonl")
+    assert file.read_text() == '[1500,"fcm",429,4500,0,2,["d-1"],["token"]]\n'
+    assert list(read_ledger(tmp_path)) == []

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import cast
 
 from proof.checker.evidence import Blow, Circumstances
+from proof.collector import Doubt
 from proof.faults.base import Fault, Field
 from proof.faults.catalogue import FAULTS
 from proof.stage import Stage
@@ -16,6 +17,7 @@ def field_of(fault: Fault) -> Field:
     stage = SimpleNamespace(
         circumstances=Circumstances(ended_ms=0, blows=[Blow(0, "email", "kill")]),
         workers=SimpleNamespace(exits=[], stops=[]),
+        collector=SimpleNamespace(doubts=[Doubt("email", "news", 0)]),
         slots=[],
     )
     return Field(cast(Stage, stage), random.Random(1), fault.plan(1, 1))
@@ -74,3 +76,31 @@ def test_a_storm_that_no_call_met_shows_nothing() -> None:
 
     field.calls_hit = 1
     assert list(throttled.judge(field)) == []
+
+
+def test_what_a_blow_left_in_doubt_is_told_after_it_and_before_the_next_to_its_role() -> None:
+    field = field_of(FAULTS["kill"])
+    field.stage.circumstances.blows += [
+        Blow(10, "email", "kill"), Blow(20, "push", "kill"), Blow(30, "email", "kill"),
+    ]  # fmt: skip
+    early, late = Doubt("email", "news", 29), Doubt("email", "order", 30)
+
+    field.stage.collector.doubts += [early, late, Doubt("sms", "code", 40)]
+
+    assert field.left_in_doubt == [[early], [], [late]]
+
+
+def test_more_in_doubt_than_two_lives_may_leave_breaks_a_round_in_a_crowd() -> None:
+    crowd = FAULTS["kill-in-a-crowd"]
+    field = field_of(crowd)
+    strike(field, crowd.least_blows)
+    doubts = field.stage.collector.doubts
+
+    doubts += [Doubt("email", "news", 2)] * 2000 + [Doubt("email", "order", 2)] * 2000
+    assert list(crowd.judge(field)) == []
+    assert field.notes == ["at most 2000 of one type in doubt after a kill"]
+
+    doubts.append(Doubt("email", "order", 2))
+    assert [each.words for each in crowd.judge(field)] == [
+        "2001 in doubt of type order after a kill of email, 1000 allowed a life"
+    ]

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from proof.checker import ledgers
-from proof.checker.evidence import Evidence, Promise
+from proof.checker.evidence import Evidence, Promise, Refusal
 from proof.checker.folder import judge_folder
 from sandbox.ledger import Line
 from tests.unit.proof.story import MINUTE, NOON_MS, Story
@@ -36,6 +36,8 @@ def write(folder: Path, found: Evidence) -> None:
             [each.delivery_id], ["n"], [each.address], [each.body_hash],
         )  # fmt: skip
         _append(folder / ledgers.LEDGER / "ledger-1.jsonl", [line, {"unanswered": each.call}])
+    for refusal in found.refusals:
+        _append(folder / ledgers.LEDGER / "refused-1.jsonl", [refusal])
 
 
 def _append(path: Path, lines: Sequence[object]) -> None:
@@ -102,6 +104,20 @@ def test_a_forgotten_member_is_missed_once_in_however_many_parts(
     verdict = judge_folder(tmp_path, processes=processes)
 
     assert [each.words for each in verdict.violations] == ["user7 was forgotten by in_app"]
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_impatience_is_found_once_in_however_many_parts(tmp_path: Path, processes: int) -> None:
+    found = a_day().evidence
+    accept = next(each for each in found.accepts if each.provider == "fcm")
+    about = [accept.delivery_id], [accept.address]
+    found.refusals.append(Refusal(accept.at_ms - 9, "fcm", 429, accept.at_ms, 0, 0, *about))
+    write(tmp_path, found)
+
+    verdict = judge_folder(tmp_path, processes=processes)
+
+    words = ["called again after 9 ms, as attempt 0, though it was throttled"]
+    assert [each.words for each in verdict.violations] == words
 
 
 @pytest.mark.parametrize("what", ["delivery", "notification"])

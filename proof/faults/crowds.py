@@ -1,0 +1,61 @@
+"""Broadcasts to thousands: turns, batches and restores are as long as they are anywhere."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from agents.fan_out import MEMBERS_A_TURN
+from proof.checker.verdict import Violation
+from proof.faults.base import PROMISE, Fault, Field
+from proof.load.plan import LoadPlan, doing
+from sandbox.faults import FaultRule
+
+IN_DOUBT = 500
+_MOST = max(IN_DOUBT, MEMBERS_A_TURN)
+"""One batch may exceed the bound alone, and has the members of one turn."""
+_SLOWLY = FaultRule(effect="delay", provider="sendgrid", delay_seconds=(1.0, 2.0))
+_VICTIMS = ("decide", "email", "push", "in_app")
+
+
+class KillInACrowd(Fault):
+    name = "kill-in-a-crowd"
+    does = (
+        "kill -9 every few seconds, mostly with provider calls open, while broadcasts to thousands are "
+        "under way: several turns a partition, e-mails in requests of hundreds, which are answered late"
+    )
+    expects = "as kill, and of each type no more in doubt than `workers.in_doubt` allows two lives"
+    rounds = 3
+    least_blows = 5
+    settings: ClassVar[Mapping[str, Any]] = {
+        "workers": {"in_doubt": IN_DOUBT},
+        "providers": {"fcm": {"rate": "1500/s"}},
+    }
+
+    def plan(self, seed: int, first: int) -> LoadPlan:
+        steps = doing(announce=5)
+        return LoadPlan(
+            seed=seed, first=first, seconds=45.0, rate=5.0, people=8000, hot_share=0.5, steps=steps
+        )
+
+    async def strike(self, field: Field) -> None:
+        await field.stage.sky(_SLOWLY)
+        while await field.wait(2.0, 4.0):
+            slot = await field.victim(_VICTIMS)
+            if slot is not None:
+                await field.kill(slot)
+        await field.stage.sky()
+
+    def judge(self, field: Field) -> Iterator[Violation]:
+        """Who is killed while it takes over leaves what the life before it had left, too."""
+        yield from super().judge(field)
+        counts = [
+            (count, blow, kind)
+            for blow, left in zip(field.blows, field.left_in_doubt, strict=True)
+            for kind, count in Counter(each.type for each in left).items()
+        ]
+        worst = max((count for count, _, _ in counts), default=0)
+        field.notes.append(f"at most {worst} of one type in doubt after a kill")
+        for count, blow, kind in counts:
+            if count > 2 * _MOST:
+                words = f"{count} in doubt of type {kind} after a kill of {blow.role}"
+                yield Violation(PROMISE, f"{words}, {_MOST} allowed a life")

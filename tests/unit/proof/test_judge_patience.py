@@ -1,0 +1,121 @@
+"""L5: whom a provider refused it is not asked about again too soon, and throttling costs no attempt."""
+
+import pytest
+
+from proof.checker.evidence import Refusal
+from tests.unit.proof.judging import Tell, assert_clean, assert_told_of
+from tests.unit.proof.story import MINUTE, NOON_MS, SECOND, Story
+
+REFUSED_MS = NOON_MS + 50
+
+
+def called_twice(
+    story: Story, *, status: int, after_ms: int, again_ms: int = 0, attempt: int = 1,
+    is_forgotten: bool = False,
+) -> None:  # fmt: skip
+    """An SMS that its provider refused, and took when it was asked again."""
+    number = story.ask("ann", "code")
+    story.tell(number, "ann", "sms", "queued")
+    delivery_id = story.accepted[number, "ann sms"]
+    story.evidence.refusals.append(
+        Refusal(REFUSED_MS, "twilio", status, again_ms, 0, 1, [delivery_id], ["+1ann"], "twilio")
+    )
+    if is_forgotten:
+        story.strike("sms", at_ms=REFUSED_MS + 20)
+        lost = {"at_ms": REFUSED_MS + 99, "is_final": False}
+        story.tell(number, "ann", "sms", "in_doubt", "outcome_lost", **lost)
+    later_ms = REFUSED_MS + after_ms
+    story.take(number, "ann", "sms", at_ms=later_ms, attempt=attempt)
+    story.tell(number, "ann", "sms", "sent", at_ms=later_ms + 40)
+
+
+def throttled_and_called_when_it_may(story: Story) -> None:
+    called_twice(story, status=429, after_ms=3 * SECOND, again_ms=REFUSED_MS + 3 * SECOND)
+
+
+def throttled_without_a_word_and_called_a_second_later(story: Story) -> None:
+    called_twice(story, status=429, after_ms=SECOND)
+
+
+def unreachable_and_called_by_the_ladder(story: Story) -> None:
+    called_twice(story, status=0, after_ms=27 * SECOND, attempt=2)
+
+
+def refused_as_part_of_a_batch_that_was_spoilt(story: Story) -> None:
+    called_twice(story, status=400, after_ms=10)
+
+
+def in_doubt_since_a_crash_had_lost_that_it_was_throttled(story: Story) -> None:
+    until_ms = NOON_MS + MINUTE
+    called_twice(
+        story, status=429, after_ms=30 * SECOND, again_ms=until_ms, attempt=2, is_forgotten=True
+    )
+
+
+GOOD: list[Tell] = [
+    throttled_and_called_when_it_may,
+    throttled_without_a_word_and_called_a_second_later,
+    unreachable_and_called_by_the_ladder,
+    refused_as_part_of_a_batch_that_was_spoilt,
+    in_doubt_since_a_crash_had_lost_that_it_was_throttled,
+]
+
+
+@pytest.mark.parametrize("happens", GOOD)
+def test_who_waits_as_long_as_asked_is_clean(happens: Tell) -> None:
+    assert_clean(happens)
+
+
+def called_before_retry_after(story: Story) -> None:
+    called_twice(story, status=429, after_ms=2 * SECOND, again_ms=REFUSED_MS + 3 * SECOND)
+
+
+def unavailable_and_called_before_retry_after(story: Story) -> None:
+    called_twice(story, status=503, after_ms=30 * SECOND, again_ms=REFUSED_MS + MINUTE, attempt=2)
+
+
+def throttled_and_called_at_once(story: Story) -> None:
+    called_twice(story, status=429, after_ms=SECOND - 1)
+
+
+def throttled_and_an_attempt_spent(story: Story) -> None:
+    called_twice(story, status=429, after_ms=30 * SECOND, attempt=2)
+
+
+def unreachable_and_called_at_once(story: Story) -> None:
+    called_twice(story, status=0, after_ms=26 * SECOND, attempt=2)
+
+
+def unreachable_and_no_attempt_spent(story: Story) -> None:
+    called_twice(story, status=0, after_ms=30 * SECOND, attempt=1)
+
+
+def refused_more_often_than_its_rate_allows(story: Story) -> None:
+    for place in range(3):
+        story.evidence.refusals.append(
+            Refusal(NOON_MS + place * 100, "twilio", 503, 0, line="twilio")
+        )
+
+
+BAD: dict[Tell, str] = {
+    called_before_retry_after: "as attempt 1, 1000 ms before its Retry-After was over",
+    unavailable_and_called_before_retry_after: "30000 ms before its Retry-After",
+    throttled_and_called_at_once: "L5 called again after 999 ms, as attempt 1, though it was throttled",
+    throttled_and_an_attempt_spent: "as attempt 2, though throttling attempt 1 costs none",
+    unreachable_and_called_at_once: "L5 called again after 26000 ms, as attempt 2, which is too soon",
+    unreachable_and_no_attempt_spent: "L5 called again after 30000 ms, as attempt 1, after attempt 1",
+    refused_more_often_than_its_rate_allows: "L5 twilio: more than 2 within 200 ms",
+}
+
+
+@pytest.mark.parametrize("happens", BAD)
+def test_who_is_called_about_too_soon_or_too_often_is_told_of(happens: Tell) -> None:
+    assert_told_of(happens, BAD[happens])
+
+
+def test_another_device_is_another_matter() -> None:
+    def happens(story: Story) -> None:
+        called_twice(story, status=429, after_ms=10, again_ms=REFUSED_MS + SECOND)
+        story.evidence.refusals[0].addresses = ["+1anns-other-phone"]
+
+    assert_clean(happens)
