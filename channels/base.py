@@ -92,7 +92,7 @@ class Sender(Protocol):
 
     @property
     def timeout_seconds(self) -> float:
-        """No `send` takes longer, whatever it has to split or repeat inside."""
+        """No `send` takes longer."""
         ...
 
     async def start(self) -> None:
@@ -102,7 +102,8 @@ class Sender(Protocol):
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
         """One outcome per delivery, in order; a batch has one content object, and no address twice.
 
-        At most one request of it is accepted by the provider: the batch has one token of its rate.
+        It is one request, since it has one token of the provider's rate; but for FCM's second one with
+        a new access token.
 
         Raises only bugs: whatever the network or the provider does is an outcome. May be
         called concurrently. A caller that cancels it must treat the deliveries as `Unknown`.

@@ -160,10 +160,8 @@ def ladder_delay_ms(attempt: int, call: int, unit_id: bytes) -> int | None:
 
 def _backoff_ms(outcome: NotProcessed, attempt: int, call: int, unit_id: bytes) -> int:
     """Doubles with each call that cost no attempt; never shorter than the provider asked for."""
-    if outcome.reason in ("draining", "spoilt"):
-        return (
-            0  # nothing is wrong with the provider: the successor, or the next call, goes at once
-        )
+    if outcome.reason in ("draining", "spoilt"):  # nothing is wrong with the provider
+        return _told_ms(outcome)
     free_calls = min(call - attempt, 16)
     own_ms = min(_MIN_BACKOFF_MS << free_calls, _MAX_BACKOFF_MS)
     wait_ms = max(own_ms, _told_ms(outcome))

@@ -73,6 +73,8 @@ What rounds found in the product, each mended at its root and kept as a test:
 - An address that was changed by a record in a wrong partition, where the record waited: the delivery
   was decided in the right one, and senders took the change for weighed
   (`tests/unit/streams/test_stop_feed.py`, decision 9).
+- A worker that had just started might fetch requests before what had been said of people long before
+  them, and decided by what the last one had known (`tests/unit/engine/test_head_start.py`, decision 20).
 
 Rounds that showed these, or that the checker or the harness was wrong itself, were played again once
 that was mended: the table holds those.

@@ -76,7 +76,7 @@ async def play(
         accepts=counts["accepts"],
         struck=[
             Struck(blow, len(left))
-            for blow, left in zip(field.blows, field.left_in_doubt, strict=True)
+            for blow, left in zip(field.blows, field.left_in_doubt(), strict=True)
         ],
         doubts=dict(stage.tally.doubts - before.doubts),
         violations=failures,

@@ -58,6 +58,17 @@ class Seen:
             most = max(most, last + 1 - first)
         return most
 
+    def largest_request(self, provider: str) -> int:
+        """The most messages that it accepted with one."""
+        return max(
+            (
+                len(call.delivery_ids)
+                for call in ledgers.calls_in(self._folder)
+                if call.provider == provider and call.at_ms >= self._since_ms
+            ),
+            default=0,
+        )
+
     def middle_wait(self, channels: Set[str], from_ms: int, until_ms: int) -> int:
         """Of deliveries that were decided for in this span and that nothing deferred: until their
         first end, in milliseconds; the median, since one may wait for a limit or a pause."""

@@ -179,7 +179,7 @@ class Stage:
 
 def _with(said: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     changed = {
-        name: _with(said[name], each) if isinstance(each, Mapping) else each
+        name: _with(said.get(name, {}), each) if isinstance(each, Mapping) else each
         for name, each in settings.items()
     }
     return {**said, **changed}

@@ -77,7 +77,10 @@ class Desk:
         verdict = provider.judge(request, now)
         if isinstance(verdict, Reply):
             stats.refused[str(verdict.status)] += 1
-            self._ledger.refuse(Refused(int(now * 1000), provider.name, verdict.status, 0))
+            if (
+                verdict.status >= 300
+            ):  # or nothing was asked of it, as in the vendor's own sandbox mode
+                self._ledger.refuse(Refused(int(now * 1000), provider.name, verdict.status, 0))
             connection.send(verdict)
             return
         fault = self._faults.choose(provider.name, verdict.addresses, verdict.magic, now)
@@ -106,7 +109,7 @@ class Desk:
             if is_withheld:
                 self._unanswered(owed.provider, owed.sequence)
         else:
-            self._refuse(owed, accepted, now, is_answered=not is_withheld)
+            self._refuse(owed, accepted, now, 0 if is_withheld else owed.reply.status)
         if fault.effect == "slow":
             self._start(self._dribble(owed))
         elif fault.effect == "hang":
@@ -157,14 +160,14 @@ class Desk:
         self._feed.add(provider.name, accepted, now, is_answered=is_answered)
         return sequence
 
-    def _refuse(self, owed: _Owed, asked: Accepted, now: float, *, is_answered: bool) -> None:
+    def _refuse(self, owed: _Owed, asked: Accepted, now: float, status: int) -> None:
+        """Write down that it was not accepted; `status` 0: nor answered."""
         fault, name = owed.fault, owed.provider.name
-        status = owed.reply.status if is_answered else 0
-        if is_answered:
-            self._feed.stats(name).refused[str(status)] += 1
         again_ms = 0
-        if is_answered and fault.retry_after_seconds is not None:
-            again_ms = int((now + fault.delay_seconds + fault.retry_after_seconds) * 1000)
+        if status:
+            self._feed.stats(name).refused[str(status)] += 1
+            if fault.retry_after_seconds is not None:
+                again_ms = int((now + fault.delay_seconds + fault.retry_after_seconds) * 1000)
         self._ledger.refuse(
             Refused(
                 int(now * 1000), name, status, again_ms, asked.round, asked.attempt,

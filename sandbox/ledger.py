@@ -65,13 +65,13 @@ class Refused(msgspec.Struct, array_like=True, gc=False):
     at_ms: int
     provider: str
     status: int
-    """Of the reply; 0 where the connection was reset instead."""
+    """Of the reply; 0 where there was none."""
     again_ms: int
     """When the `Retry-After` of the reply is over; 0 where it has none."""
     round: int = 0
     attempt: int = 0
     delivery_ids: Sequence[str] = ()
-    """These and the addresses are left out where the vendor itself would not read so far."""
+    """These and the addresses are left out where the vendor itself refuses, not told to."""
     addresses: Sequence[str] = ()
 
 
@@ -85,7 +85,7 @@ _decode_unanswered = msgspec.json.Decoder(Unanswered).decode
 
 
 class LedgerWriter:
-    """Appends to new files in `directory`. An `OSError` means: not accepted."""
+    """Appends to new files in `directory`. An `OSError` means: not written, so not to be answered."""
 
     def __init__(self, directory: Path, started_ms: int) -> None:
         directory.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ the whole request for one bad address, and when an address occurs twice in it.
 | 400 naming a personalization | that one is bad, nothing was sent: the others go again |
 | 400 naming `from` | our sender address is not one |
 | 400 naming another field | the mail itself is bad, for everybody |
-| 400 naming nothing | halves are tried until one is accepted, or the culprits are found |
+| 400 naming nothing | halves go again, each by a call of its own, until the culprits are alone |
 | 401, 403 | key, or sender identity not verified |
 | 404, 405 | not SendGrid's address |
 | 413 and other 4xx | permanent |
@@ -23,7 +23,6 @@ https://www.twilio.com/docs/sendgrid/api-reference/mail-send/errors
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import ClassVar
 
 import msgspec
@@ -41,13 +40,14 @@ from schemas.outcome import (
     NotProcessed,
     Outcome,
     Rejected,
-    Unknown,
 )
 
 _CULPRIT = re.compile(r"personalizations\.(\d+)\.(to\b)?")
 
 _SPOILT = NotProcessed(reason="spoilt", provider_code="400")
-"""Refused together with another one, and not asked for since."""
+"""Refused together with another one."""
+_SPOILT_APART = NotProcessed(reason="spoilt", provider_code="400", retry_after_seconds=0.001)
+"""Likewise, and to go again by another call than those before: what is due at another instant does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,43 +86,18 @@ class SendGrid:
         await self._transport.close()
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
-        """Asks again for those that another one spoilt, until a request may have been accepted: that
-        may be all that the rate allows, so whoever is left then is not processed."""
+        """One request: of whoever is refused with another one the next call asks again."""
         assert len({id(message.content) for message in batch}) == 1, "one request has one content"
-        deadline = self._clock.elapsed_seconds() + self.timeout_seconds
-        outcomes: list[Outcome] = [_SPOILT] * len(batch)
-        todo: list[Sequence[int]] = [range(len(batch))]
-        while todo:
-            places = todo.pop()
-            answer = await self._request([batch[place] for place in places], deadline)
-            if answer is None:
-                break
-            if isinstance(answer, Reply) and answer.status == 400:
-                spoilt, again = _blame(answer, len(places))
-                for index, outcome in spoilt.items():
-                    outcomes[places[index]] = outcome
-                todo += [[places[index] for index in indexes] for indexes in again if indexes]
-                continue
-            outcome = self._classify(answer) if isinstance(answer, Reply) else answer
-            if isinstance(outcome, NotProcessed | Misconfigured):  # it would say so of the others
-                places, todo = [*places, *chain.from_iterable(todo)], []
-            for place in places:
-                outcomes[place] = outcome
-            if isinstance(outcome, Accepted | Unknown):
-                break
-        return outcomes
-
-    async def _request(
-        self, messages: Sequence[Outgoing], deadline: float
-    ) -> Reply | Outcome | None:
-        """What came of one request; None when there is no time for it."""
-        body = self._body(messages)
+        body = self._body(batch)
         if len(body) > self.max_request_bytes:
-            return Rejected(reason="content_too_large")
-        seconds = deadline - self._clock.elapsed_seconds()
-        if seconds <= 0:
-            return None
-        return await self._transport.post(self._url, body, self._headers, timeout_seconds=seconds)
+            return [Rejected(reason="content_too_large")] * len(batch)
+        answer = await self._transport.post(
+            self._url, body, self._headers, timeout_seconds=self.timeout_seconds
+        )
+        if isinstance(answer, Reply) and answer.status == 400:
+            return _blame(answer, len(batch))
+        outcome = self._classify(answer) if isinstance(answer, Reply) else answer
+        return [outcome] * len(batch)
 
     def _body(self, messages: Sequence[Outgoing]) -> bytes:
         first = messages[0]
@@ -212,26 +187,25 @@ def _email(content: Content) -> EmailContent:
     return content
 
 
-def _blame(reply: Reply, count: int) -> tuple[dict[int, Outcome], list[Sequence[int]]]:
-    """Of a refused request: whose fault it was, and which others are to go again together."""
+def _blame(reply: Reply, count: int) -> Sequence[Outcome]:
+    """Of a refused request: whose fault it was, and who is to go again with whom."""
     fields = _fields(reply)
     culprits = [_CULPRIT.match(field) for field in fields]
-    spoilt: dict[int, Outcome] = {
+    blamed: dict[int, Outcome] = {
         int(culprit[1]): AddressInvalid(provider_code="400")
         if culprit[2]
         else Rejected(provider_code="400")
         for culprit in culprits
         if culprit is not None and int(culprit[1]) < count
     }
-    if spoilt:
-        return spoilt, [[index for index in range(count) if index not in spoilt]]
+    if blamed:
+        return [blamed.get(index, _SPOILT) for index in range(count)]
     if any(field.startswith("from") for field in fields):
-        bad_sender = Misconfigured(reason="bad_sender", provider_code="400")
-        return dict.fromkeys(range(count), bad_sender), []
+        return [Misconfigured(reason="bad_sender", provider_code="400")] * count
     is_mail_bad = any(not field.startswith("personalizations") for field in fields)
     if is_mail_bad or count == 1:
-        return dict.fromkeys(range(count), Rejected(provider_code="400")), []
-    return {}, [range(count // 2), range(count // 2, count)]
+        return [Rejected(provider_code="400")] * count
+    return [_SPOILT] * (count // 2) + [_SPOILT_APART] * (count - count // 2)
 
 
 def _fields(reply: Reply) -> list[str]:

@@ -3,17 +3,19 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
 
-from proof.checker.evidence import Accept
+from proof.checker.evidence import Accept, Refusal
 from sandbox.ledger import Line
 
 
 class Accepted:
-    def __init__(self, calls: Iterable[Line]) -> None:
+    def __init__(self, calls: Iterable[Line], refusals: Iterable[Refusal] = ()) -> None:
         self._first: dict[str, Accept] = {}
         self._again: defaultdict[str, list[Accept]] = defaultdict(list)
         """What was taken more than once, but for the first time."""
         self.times: defaultdict[str, list[int]] = defaultdict(list)
-        """When each provider took a call."""
+        """When each provider was called, whatever it answered."""
+        for refusal in refusals:
+            self.times[refusal.provider].append(refusal.at_ms)
         first, again = self._first, self._again
         for number, line in enumerate(calls):
             at_ms, provider, round_, attempt = line.at_ms, line.provider, line.round, line.attempt

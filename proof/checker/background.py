@@ -1,9 +1,10 @@
 """`Background`: what is the same whoever is judged: what became known of people, what was held back."""
 
-from collections.abc import Callable, Container, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 from proof.checker.buried import buried_in
-from proof.checker.evidence import Change, Evidence
+from proof.checker.evidence import Change, Evidence, Refusal
 from proof.checker.hindrances import Calls, Hindrances
 from proof.checker.members import Members
 from proof.checker.oracle import Oracle
@@ -29,12 +30,27 @@ class Background:
         self.pauses = Pauses(found)
         self.hindrances = Hindrances(found, self.pauses, calls)
         self.members = Members(found, self.people, self.oracle, part_of)
-        refused = {one for each in found.refusals for one in each.delivery_ids}
+        self.refusals_of = _by_delivery(found.refusals)
         self.plain = Plain(
-            found.rules, self.people, self.oracle, self.members, self.pauses, refused
+            found.rules,
+            self.people,
+            self.oracle,
+            self.members,
+            self.pauses,
+            self.refusals_of.keys(),
         )
         self.buried = buried_in(found.letters)
         self.delivery_ids: set[str] = set()
         """Those that were told of users of the parts before."""
         self.notification_ids: set[str] = set()
         """Likewise."""
+
+
+def _by_delivery(refusals: Iterable[Refusal]) -> Mapping[str, Sequence[tuple[str, Refusal]]]:
+    """Those from which something follows, each with the address that it was about."""
+    found: defaultdict[str, list[tuple[str, Refusal]]] = defaultdict(list)
+    for refusal in refusals:
+        if refusal.binds:
+            for one, address in zip(refusal.delivery_ids, refusal.addresses, strict=True):
+                found[one].append((address, refusal))
+    return found

@@ -188,7 +188,8 @@ class Accept(Slim):
     """Which request of a client it came with: a batch has one."""
     provider: str
     line: str
-    """What its rate limit speaks of: the provider, or the number an SMS goes out from."""
+    """What its rate limit speaks of: the provider, or the number an SMS goes out from; "" where no limit
+    is to be held against it."""
     delivery_id: str
     address: str
     body_hash: int
@@ -210,7 +211,17 @@ class Refusal(Slim):
     delivery_ids: list[str] = []
     addresses: list[str] = []
     line: str = ""
-    """As of `Accept`; "" where that is the provider."""
+    """As of `Accept`."""
+
+    @property
+    def is_final(self) -> bool:
+        """It is about one message, which will never be a better one."""
+        return self.status == 400 and len(self.delivery_ids) == 1
+
+    @property
+    def binds(self) -> bool:
+        """Something follows from it for the next call about the same."""
+        return self.is_final or self.status in (0, 429) or self.status >= 500
 
 
 class Meta(msgspec.Struct, gc=False, frozen=True):

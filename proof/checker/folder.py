@@ -66,9 +66,7 @@ def _judge(found: Evidence, folder: Path, shards: Sequence[int]) -> _Heard:
     gc.disable()  # nothing refers to itself, and there are millions to look through
     try:
         changes = chain(found.changes, changes_in(folder, shards))
-        accepted = Accepted(calls_in(folder))
-        for each in found.refusals:
-            accepted.times[each.provider].append(each.at_ms)
+        accepted = Accepted(calls_in(folder), found.refusals)
         background = Background(found, changes, accepted.times, shard_of, shards)
         parts = []
         for shard in shards:

@@ -30,7 +30,7 @@ class Plain:
         pauses: Pauses,
         refused: Set[str],
     ) -> None:
-        """`refused`: deliveries that a provider did not take at first."""
+        """`refused`: deliveries that a provider did not take once at least."""
         self._channel_of = rules.channel_of
         self._people = people
         self._routes = Routes(rules, people)

@@ -56,14 +56,14 @@ class Field:
         """Of this round."""
         return self.stage.circumstances.blows[self._blows_before :]
 
-    @property
     def left_in_doubt(self) -> Sequence[Sequence[Doubt]]:
         """By each blow of this round: told after it, and before the next to the same role."""
-        left: list[list[Doubt]] = [[] for _ in self.blows]
+        blows = self.blows
+        left: list[list[Doubt]] = [[] for _ in blows]
         for doubt in self.stage.collector.doubts[self._doubts_before :]:
             places = [
                 place
-                for place, blow in enumerate(self.blows)
+                for place, blow in enumerate(blows)
                 if blow.role in (doubt.channel, "broker") and blow.at_ms <= doubt.told_ms
             ]
             if places:

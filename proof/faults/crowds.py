@@ -4,15 +4,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from agents.fan_out import MEMBERS_A_TURN
+from agents.send import GROUP_MEMBERS
 from proof.checker.verdict import Violation
 from proof.faults.base import PROMISE, Fault, Field
 from proof.load.plan import LoadPlan, doing
 from sandbox.faults import FaultRule
 
-IN_DOUBT = 500
-_MOST = max(IN_DOUBT, MEMBERS_A_TURN)
-"""One batch may exceed the bound alone, and has the members of one turn."""
+IN_DOUBT = GROUP_MEMBERS
+"""Fewer would bind less: what a sender works on together may exceed the bound alone."""
+_LARGE = 300
+"""Recipients of a request, which a turn of a broadcast has without a bad mailbox."""
 _SLOWLY = FaultRule(effect="delay", provider="sendgrid", delay_seconds=(1.0, 2.0))
 _VICTIMS = ("decide", "email", "push", "in_app")
 
@@ -34,7 +35,13 @@ class KillInACrowd(Fault):
     def plan(self, seed: int, first: int) -> LoadPlan:
         steps = doing(announce=5)
         return LoadPlan(
-            seed=seed, first=first, seconds=45.0, rate=5.0, people=8000, hot_share=0.5, steps=steps
+            seed=seed,
+            first=first,
+            seconds=45.0,
+            rate=5.0,
+            people=12_000,
+            hot_share=0.5,
+            steps=steps,
         )
 
     async def strike(self, field: Field) -> None:
@@ -48,14 +55,19 @@ class KillInACrowd(Fault):
     def judge(self, field: Field) -> Iterator[Violation]:
         """Who is killed while it takes over leaves what the life before it had left, too."""
         yield from super().judge(field)
-        counts = [
-            (count, blow, kind)
-            for blow, left in zip(field.blows, field.left_in_doubt, strict=True)
-            for kind, count in Counter(each.type for each in left).items()
+        left = [
+            (count, kind, blow.role)
+            for blow, doubts in zip(field.blows, field.left_in_doubt(), strict=True)
+            for kind, count in Counter(each.type for each in doubts).items()
         ]
-        worst = max((count for count, _, _ in counts), default=0)
-        field.notes.append(f"at most {worst} of one type in doubt after a kill")
-        for count, blow, kind in counts:
-            if count > 2 * _MOST:
-                words = f"{count} in doubt of type {kind} after a kill of {blow.role}"
-                yield Violation(PROMISE, f"{words}, {_MOST} allowed a life")
+        most = max((count for count, _, _ in left), default=0)
+        largest = field.seen.largest_request("sendgrid")
+        field.notes.append(
+            f"up to {most} of one type in doubt after a kill, {largest} mails a request"
+        )
+        if largest < _LARGE:
+            yield Violation(PROMISE, f"no large request: {largest} mails at the most")
+        for count, kind, role in left:
+            if count > 2 * IN_DOUBT:
+                words = f"{count} in doubt of type {kind} after a kill of {role}"
+                yield Violation(PROMISE, f"{words}, {IN_DOUBT} allowed a life")

@@ -35,7 +35,12 @@ async def run(evidence: Path, config: Config, plan: LoadPlan) -> None:
         ledger=ledger,
     )  # fmt: skip
     await outbox.start()
-    crowd = Crowd(count=plan.people, first=plan.first, randomness=random.Random(plan.seed))
+    crowd = Crowd(
+        count=plan.people,
+        first=plan.first,
+        randomness=random.Random(plan.seed),
+        bad_mailboxes_among=plan.bad_mailboxes_among,
+    )
     for said in crowd.introductions():
         outbox.change(said, partition=outbox.home_of(said["user_id"]))
     for line in crowd.imported():

@@ -32,9 +32,12 @@ TRAITS = (
 class Person:
     """Somebody who is introduced, and then told things."""
 
-    def __init__(self, number: int, first: int, randomness: random.Random) -> None:
+    def __init__(
+        self, number: int, first: int, randomness: random.Random, *, may_be_bad: bool
+    ) -> None:
         self.user_id = f"r{first}-{number}"
-        self.trait = TRAITS[number % len(TRAITS)]
+        trait = TRAITS[number % len(TRAITS)]
+        self.trait = "plain" if trait == "bad mailbox" and not may_be_bad else trait
         self.zone = ZONES[(number + number // len(TRAITS)) % len(ZONES)]  # all traits in all zones
         name = f"{BAD_MAILBOX}-{self.user_id}" if self.trait == "bad mailbox" else self.user_id
         self.email = f"{name}@example.org"
@@ -104,9 +107,15 @@ class Person:
 
 
 class Crowd:
-    def __init__(self, *, count: int, first: int, randomness: random.Random) -> None:
+    def __init__(
+        self, *, count: int, first: int, randomness: random.Random, bad_mailboxes_among: int
+    ) -> None:
+        """`bad_mailboxes_among`: as of `LoadPlan`."""
         self.audience = f"readers-{first}"
-        self.people = [Person(number, first, randomness) for number in range(count)]
+        self.people = [
+            Person(number, first, randomness, may_be_bad=number < bad_mailboxes_among)
+            for number in range(count)
+        ]
 
     def imported(self) -> list[ImportedRecipient]:
         return [each.line(self.audience) for each in self.people if each.trait == "imported"]

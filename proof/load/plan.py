@@ -20,6 +20,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     first: int
     """The number of the first intent: no two of an installation have the same."""
     people: int = 60
+    bad_mailboxes_among: int = 60
+    """Only so many of the people may have one: it spoils every request that it is part of."""
     seconds: float = 15.0
     rate: float = 25.0
     """Steps a second."""
@@ -32,7 +34,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     hot_share: float = 0.1
     """Of requests that go to the same three people."""
     recent: int = 20
-    """So many of the keys said last are said again, or for something else."""
+    """Of so many keys said last one is said again, or for something else."""
     ttl_seconds: int | None = None
     """Of each request and broadcast, instead of the type's."""
 

@@ -183,7 +183,9 @@ class Carrier:
     def _lose(self, call: "_Call") -> None:
         at_ms = self._loop.now_ms()
         self.troubles += [
-            Trouble(call.channel, call.provider, "lose", call.called_ms, at_ms, each)
+            Trouble(
+                call.channel, call.provider, "lose", call.called_ms, at_ms, each, call.is_beside
+            )
             for each in call.messages
         ]
 

@@ -29,7 +29,7 @@ class Passed(NamedTuple):
 
 
 def rates(rules: Rules, calls: Mapping[str, list[int]]) -> Iterator[Violation]:
-    """Of all requests that providers accepted: when, by what limits them."""
+    """Of all requests that providers had, taken or not: when, by what limits them."""
     for line, at in calls.items():
         if line in rules.rates:
             yield from _too_fast(line, sorted(at), *rules.rates[line])

@@ -9,49 +9,73 @@ from proof.checker.evidence import Accept, Refusal
 from proof.checker.hearing import Hearing
 from proof.checker.verdict import Violation
 
-_WAITS_MS = (30_000, 120_000, 600_000)
-"""Between attempts; each may be a tenth shorter, lest all come back together."""
+_LADDER_MS = (30_000, 120_000, 600_000)
+"""Between attempts; each wait may be a tenth shorter, lest all come back together."""
 _EARLIEST_SHARE = 0.9
-_THROTTLED_MS = 1_000
-"""Whoever is throttled and not told for how long waits for so long at least."""
-Call = Accept | Refusal
+_THROTTLED_MS, _LONGEST_MS = 1_000, 300_000
+"""Who is throttled and not told for how long waits for twice as long each time, up to the second."""
+_NEVER_ASKED = frozenset({"unreachable", "server_error"})
+"""An attempt may also be spent without the provider's having heard of it."""
+
+_Call = Accept | Refusal
 
 
 def patience(hearing: Hearing) -> Iterator[Violation]:
-    refused: defaultdict[tuple[str, str], list[Refusal]] = defaultdict(list)
-    for refusal in hearing.found.refusals:
-        for one in zip(refusal.delivery_ids, refusal.addresses, strict=True):
-            if one[0] in hearing.cases.deliveries:
-                refused[one].append(refusal)
-    for (delivery_id, address), refusals in refused.items():
-        delivery = hearing.cases.deliveries[delivery_id]
-        if any(each.status == "in_doubt" for each in delivery.receipts):
+    for delivery in hearing.others:
+        refusals = hearing.background.refusals_of.get(delivery.id, ())
+        calls: defaultdict[tuple[str, str, int], list[_Call]] = defaultdict(list)
+        for address, refusal in refusals:
+            calls[refusal.provider, address, refusal.round].append(refusal)
+        if not calls or any(each.reason == "outcome_lost" for each in delivery.receipts):
             continue  # a crash has lost what the provider had said
-        accepts = [each for each in delivery.accepts if each.address == address]
-        calls: list[Call] = sorted([*refusals, *accepts], key=lambda each: each.at_ms)
-        for before, then in pairwise(calls):
-            if isinstance(before, Refusal) and _are_alike(before, then):
-                yield from _impatient(delivery, before, then)
+        for accept in delivery.accepts:
+            calls[accept.provider, accept.address, accept.round].append(accept)
+        for some in calls.values():
+            yield from _judge(delivery, sorted(some, key=lambda each: each.at_ms))
 
 
-def _are_alike(one: Call, other: Call) -> bool:
-    return (one.provider, one.round) == (other.provider, other.round)
+def _judge(delivery: Delivery, calls: list[_Call]) -> Iterator[Violation]:
+    """Of one device in one round."""
+    throttled = 0
+    for before, then in pairwise(calls):
+        if isinstance(before, Refusal):
+            throttled += before.status == 429
+            words = _impatience(delivery, before, then, throttled)
+            if words:
+                told = (
+                    f"called again after {then.at_ms - before.at_ms} ms, as attempt {then.attempt}"
+                )
+                yield Violation("L5", f"{told}, {words}", delivery.ids)
+        if then.attempt != before.attempt:
+            throttled = 0
 
 
-def _impatient(delivery: Delivery, refusal: Refusal, then: Call) -> Iterator[Violation]:
-    waited_ms = then.at_ms - refusal.at_ms
-    told = f"called again after {waited_ms} ms, as attempt {then.attempt}"
+def _impatience(delivery: Delivery, refusal: Refusal, then: _Call, throttled: int) -> str:
+    """What is wrong with calling again then; `throttled`: how often it was in this attempt."""
+    if refusal.status == 0 or refusal.status >= 500:
+        return _off_the_ladder(refusal, then)
+    if any(each.status == "in_doubt" for each in delivery.receipts):
+        return ""  # nobody may have heard of it
+    if refusal.is_final:
+        return "though it was refused for good"
+    unheard = sum(each.reason in _NEVER_ASKED for each in delivery.receipts)
+    return _too_eager(refusal, then, throttled, unheard)
+
+
+def _off_the_ladder(refusal: Refusal, then: _Call) -> str:
+    if not refusal.attempt < then.attempt <= len(_LADDER_MS) + 1:
+        return f"after attempt {refusal.attempt}"
+    rungs_ms = sum(_LADDER_MS[refusal.attempt - 1 : then.attempt - 1])
+    earliest_ms = max(refusal.at_ms + _EARLIEST_SHARE * rungs_ms, refusal.again_ms)
+    return "which is too soon" if then.at_ms < earliest_ms else ""
+
+
+def _too_eager(refusal: Refusal, then: _Call, throttled: int, unheard: int) -> str:
+    """`unheard`: attempts that were spent without the provider's having heard of them."""
     if then.at_ms < refusal.again_ms:
-        words = f"{told}, {refusal.again_ms - then.at_ms} ms before its Retry-After was over"
-        yield Violation("L5", words, delivery.ids)
-    if refusal.status == 429:
-        if waited_ms < _THROTTLED_MS:
-            yield Violation("L5", f"{told}, though it was throttled", delivery.ids)
-        if then.attempt != refusal.attempt:
-            words = f"{told}, though throttling attempt {refusal.attempt} costs none"
-            yield Violation("L5", words, delivery.ids)
-    elif refusal.status == 0 or refusal.status >= 500:
-        if then.attempt != refusal.attempt + 1 or then.attempt > len(_WAITS_MS) + 1:
-            yield Violation("L5", f"{told}, after attempt {refusal.attempt}", delivery.ids)
-        elif waited_ms < _EARLIEST_SHARE * _WAITS_MS[refusal.attempt - 1]:
-            yield Violation("L5", f"{told}, which is too soon", delivery.ids)
+        return f"{refusal.again_ms - then.at_ms} ms before its Retry-After was over"
+    if then.at_ms - refusal.at_ms < min(_THROTTLED_MS << (throttled - 1), _LONGEST_MS):
+        return f"which is too soon after throttle {throttled}"
+    if then.attempt - refusal.attempt > unheard:
+        return f"though throttling attempt {refusal.attempt} costs none"
+    return ""

@@ -37,6 +37,7 @@ from tests.unit.agents.desk import (
 SLICE = b"slice".rjust(16, b"\x44")
 REFUSED = NotProcessed(consumes_attempt=True, reason="unreachable")
 THROTTLED = NotProcessed(retry_after_seconds=5)
+SPOILT = NotProcessed(reason="spoilt")
 TIMEOUT = Unknown(reason="timeout")
 
 
@@ -78,6 +79,31 @@ async def test_a_sender_that_answers_for_too_few_settles_nobody(
     with pytest.raises(ValueError, match="shorter"):
         await desk.turn()
     assert desk.receipts() == []
+
+
+@pytest.mark.parametrize("slice_id", [b"", SLICE], ids=["singles", "slice"])
+async def test_halves_of_a_request_that_was_spoilt_go_again_in_requests_of_their_own(
+    rendering: Rendering, monkeypatch: pytest.MonkeyPatch, slice_id: bytes
+) -> None:
+    desk = Desk(rendering, max_batch=8)
+    desk.put(batch_of("a", "b", "c", "d", slice_id=slice_id))
+    calls: list[list[str]] = []
+
+    async def refuse_with_c(batch: Sequence[Outgoing]) -> Sequence[Outcome]:
+        calls.append([each.user_id for each in batch])
+        if "c" not in calls[-1]:
+            return [Accepted()] * len(batch)
+        if calls[-1] == ["c"]:
+            return [Rejected()]
+        half = len(batch) // 2
+        return [SPOILT] * half + [replace(SPOILT, retry_after_seconds=0.001)] * half
+
+    monkeypatch.setattr(desk.sender, "send", refuse_with_c)
+
+    await desk.settle()
+
+    assert calls == [["a", "b", "c", "d"], ["a", "b"], ["c", "d"], ["c"], ["d"]]
+    assert sorted(desk.told()) == [("a", "sent"), ("b", "sent"), ("c", "failed"), ("d", "sent")]
 
 
 async def test_an_address_is_in_a_request_once(rendering: Rendering) -> None:

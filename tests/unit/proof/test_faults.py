@@ -1,13 +1,17 @@
 """A round shows something only where its fault was there to be felt."""
 
 import random
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
+
+import pytest
 
 from proof.checker.evidence import Blow, Circumstances
 from proof.collector import Doubt
 from proof.faults.base import Fault, Field
 from proof.faults.catalogue import FAULTS
+from proof.seen import Seen
 from proof.stage import Stage
 from proof.workers import Slot
 from streams.worker import EXIT_LOST
@@ -17,6 +21,7 @@ def field_of(fault: Fault) -> Field:
     stage = SimpleNamespace(
         circumstances=Circumstances(ended_ms=0, blows=[Blow(0, "email", "kill")]),
         workers=SimpleNamespace(exits=[], stops=[]),
+        evidence=Path(),
         collector=SimpleNamespace(doubts=[Doubt("email", "news", 0)]),
         slots=[],
     )
@@ -87,20 +92,25 @@ def test_what_a_blow_left_in_doubt_is_told_after_it_and_before_the_next_to_its_r
 
     field.stage.collector.doubts += [early, late, Doubt("sms", "code", 40)]
 
-    assert field.left_in_doubt == [[early], [], [late]]
+    assert field.left_in_doubt() == [[early], [], [late]]
 
 
-def test_more_in_doubt_than_two_lives_may_leave_breaks_a_round_in_a_crowd() -> None:
+def test_more_in_doubt_than_two_lives_may_leave_breaks_a_round_in_a_crowd(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     crowd = FAULTS["kill-in-a-crowd"]
     field = field_of(crowd)
     strike(field, crowd.least_blows)
     doubts = field.stage.collector.doubts
+    monkeypatch.setattr(Seen, "largest_request", lambda self, provider: 300)
 
-    doubts += [Doubt("email", "news", 2)] * 2000 + [Doubt("email", "order", 2)] * 2000
+    doubts += [Doubt("email", "news", 2)] * 4000 + [Doubt("email", "order", 2)] * 4000
     assert list(crowd.judge(field)) == []
-    assert field.notes == ["at most 2000 of one type in doubt after a kill"]
+    assert field.notes == ["up to 4000 of one type in doubt after a kill, 300 mails a request"]
 
     doubts.append(Doubt("email", "order", 2))
+    monkeypatch.setattr(Seen, "largest_request", lambda self, provider: 299)
     assert [each.words for each in crowd.judge(field)] == [
-        "2001 in doubt of type order after a kill of email, 1000 allowed a life"
+        "no large request: 299 mails at the most",
+        "4001 in doubt of type order after a kill of email, 2000 allowed a life",
     ]

@@ -116,7 +116,7 @@ def test_impatience_is_found_once_in_however_many_parts(tmp_path: Path, processe
 
     verdict = judge_folder(tmp_path, processes=processes)
 
-    words = ["called again after 9 ms, as attempt 0, though it was throttled"]
+    words = ["called again after 9 ms, as attempt 0, which is too soon after throttle 1"]
     assert [each.words for each in verdict.violations] == words
 
 

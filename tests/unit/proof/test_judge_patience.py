@@ -1,5 +1,6 @@
 """L5: whom a provider refused it is not asked about again too soon, and throttling costs no attempt."""
 
+import msgspec
 import pytest
 
 from proof.checker.evidence import Refusal
@@ -37,12 +38,36 @@ def throttled_without_a_word_and_called_a_second_later(story: Story) -> None:
     called_twice(story, status=429, after_ms=SECOND)
 
 
+def throttled_twice(story: Story, *, between_ms: int) -> None:
+    called_twice(story, status=429, after_ms=SECOND + between_ms)
+    first = story.evidence.refusals[0]
+    again = msgspec.structs.replace(first, at_ms=first.at_ms + SECOND)
+    story.evidence.refusals.append(again)
+
+
+def throttled_twice_and_called_after_twice_the_time(story: Story) -> None:
+    throttled_twice(story, between_ms=2 * SECOND)
+
+
+def throttled_and_then_not_even_reached(story: Story) -> None:
+    called_twice(story, status=429, after_ms=31 * SECOND, attempt=2)
+    story.tell(0, "ann", "sms", "deferred", "unreachable", at_ms=REFUSED_MS + SECOND)
+    story.evidence.receipts.append(story.evidence.receipts.pop(1))
+
+
+def another_phone_that_is_called_at_once(story: Story) -> None:
+    called_twice(story, status=429, after_ms=10, again_ms=REFUSED_MS + SECOND)
+    story.evidence.refusals[0].addresses = ["+1anns-other-phone"]
+
+
 def unreachable_and_called_by_the_ladder(story: Story) -> None:
     called_twice(story, status=0, after_ms=27 * SECOND, attempt=2)
 
 
 def refused_as_part_of_a_batch_that_was_spoilt(story: Story) -> None:
     called_twice(story, status=400, after_ms=10)
+    story.evidence.refusals[0].delivery_ids.append("somebody else's")
+    story.evidence.refusals[0].addresses.append("+1bob")
 
 
 def in_doubt_since_a_crash_had_lost_that_it_was_throttled(story: Story) -> None:
@@ -55,6 +80,9 @@ def in_doubt_since_a_crash_had_lost_that_it_was_throttled(story: Story) -> None:
 GOOD: list[Tell] = [
     throttled_and_called_when_it_may,
     throttled_without_a_word_and_called_a_second_later,
+    throttled_twice_and_called_after_twice_the_time,
+    throttled_and_then_not_even_reached,
+    another_phone_that_is_called_at_once,
     unreachable_and_called_by_the_ladder,
     refused_as_part_of_a_batch_that_was_spoilt,
     in_doubt_since_a_crash_had_lost_that_it_was_throttled,
@@ -78,6 +106,14 @@ def throttled_and_called_at_once(story: Story) -> None:
     called_twice(story, status=429, after_ms=SECOND - 1)
 
 
+def throttled_twice_and_called_as_soon_as_before(story: Story) -> None:
+    throttled_twice(story, between_ms=2 * SECOND - 1)
+
+
+def refused_for_good_and_called_again(story: Story) -> None:
+    called_twice(story, status=400, after_ms=MINUTE)
+
+
 def throttled_and_an_attempt_spent(story: Story) -> None:
     called_twice(story, status=429, after_ms=30 * SECOND, attempt=2)
 
@@ -99,8 +135,10 @@ def refused_more_often_than_its_rate_allows(story: Story) -> None:
 
 BAD: dict[Tell, str] = {
     called_before_retry_after: "as attempt 1, 1000 ms before its Retry-After was over",
-    unavailable_and_called_before_retry_after: "30000 ms before its Retry-After",
-    throttled_and_called_at_once: "L5 called again after 999 ms, as attempt 1, though it was throttled",
+    unavailable_and_called_before_retry_after: "L5 called again after 30000 ms, as attempt 2, which",
+    throttled_and_called_at_once: "999 ms, as attempt 1, which is too soon after throttle 1",
+    throttled_twice_and_called_as_soon_as_before: "1999 ms, as attempt 1, which is too soon",
+    refused_for_good_and_called_again: "though it was refused for good",
     throttled_and_an_attempt_spent: "as attempt 2, though throttling attempt 1 costs none",
     unreachable_and_called_at_once: "L5 called again after 26000 ms, as attempt 2, which is too soon",
     unreachable_and_no_attempt_spent: "L5 called again after 30000 ms, as attempt 1, after attempt 1",
@@ -111,11 +149,3 @@ BAD: dict[Tell, str] = {
 @pytest.mark.parametrize("happens", BAD)
 def test_who_is_called_about_too_soon_or_too_often_is_told_of(happens: Tell) -> None:
     assert_told_of(happens, BAD[happens])
-
-
-def test_another_device_is_another_matter() -> None:
-    def happens(story: Story) -> None:
-        called_twice(story, status=429, after_ms=10, again_ms=REFUSED_MS + SECOND)
-        story.evidence.refusals[0].addresses = ["+1anns-other-phone"]
-
-    assert_clean(happens)
