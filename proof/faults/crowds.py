@@ -12,8 +12,8 @@ from sandbox.faults import FaultRule
 
 IN_DOUBT = GROUP_MEMBERS
 """Fewer would bind less: what a sender works on together may exceed the bound alone."""
-_LARGE = 300
-"""Recipients of a request, which a turn of a broadcast has without a bad mailbox."""
+_LARGE = 100
+"""Recipients of a request: as many as even a short turn of a broadcast has."""
 _SLOWLY = FaultRule(effect="delay", provider="sendgrid", delay_seconds=(1.0, 2.0))
 _VICTIMS = ("decide", "email", "push", "in_app")
 
@@ -22,7 +22,7 @@ class KillInACrowd(Fault):
     name = "kill-in-a-crowd"
     does = (
         "kill -9 every few seconds, mostly with provider calls open, while broadcasts to thousands are "
-        "under way: several turns a partition, e-mails in requests of hundreds, which are answered late"
+        "under way: many turns a partition, e-mails by the hundred, whose provider answers late"
     )
     expects = "as kill, and of each type no more in doubt than `workers.in_doubt` allows two lives"
     rounds = 3

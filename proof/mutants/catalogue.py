@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from proof.faults.base import PROMISE, Calm
-from proof.faults.crowds import KillInACrowd
+from proof.faults.base import Calm
 from proof.faults.kills import Kill
 from proof.faults.processes import OptOutBesideABacklog, RollingRestart, Suspended
 from proof.faults.storms import LostReplies, Throttled
@@ -54,7 +53,6 @@ RUSH = Scene(
     slots={"email": 2},
 )  # fmt: skip
 KILLS = Scene(name="kills", fault=Kill(), changes={"seconds": 20.0})
-CROWD = Scene(name="crowd", fault=KillInACrowd(), rest_seconds=120.0)
 THROTTLE = Scene(name="throttle", fault=Throttled(), changes={"seconds": 12.0, "ttl_seconds": 50})
 LOST = Scene(name="lost replies", fault=LostReplies(), changes={"seconds": 12.0, "ttl_seconds": 30})
 RESTART = Scene(name="restart", fault=RollingRestart(), changes={"seconds": 30.0, "rate": 40.0})
@@ -126,12 +124,6 @@ _ALL = (
         does="each worker calls as fast as all together may",
         scene=RUSH, roles=("email",), caught_by={"L5"}, says="sendgrid: more than",
         plant=sending.limit_each_process,
-    ),
-    Mutant(
-        name="any-number-in-doubt",
-        does="as many are intended at a time as there are",
-        scene=CROWD, roles=("email",), caught_by={PROMISE}, says="in doubt of type",
-        plant=sending.intend_any_number,
     ),
     Mutant(
         name="pause-unheard",

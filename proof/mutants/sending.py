@@ -16,7 +16,6 @@ from proof.mutants.base import replace
 from schemas import topics
 from schemas.kafka import InboundRecord
 from schemas.outcome import Accepted, AddressInvalid, NotProcessed, Outcome, Rejected, Unknown
-from streams.engine.exposure import Exposure
 from streams.stop_feed import StopFeed
 from streams.tails import Tails
 
@@ -119,10 +118,6 @@ def mix_up_addresses() -> None:
 def limit_each_process() -> None:
     """By the whole limit, whatever share of the partitions it has."""
     replace(agents.pace, "share", lambda limit, *, assigned, partitions: limit)
-
-
-def intend_any_number() -> None:
-    replace(Exposure, "_has_room", lambda self, recipients, urgency: True)
 
 
 def hear_no_pause() -> None:

@@ -102,15 +102,15 @@ def test_more_in_doubt_than_two_lives_may_leave_breaks_a_round_in_a_crowd(
     field = field_of(crowd)
     strike(field, crowd.least_blows)
     doubts = field.stage.collector.doubts
-    monkeypatch.setattr(Seen, "largest_request", lambda self, provider: 300)
+    monkeypatch.setattr(Seen, "largest_request", lambda self, provider: 100)
 
     doubts += [Doubt("email", "news", 2)] * 4000 + [Doubt("email", "order", 2)] * 4000
     assert list(crowd.judge(field)) == []
-    assert field.notes == ["up to 4000 of one type in doubt after a kill, 300 mails a request"]
+    assert field.notes == ["up to 4000 of one type in doubt after a kill, 100 mails a request"]
 
     doubts.append(Doubt("email", "order", 2))
-    monkeypatch.setattr(Seen, "largest_request", lambda self, provider: 299)
+    monkeypatch.setattr(Seen, "largest_request", lambda self, provider: 99)
     assert [each.words for each in crowd.judge(field)] == [
-        "no large request: 299 mails at the most",
+        "no large request: 99 mails at the most",
         "4001 in doubt of type order after a kill of email, 2000 allowed a life",
     ]
