@@ -28,25 +28,27 @@ class Provider:
 
     channel: Channel
     settings: type[ProviderSettings]
+    max_batch: int
+    """Messages in one of its requests, at most."""
     make: Callable[[ProviderSettings, Clock], Sender]
     """Raises TypeError for another provider's settings, ValueError for credentials that are none."""
 
 
 def _provider(
-    channel: Channel, settings: type[SettingsT], sender: _SenderOf[SettingsT]
+    channel: Channel, settings: type[SettingsT], sender: _SenderOf[SettingsT], max_batch: int
 ) -> Provider:
     def make(given: ProviderSettings, clock: Clock) -> Sender:
         if not isinstance(given, settings):
             raise TypeError(f"expected {settings.__name__}, got {type(given).__name__}")
         return sender(given, clock=clock)
 
-    return Provider(channel, settings, make)
+    return Provider(channel, settings, max_batch, make)
 
 
 PROVIDERS: Mapping[str, Provider] = {
-    "sendgrid": _provider("email", SendGridSettings, SendGrid),
-    "twilio": _provider("sms", TwilioSettings, Twilio),
-    "fcm": _provider("push", FcmSettings, Fcm),
+    "sendgrid": _provider("email", SendGridSettings, SendGrid, SendGrid.max_batch),
+    "twilio": _provider("sms", TwilioSettings, Twilio, Twilio.max_batch),
+    "fcm": _provider("push", FcmSettings, Fcm, Fcm.max_batch),
 }
 
 SETTINGS: Mapping[str, type[ProviderSettings]] = {

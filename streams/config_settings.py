@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from channels.catalogue import PROVIDERS
 from channels.settings import ProviderSettings
 from channels.templates import Templates, TemplatesInvalid
 from policies.breaker import BreakerSettings
@@ -21,6 +22,9 @@ from streams.engine.runner import RunnerSettings
 from streams.memory import MemoryParts, parts_of
 
 _PORTS_A_ROLE = 100
+_WAVES = 5
+"""For each call that may be open so many may be intended: some wait for a place, and some of those that
+have ended to be written down."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +74,16 @@ class Config:
 
     def runner(self, role: str) -> RunnerSettings:
         """A call that would only wait for a connection waits outside, where the urgent ones pass, and
-        where no time of its provider's is spent. A drain waits for the longest call that may be
-        open, and a second more."""
+        where no time of its provider's is spent; few of these are intended, since whoever is would
+        be in doubt. A drain waits for the longest call that may be open, and a second more."""
         providers = self._providers_of(role)
         open_calls = self.shape.workers.open_calls
         connections = sum(each.connections for each in providers) or open_calls
+        most_open = min(open_calls, connections)
+        in_waves = _WAVES * most_open * self._largest_batch_of(role)
         return RunnerSettings(
-            max_open_calls=min(open_calls, connections),
-            max_exposed=self.shape.workers.in_doubt,
+            max_open_calls=most_open,
+            max_exposed=min(self.shape.workers.in_doubt, in_waves),
             intake_bytes=self.memory.intake,
             room_bytes=self.memory.room,
             drain_seconds=max((each.timeout_seconds for each in providers), default=10.0) + 1.0,
@@ -122,5 +128,12 @@ class Config:
         return yaml.safe_dump(effective, sort_keys=False, allow_unicode=True)
 
     def _providers_of(self, role: str) -> Sequence[ProviderSettings]:
+        return [settings for _, settings in self._named_providers_of(role)]
+
+    def _largest_batch_of(self, role: str) -> int:
+        names = (name for name, _ in self._named_providers_of(role))
+        return max((PROVIDERS[name].max_batch for name in names), default=1)
+
+    def _named_providers_of(self, role: str) -> Sequence[tuple[str, ProviderSettings]]:
         chosen = (chosen for channel, chosen in self.providers.items() if channel == role)
-        return [settings for _, settings in chain.from_iterable(chosen)]
+        return list(chain.from_iterable(chosen))

@@ -24,7 +24,7 @@ class KillInACrowd(Fault):
         "kill -9 every few seconds, mostly with provider calls open, while broadcasts to thousands are "
         "under way: many turns a partition, e-mails by the hundred, whose provider answers late"
     )
-    expects = "as kill, and of each type no more in doubt than `workers.in_doubt` allows two lives"
+    expects = "as kill, and of each type no more in doubt than two lives may intend"
     rounds = 3
     least_blows = 5
     settings: ClassVar[Mapping[str, Any]] = {
@@ -68,6 +68,7 @@ class KillInACrowd(Fault):
         if largest < _LARGE:
             yield Violation(PROMISE, f"no large request: {largest} mails at the most")
         for count, kind, role in left:
-            if count > 2 * IN_DOUBT:
+            allowed = field.stage.config.runner(role).max_exposed
+            if count > 2 * allowed:
                 words = f"{count} in doubt of type {kind} after a kill of {role}"
-                yield Violation(PROMISE, f"{words}, {IN_DOUBT} allowed a life")
+                yield Violation(PROMISE, f"{words}, {allowed} allowed a life")

@@ -22,6 +22,7 @@ def field_of(fault: Fault) -> Field:
         circumstances=Circumstances(ended_ms=0, blows=[Blow(0, "email", "kill")]),
         workers=SimpleNamespace(exits=[], stops=[]),
         evidence=Path(),
+        config=SimpleNamespace(runner=lambda role: SimpleNamespace(max_exposed=2000)),
         collector=SimpleNamespace(doubts=[Doubt("email", "news", 0)]),
         slots=[],
     )

@@ -280,6 +280,14 @@ def test_no_more_calls_are_open_than_there_are_connections_for(
     assert config.runner("decide").max_open_calls == open_calls
 
 
+def test_few_are_intended_beyond_those_whose_calls_may_be_open(tmp_path: Path) -> None:
+    tree = put(a_file(), "workers", {"in_doubt": 3000})
+    config = loaded(tmp_path, put(tree, "providers.fcm.connections", 80))
+
+    assert config.runner("push").max_exposed == 5 * 80
+    assert config.runner("email").max_exposed == 3000, "a call has a thousand recipients"
+
+
 def test_a_topic_may_be_kept_for_some_tenants(tmp_path: Path) -> None:
     tree = put(a_file(), "ingress.0.tenants", ["accounts", "shop"])
 
