@@ -203,7 +203,7 @@ class Refusal(Slim):
     at_ms: int
     provider: str
     status: int
-    """0 where it reset the connection."""
+    """0 where it did not answer."""
     again_ms: int
     """When it may be called again, if it said so; or 0."""
     round: int = 0

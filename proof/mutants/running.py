@@ -23,6 +23,7 @@ from tables.state import Kind, Row
 _GAP_SECONDS = 0.2
 """Between what belongs together: a kill may come here."""
 _DEAF_SECONDS = 2.0
+"""Until who lost its membership hears of it."""
 
 
 def write_records_after_the_rows() -> None:

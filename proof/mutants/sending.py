@@ -61,27 +61,11 @@ def drop_what_is_throttled() -> None:
 
 
 def ask_again_before_retry_after() -> None:
-    def impatiently(batch: Sequence[Any], outcomes: Outcomes) -> Outcomes:
-        return [
-            msgspec.structs.replace(each, retry_after_seconds=0.0)
-            if isinstance(each, NotProcessed)
-            else each
-            for each in outcomes
-        ]
-
-    _answer(impatiently)
+    _take_refusals_for(retry_after_seconds=0.0)
 
 
 def count_what_is_throttled() -> None:
-    def dearly(batch: Sequence[Any], outcomes: Outcomes) -> Outcomes:
-        return [
-            msgspec.structs.replace(each, consumes_attempt=True)
-            if isinstance(each, NotProcessed)
-            else each
-            for each in outcomes
-        ]
-
-    _answer(dearly)
+    _take_refusals_for(consumes_attempt=True)
 
 
 def retry_what_may_have_been_sent() -> None:
@@ -154,6 +138,16 @@ def _hear_nothing_on(topic: str) -> None:
             hear(self, record)
 
     replace(StopFeed, "__call__", hear_others)
+
+
+def _take_refusals_for(**other: Any) -> None:
+    def changed(batch: Sequence[Any], outcomes: Outcomes) -> Outcomes:
+        return [
+            msgspec.structs.replace(each, **other) if isinstance(each, NotProcessed) else each
+            for each in outcomes
+        ]
+
+    _answer(changed)
 
 
 def _answer_instead(kind: type[Any], instead: Outcome) -> None:
