@@ -304,6 +304,8 @@ class Circumstances(msgspec.Struct):
     """How far behind its reading a decision may be."""
     prompt_ms: int = 5_000
     """Likewise, where what it goes by stands in the user's own partition: that is read first."""
+    askew_ms: int = 0
+    """By how much the clocks that receipts are dated by may differ."""
     is_at_rest: bool = True
     """False when the time to come to rest was over before all had come to an end."""
     dead_addresses: tuple[str, ...] = ()

@@ -19,6 +19,9 @@ from tests.simulation.real import RULES, SMS_SENDERS
 RETRY_AFTER_MS = round(RETRY_AFTER_SECONDS * 1000)
 _STATUSES: Mapping[Effect, int] = {"throttle": 429, "refuse": 503, "reject": 400}
 
+ASKEW_MS = 20_000
+"""Clocks are set by eight seconds at the most, forwards or back."""
+
 LAG_MS = 20_000
 """How far behind a decision may be: a role is away for as long as a session and a restart take."""
 
@@ -34,6 +37,7 @@ def outside(found: Evidence, *, stop_ms: int, prompt_ms: int) -> evidence.Eviden
         stop_ms=stop_ms,
         lag_ms=LAG_MS,
         prompt_ms=prompt_ms,
+        askew_ms=ASKEW_MS if found.is_askew else 0,
         dead_addresses=(DEAD,),
     )
     return evidence.Evidence(

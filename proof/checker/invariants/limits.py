@@ -133,7 +133,7 @@ def _refused_too_soon(
     batch was under way, whose receipts all tell the instant at which it began."""
     for receipt in delivery.receipts:
         at_ms = ms_of(receipt.occurred_at)
-        until_ms = at_ms + SLACK_MS
+        until_ms = at_ms + SLACK_MS + hearing.circumstances.askew_ms
         if receipt.reason == "rate_limited":
             limit = hearing.rules.per_user.get(delivery.channel)
             if limit is None:
