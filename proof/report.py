@@ -94,7 +94,7 @@ _NOT_COVERED = """\
   sandbox does not say which process called. A second acceptance is L3.
 - A provider that takes a part of a batch: of those there are, only SendGrid has batches, and it takes
   or refuses a request as a whole. One bad mailbox among many is part of every load with news.
-- Stores of millions of rows: rounds have 60 people, those of `kill-in-a-crowd` 8000. `make bench`
+- Stores of millions of rows: rounds have 60 people, those of `kill-in-a-crowd` 12,000. `make bench`
   kills workers with ten million rows.
 - The end of a window for repeats, which is a day here: the scene `window` of the mutants has one of a
   minute, and stories of the simulation have one.

@@ -178,6 +178,7 @@ class Stage:
 
 
 def _with(said: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections keep what is not named."""
     changed = {
         name: _with(said.get(name, {}), each) if isinstance(each, Mapping) else each
         for name, each in settings.items()

@@ -77,9 +77,7 @@ class Desk:
         verdict = provider.judge(request, now)
         if isinstance(verdict, Reply):
             stats.refused[str(verdict.status)] += 1
-            if (
-                verdict.status >= 300
-            ):  # or nothing was asked of it, as in the vendor's own sandbox mode
+            if verdict.status >= 300:  # a vendor's own sandbox mode is no refusal
                 self._ledger.refuse(Refused(int(now * 1000), provider.name, verdict.status, 0))
             connection.send(verdict)
             return

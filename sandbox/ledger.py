@@ -15,7 +15,7 @@ Requests that were refused have files of their own beside it, `refused-*.jsonl`,
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,9 +70,9 @@ class Refused(msgspec.Struct, array_like=True, gc=False):
     """When the `Retry-After` of the reply is over; 0 where it has none."""
     round: int = 0
     attempt: int = 0
-    delivery_ids: Sequence[str] = ()
+    delivery_ids: list[str] = []
     """These and the addresses are left out where the vendor itself refuses, not told to."""
-    addresses: Sequence[str] = ()
+    addresses: list[str] = []
 
 
 class Unanswered(msgspec.Struct):

@@ -80,7 +80,7 @@ class Config:
         open_calls = self.shape.workers.open_calls
         connections = sum(each.connections for each in providers) or open_calls
         most_open = min(open_calls, connections)
-        in_waves = _WAVES * most_open * self._largest_batch_of(role)
+        in_waves = _WAVES * most_open * self._batch_of(role)
         return RunnerSettings(
             max_open_calls=most_open,
             max_exposed=min(self.shape.workers.in_doubt, in_waves),
@@ -130,9 +130,10 @@ class Config:
     def _providers_of(self, role: str) -> Sequence[ProviderSettings]:
         return [settings for _, settings in self._named_providers_of(role)]
 
-    def _largest_batch_of(self, role: str) -> int:
+    def _batch_of(self, role: str) -> int:
+        """Messages in a request that any of its providers takes."""
         names = (name for name, _ in self._named_providers_of(role))
-        return max((PROVIDERS[name].max_batch for name in names), default=1)
+        return min((PROVIDERS[name].max_batch for name in names), default=1)
 
     def _named_providers_of(self, role: str) -> Sequence[tuple[str, ProviderSettings]]:
         chosen = (chosen for channel, chosen in self.providers.items() if channel == role)

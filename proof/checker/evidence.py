@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from proof.checker.rules import Rules
+from sandbox.ledger import Refused
 
 CHANNELS = ("push", "email", "sms", "in_app")
 
@@ -197,19 +198,9 @@ class Accept(Slim):
     attempt: int = 0
 
 
-class Refusal(Slim):
-    """A call that a provider did not take."""
+class Refusal(Refused):
+    """A call that a provider did not take, as its ledger has it."""
 
-    at_ms: int
-    provider: str
-    status: int
-    """0 where it did not answer."""
-    again_ms: int
-    """When it may be called again, if it said so; or 0."""
-    round: int = 0
-    attempt: int = 0
-    delivery_ids: list[str] = []
-    addresses: list[str] = []
     line: str = ""
     """As of `Accept`."""
 

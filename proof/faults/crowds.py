@@ -10,7 +10,7 @@ from proof.faults.base import PROMISE, Fault, Field
 from proof.load.plan import LoadPlan, doing
 from sandbox.faults import FaultRule
 
-IN_DOUBT = GROUP_MEMBERS
+_IN_DOUBT = GROUP_MEMBERS
 """Fewer would bind less: what a sender works on together may exceed the bound alone."""
 _LARGE = 100
 """Recipients of a request: as many as even a short turn of a broadcast has."""
@@ -28,7 +28,7 @@ class KillInACrowd(Fault):
     rounds = 3
     least_blows = 5
     settings: ClassVar[Mapping[str, Any]] = {
-        "workers": {"in_doubt": IN_DOUBT},
+        "workers": {"in_doubt": _IN_DOUBT},
         "providers": {"fcm": {"rate": "1500/s"}},
     }
 

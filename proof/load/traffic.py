@@ -152,7 +152,7 @@ class Traffic:
             some = self._random.sample(self._crowd.people, min(12, len(self._crowd.people)))
             said["user_ids"] = [each.user_id for each in some]
         if chance() < 0.2:
-            said["max_per_second"] = len(self._crowd.people) // 3
+            said["max_per_second"] = len(self._crowd.people) // 3  # or a crowd would take minutes
         self._broadcasts.append(said)
         self._broadcast(said)
 

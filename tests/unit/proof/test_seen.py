@@ -48,6 +48,20 @@ def test_the_busiest_second_begins_at_any_instant(tmp_path: Path) -> None:
     assert Seen(tmp_path, NOON_MS).busiest_second("twilio") == 0
 
 
+def test_the_largest_request_is_of_the_round_and_of_the_provider(tmp_path: Path) -> None:
+    before, ours, others = accepted(-1), accepted(0), accepted(0, "fcm")
+    for call, size in ((before, 9), (ours, 3), (others, 7)):
+        for column in (call.delivery_ids, call.notification_ids, call.addresses):
+            column *= size
+        call.body_hashes *= size
+    (tmp_path / ledgers.LEDGER).mkdir()
+    lines = b"".join(_encode(each) + b"\n" for each in (before, ours, others))
+    (tmp_path / ledgers.LEDGER / "ledger-1.jsonl").write_bytes(lines)
+
+    assert Seen(tmp_path, NOON_MS).largest_request("sendgrid") == 3
+    assert Seen(tmp_path, NOON_MS).largest_request("twilio") == 0
+
+
 def test_whoever_opted_out_of_what_was_on_its_way_was_overtaken(tmp_path: Path) -> None:
     write_receipts(
         tmp_path,
