@@ -10,7 +10,15 @@ from pathlib import Path
 from proof.kept import Kept
 from proof.origin import commit
 from tests.simulation.coverage import ENOUGH_SEEDS, empty_cells, table
-from tests.simulation.keeping import CannotAdd, Search, missed, must_be_apart, report, search_of
+from tests.simulation.keeping import (
+    CannotAdd,
+    Search,
+    missed,
+    must_be_apart,
+    of_commits,
+    report,
+    search_of,
+)
 from tests.simulation.planted import BUGS, planted
 from tests.simulation.retelling import retell
 from tests.simulation.searching import Tally, search
@@ -35,9 +43,9 @@ def main(words: Sequence[str]) -> int:
     try:
         code = search_for(asked) if asked.seeds else 0
         if asked.report:
-            kept = Kept(asked.keep, Search).all
-            asked.report.write_text(report(kept))
-            code = max(code, _tell_missed(missed(kept)))
+            found = of_commits(Kept(asked.keep, Search).all, asked.commits)
+            asked.report.write_text(report(found))
+            code = max(code, _tell_missed(missed(found)))
     except CannotAdd as error:
         print(f"{asked.keep}: {error}", file=sys.stderr)
         return 2
@@ -141,6 +149,12 @@ def _arguments() -> argparse.ArgumentParser:
         "--report",
         type=Path,
         help="write this page of all kept lines of one commit, the last; --seeds 0 does only that",
+    )
+    parser.add_argument(
+        "--commits",
+        nargs="+",
+        default=[],
+        help="have the page add up these, where what is played has not changed between them",
     )
     return parser
 

@@ -1,7 +1,7 @@
-"""What searches came to, a line of a file each: those of one commit add up, and make a page."""
+"""What searches came to, a line of a file each: those of some commits add up, and make a page."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -22,7 +22,7 @@ at any await. How a story ended is judged by the checker of [the proof](proof.md
 outside, and by one that looks into the processes. This page is written by it.
 """
 _COLUMNS = (
-    "seeds", "how many", "played", "processes", "crash points", "failed", "a second",
+    "seeds", "how many", "commit", "played", "processes", "crash points", "failed", "a second",
     "a second of CPU",
 )  # fmt: skip
 _STRUCK = """\
@@ -91,9 +91,14 @@ def must_be_apart(some: Iterable[range]) -> None:
             raise CannotAdd(f"seeds {other.start} to {last} would be counted twice")
 
 
-def missed(kept: Sequence[Search]) -> list[Cell]:
+def of_commits(kept: Sequence[Search], names: Collection[str]) -> list[Search]:
+    """Of those named, or of the last one's."""
+    chosen = names or {each.commit for each in kept[-1:]}
+    return [each for each in kept if each.commit in chosen]
+
+
+def missed(found: Sequence[Search]) -> list[Cell]:
     """What was never struck, in seeds that are enough for all."""
-    found = _of_one_commit(kept)
     if sum(each.seeds for each in found) < ENOUGH_SEEDS:
         return []
     sums = _struck(found)
@@ -102,13 +107,12 @@ def missed(kept: Sequence[Search]) -> list[Cell]:
     )
 
 
-def report(kept: Sequence[Search]) -> str:
-    """Of all that were made of the same commit as the last."""
-    found = _of_one_commit(kept)
+def report(found: Sequence[Search]) -> str:
+    """The page of what they add up to."""
     if not found:
-        raise CannotAdd("no search is kept there")
+        raise CannotAdd("no such search is kept there")
     must_be_apart(each.played for each in found)
-    found.sort(key=lambda each: each.first)
+    found = sorted(found, key=lambda each: each.first)
     failures = [failure for each in found for failure in each.failures]
     sums = (
         f"{sum(each.seeds for each in found):,} seeds,"
@@ -117,7 +121,7 @@ def report(kept: Sequence[Search]) -> str:
     again = f'make simulate SEEDS={found[0].seeds} ARGS="--first {found[0].first}"'
     lines = [
         _INTRODUCTION,
-        f"Commit {found[0].commit} (a `+`: with changes), on {machine()}: {sums}.",
+        f"On {machine()}: {sums}. Commits are those of the code that was played; a `+`: with changes.",
         "",
         *table(_COLUMNS, map(_row, found)),
         "",
@@ -126,7 +130,7 @@ def report(kept: Sequence[Search]) -> str:
         "\n## What was struck where\n",
         _STRUCK,
         *table(("", *FAULTS), _rows_of(_struck(found))),
-        *(f"\n- never {fault} at `{point}`" for point, fault in missed(kept)),
+        *(f"\n- never {fault} at `{point}`" for point, fault in missed(found)),
         "\n## Not covered\n",
         _NOT_COVERED,
     ]
@@ -140,14 +144,10 @@ def _now(failure: Failure) -> str:
 
 def _row(search: Search) -> Sequence[str | int]:
     return (
-        f"{search.played[0]} to {search.played[-1]}", search.seeds, search.at[:10],
+        f"{search.played[0]} to {search.played[-1]}", search.seeds, search.commit, search.at[:10],
         search.processes, search.crash_points, len(search.failures),
         f"{search.seeds / search.seconds:.0f}", f"{search.seeds / search.cpu_seconds:.0f}",
     )  # fmt: skip
-
-
-def _of_one_commit(kept: Sequence[Search]) -> list[Search]:
-    return [each for each in kept if each.commit == kept[-1].commit]
 
 
 def _struck(searches: Iterable[Search]) -> Mapping[str, Counter[str]]:

@@ -81,9 +81,9 @@ def test_searches_of_one_commit_that_are_kept_add_up_to_a_page(
     text = page.read_text()
     crash_points = sum(each.crash_points for each in tallies)
     killed = sum(each.cells[Point("Decide.1", "yielded"), "killed"] for each in tallies)
-    assert "Commit this one" in text
+    assert "an older one" not in text
     assert f": 9 seeds, {crash_points} crash points, 1 failed." in text
-    assert text.index("| 0 to 4 | 5 |") < text.index("| 5 to 8 | 4 |")
+    assert text.index("| 0 to 4 | 5 | this one |") < text.index("| 5 to 8 | 4 | this one |")
     assert 'make simulate SEEDS=5 ARGS="--first 0"' in text
     assert "- seed 6 failed: L1 nothing was ever said of it; it is clean in " in text
     assert f"| `Decide.1:yielded` | {killed} |" in text
@@ -93,6 +93,26 @@ def test_searches_of_one_commit_that_are_kept_add_up_to_a_page(
     assert main(["--seeds", "0", "--keep", str(file), "--report", str(page)]) == 2
     assert capsys.readouterr().err == f"{file}: seeds 8 to 8 would be counted twice\n"
     assert page.read_text() == text
+
+
+def test_a_page_adds_up_the_commits_that_it_is_told_to(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file, page = tmp_path / "kept.jsonl", tmp_path / "page.md"
+    for first, commit in enumerate(("c0", "c1", "c2")):
+        kept = search_named(commit, first=first, tally=Tally(seeds=1, cpu_seconds=1.0))
+        Kept(file, Search).append(kept)
+    words = ["--seeds", "0", "--keep", str(file), "--report", str(page), "--commits"]
+
+    assert main([*words, "c2", "c0"]) == 0
+
+    text = page.read_text()
+    assert ": 2 seeds," in text
+    assert text.index("| 0 to 0 | 1 | c0 |") < text.index("| 2 to 2 | 1 | c2 |")
+    assert "c1" not in text
+
+    assert main([*words, "c3"]) == 2
+    assert capsys.readouterr().err == f"{file}: no such search is kept there\n"
 
 
 def test_a_page_of_enough_seeds_tells_what_was_never_struck(

@@ -1,7 +1,9 @@
-"""Items as the decide role's sources bring them, and a reader of what is remembered."""
+"""Items as the decide role's sources bring them, what keeps them, and readers of what is remembered."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from agents.keep_recipients import KeepRecipients, RecipientNews
 from agents.stage import Item
 from schemas.kafka import Record
 from schemas.profile import Profile
@@ -9,13 +11,16 @@ from schemas.recipient import RECIPIENT_CHANGE, RecipientChange
 from schemas.recipient_events import (
     AddressEvent,
     DerivedChange,
+    ImportBatch,
+    ImportedRecipient,
     decode_address_events,
     decode_derived,
 )
 from schemas.topics import ADDRESSES_CHANGED, RECIPIENTS_DERIVED
 from tables import recipients
-from tests.doubles import MemoryState
+from tests.doubles import BatchOf, Driven, MemoryState, drive
 
+NOON_MS = 1_772_366_400_000  # 2026-03-01T12:00:00Z
 T0 = "2026-03-01T12:00:00Z"
 KEY = b"an address key"
 
@@ -45,3 +50,14 @@ def address_events(records: list[Record]) -> list[AddressEvent]:
 def derived(records: list[Record]) -> list[DerivedChange]:
     values = [record.value for record in records if record.topic == RECIPIENTS_DERIVED]
     return [fact for value in values if value for fact in decode_derived(value)]
+
+
+async def keep(state: MemoryState, *items: Item[Any]) -> Driven:
+    stage = KeepRecipients(partitions=4, address_key=KEY)
+    values: Sequence[Item[RecipientNews]] = items
+    return await drive(stage, BatchOf(values, NOON_MS, state))
+
+
+def imported(user_id: str = "ann", at: int = 0, **fields: Any) -> Item[ImportBatch]:
+    line = ImportedRecipient(user_id, NOON_MS + at * 1000, **fields)
+    return Item(ImportBatch([line]), offset=at)

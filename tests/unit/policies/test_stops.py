@@ -1,7 +1,6 @@
 """What stops a delivery that is already queued."""
 
 import tracemalloc
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -10,69 +9,24 @@ from hypothesis import strategies as st
 from policies.profile_changes import outranks
 from policies.quiet_hours import parse_span
 from policies.quiet_times import QuietTimes
-from policies.rules import Category, NotificationType, Rules
 from policies.stop_facts import SKEW_MS
-from policies.stops import GO, HORIZON_MS, Park, Stop, StopList, StopVerdict, Wait
+from policies.stops import GO, HORIZON_MS, Park, Stop, StopList, Wait
 from policies.zones import Zone
-from schemas.delivery import Body, Channel, Target
 from schemas.profile import Choice, Source
-
-NOW = 1_767_225_600_000
-RELEASED = NOW - 60_000
-BEFORE = RELEASED - SKEW_MS
-"""Came before the decision, so surely that even clocks that differ agree."""
-SINCE = RELEASED + 1_000
-HASH, OTHER = b"h" * 16, b"o" * 16
-NOTIFICATION, BROADCAST = b"n" * 16, b"b" * 16
-
-RULES = Rules(
-    types={
-        "promotion": NotificationType("promotion", Category("marketing"), ("push", "email", "sms")),
-        "code": NotificationType("code", Category("security", mandatory=True), ("sms",)),
-    }
+from tests.unit.policies.stop_notes import (
+    BEFORE,
+    BROADCAST,
+    HASH,
+    NOTIFICATION,
+    NOW,
+    OPTED_OUT,
+    OPTED_OUT_TYPE,
+    RULES,
+    SINCE,
+    SUPPRESSED,
+    check,
+    choice,
 )
-OPTED_OUT = Stop("suppressed", "opted_out_channel")
-OPTED_OUT_TYPE = Stop("suppressed", "opted_out_type")
-SUPPRESSED = Stop("suppressed", "suppressed_address")
-GONE = Stop("suppressed", "address_gone")
-
-
-def check(
-    stops: StopList, channel: Channel = "email", *, type_name: str = "promotion", user: str = "ada",
-    address_hash: bytes = HASH, released_ms: int = RELEASED, now_ms: int = NOW,
-    ttl_ms: int = 3_600_000, provider: str = "ses", quiet: str = "",
-) -> StopVerdict:  # fmt: skip
-    """Alone, and in the middle of a crowd that nothing was said of."""
-    body = Body(type_name, "c", {}, NOW + ttl_ms, tenant="acme", broadcast_id=BROADCAST)
-    target = Target(
-        user, NOTIFICATION, b"d" * 16, "address", address_hash, device_id="phone", quiet=quiet
-    )
-    verdict = stops.check(
-        target, body, channel, released_ms=released_ms, now_ms=now_ms, provider=provider
-    )
-    crowd = [Target(f"somebody-{n}", bytes([n]) * 16, b"e" * 16, "elsewhere") for n in range(20)]
-    stopped = stops.check_many(
-        [*crowd, target, *crowd], [body], channel,
-        released_ms=released_ms, now_ms=now_ms, provider=provider,
-    )  # fmt: skip
-    assert stopped.get(len(crowd), GO) == verdict
-    assert list(stopped) == sorted(stopped)
-    return verdict
-
-
-def choice(
-    stops: StopList, enabled: bool | None, *, channel: str = "email", type_name: str = "",
-    source: Source = "user", said: int = BEFORE, came: int = SINCE, user: str = "ada",
-) -> None:  # fmt: skip
-    stops.note_choice(
-        user, enabled, channel=channel, type_name=type_name, source=source, occurred_ms=said,
-        appended_ms=came,
-    )  # fmt: skip
-
-
-@pytest.fixture
-def stops() -> StopList:
-    return StopList(RULES)
 
 
 def test_nothing_said_means_go(stops: StopList) -> None:
@@ -179,172 +133,6 @@ def test_choices_outrank_each_other_as_they_do_where_profiles_are_kept(
 
     assert kept is not None
     assert check(stops) == (GO if kept.enabled else OPTED_OUT)
-
-
-def test_a_barred_address_stops_whoever_has_it(stops: StopList) -> None:
-    stops.note_barred(HASH, occurred_ms=BEFORE, appended_ms=BEFORE)
-
-    assert check(stops, user="ada") == check(stops, user="bob") == SUPPRESSED
-    assert check(stops, address_hash=OTHER) == GO
-
-
-def test_a_bar_ends_by_time_or_by_release_but_not_by_an_older_release(stops: StopList) -> None:
-    stops.note_barred(HASH, occurred_ms=5, appended_ms=SINCE, until_ms=NOW)
-    assert check(stops, now_ms=NOW - 1) == SUPPRESSED
-    assert check(stops, now_ms=NOW) == GO
-
-    stops.note_unbarred(HASH, occurred_ms=4, appended_ms=SINCE)
-    assert check(stops, now_ms=NOW - 1) == SUPPRESSED
-    stops.note_unbarred(HASH, occurred_ms=6, appended_ms=SINCE)
-    assert check(stops, now_ms=NOW - 1) == GO
-
-
-def test_a_bar_on_a_user_speaks_of_the_address_of_that_time(stops: StopList) -> None:
-    stops.note_user_barred("ada", "email", occurred_ms=BEFORE, appended_ms=BEFORE)
-    assert check(stops) == SUPPRESSED
-    assert check(stops, "sms") == GO
-
-    stops.note_address(
-        "ada", "email", HASH, source="producer", occurred_ms=BEFORE + 1, appended_ms=SINCE
-    )
-    assert check(stops) == GO
-
-
-def test_a_bar_on_a_user_is_lifted_by_a_release(stops: StopList) -> None:
-    stops.note_user_barred("ada", "email", occurred_ms=5, appended_ms=SINCE)
-    stops.note_user_unbarred("ada", "email", occurred_ms=6, appended_ms=SINCE)
-
-    assert check(stops) == GO
-
-
-def test_a_new_address_stops_what_goes_to_the_old_one(stops: StopList) -> None:
-    stops.note_address("ada", "email", OTHER, source="user", occurred_ms=SINCE, appended_ms=SINCE)
-
-    assert check(stops, address_hash=HASH) == GONE
-    assert check(stops, address_hash=OTHER) == GO
-    assert check(stops, "sms", address_hash=HASH) == GO
-
-
-def test_an_address_given_for_one_notification_is_not_gone_by_an_older_change(
-    stops: StopList,
-) -> None:
-    stops.note_address("ada", "email", OTHER, source="user", occurred_ms=1, appended_ms=BEFORE)
-
-    assert check(stops, address_hash=HASH) == GO
-
-
-def test_an_address_taken_away_is_gone(stops: StopList) -> None:
-    stops.note_address("ada", "email", b"", source="user", occurred_ms=SINCE, appended_ms=SINCE)
-
-    assert check(stops) == GONE
-
-
-Note = Callable[[StopList], None]
-
-
-def registered(said: int, token: bytes = HASH) -> Note:
-    return lambda stops: stops.note_device_registered(
-        "ada", "phone", token, occurred_ms=said, appended_ms=BEFORE
-    )
-
-
-def removed(said: int) -> Note:
-    return lambda stops: stops.note_device_removed(
-        "ada", "phone", occurred_ms=said, appended_ms=BEFORE
-    )
-
-
-def lost(said: int, token: bytes = HASH) -> Note:
-    return lambda stops: stops.note_token_lost("ada", token, occurred_ms=said, appended_ms=BEFORE)
-
-
-@pytest.mark.parametrize(
-    ("notes", "expected"),
-    [
-        # a device that was removed
-        ([registered(1), removed(2)], GONE),
-        # removed, then registered again, in both orders
-        ([removed(2), registered(3)], GO),
-        ([registered(3), removed(2)], GO),
-        # a phone sold, and bought back: the takeover by the other user comes late
-        ([registered(1), lost(2)], GONE),
-        ([registered(1), registered(3), lost(2)], GO),
-        ([lost(2), registered(3)], GO),
-        # the same instant: the removal wins, as it does where profiles are kept
-        ([removed(2), registered(2)], GONE),
-        ([registered(2), removed(2)], GONE),
-        # another token was lost
-        ([lost(2, OTHER)], GO),
-        # the device has another token since, then lost the old one: that one is gone
-        ([registered(1), registered(2, OTHER), lost(3)], GONE),
-    ],
-)
-def test_push_goes_to_devices_that_are_still_there(
-    stops: StopList, notes: list[Note], expected: StopVerdict
-) -> None:
-    for note in notes:
-        note(stops)
-
-    assert check(stops, "push") == expected
-
-
-def test_a_deleted_user_gets_nothing_until_known_again(stops: StopList) -> None:
-    stops.note_deleted("ada", occurred_ms=5, appended_ms=BEFORE)
-    assert check(stops, "email") == check(stops, "in_app") == GONE
-    assert check(stops, "sms", type_name="code") == GONE
-
-    stops.note_address("ada", "email", HASH, source="user", occurred_ms=4, appended_ms=SINCE)
-    assert check(stops, "in_app") == GONE
-    stops.note_address("ada", "email", HASH, source="user", occurred_ms=6, appended_ms=SINCE)
-
-    assert check(stops, "email") == check(stops, "in_app") == GO
-
-
-def own_word(occurred_ms: int) -> Note:
-    def note(stops: StopList) -> None:
-        stops.note_address(
-            "ada", "email", OTHER, source="user", occurred_ms=occurred_ms, appended_ms=SINCE
-        )
-
-    return note
-
-
-def deletion(stops: StopList) -> None:
-    stops.note_deleted("ada", occurred_ms=5, appended_ms=SINCE)
-
-
-def renewal(stops: StopList) -> None:
-    stops.note_address("ada", "email", HASH, source="producer", occurred_ms=6, appended_ms=SINCE)
-
-
-@pytest.mark.parametrize(
-    "notes",
-    [
-        [own_word(4), deletion, renewal],
-        [own_word(5), deletion, renewal],
-        [deletion, own_word(5), renewal],
-        [deletion, renewal, own_word(4)],
-    ],
-    ids=["said before", "at the same instant", "heard after it", "heard last"],
-)
-def test_who_is_known_again_after_a_deletion_has_the_address_that_was_told_then(
-    stops: StopList, notes: list[Note]
-) -> None:
-    for note in notes:
-        note(stops)
-
-    assert check(stops, address_hash=HASH) == GO
-    assert check(stops, address_hash=OTHER) == GONE
-
-
-def test_who_is_known_again_by_a_device_has_no_address(stops: StopList) -> None:
-    stops.note_user_barred("ada", "email", occurred_ms=3, appended_ms=BEFORE)
-    own_word(4)(stops)
-    deletion(stops)
-    stops.note_device_registered("ada", "phone", HASH, occurred_ms=6, appended_ms=SINCE)
-
-    assert check(stops, address_hash=HASH) == check(stops, address_hash=OTHER) == GONE
-    assert check(stops, "in_app") == GO
 
 
 @pytest.mark.parametrize("cancelled", [NOTIFICATION, BROADCAST])
