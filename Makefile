@@ -42,8 +42,8 @@ test: setup ## All tests, on a real Kafka; ARGS=tests/unit for some
 simulate: setup ## Play SEEDS=1000 stories with faults on all cores; SEED=17 tells one
 	@$(BIN)/python -m tests.simulation $(if $(SEED),$(SEED),--seeds $(or $(SEEDS),1000)) $(ARGS)
 
-prove: setup ## Strike real workers for hours, check every promise, write docs/proof.md
-	@$(BIN)/postrider prove --report docs/proof.md $(ARGS)
+prove: setup ## Strike real workers for hours, check every promise, plant mutants; write docs/proof.md
+	@$(BIN)/postrider prove --report docs/proof.md $(or $(ARGS),--everything)
 
 bench: setup ## Measure on two quiet cores, just under 90 minutes: benchmarks/README.md; ARGS=--quick to try
 	@$(BIN)/python -m benchmarks.whole $(ARGS)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from statistics import median
 from typing import Any, TypeVar
 
+from proof.checker.instants import text_of
 from proof.faults.catalogue import FAULTS
 from proof.mutants.catalogue import MUTANTS
 from proof.mutants.trial import Trial
@@ -17,6 +18,7 @@ FIGURES = (
 TRIALS = ("mutant", "scene", "expected", "complained", "first_words", "verdict", "played")
 CRASHES = ("in_doubt_after", "crashes", "in_flight", "open_calls")
 WORST = ("fault", "seed", "role", "in_flight", "open_calls", "in_doubt_after")
+KILLS = ("fault", "seed", "commit", "at", "role", "in_flight", "open_calls", "in_doubt_after")
 RUNS = ("command", "played", "rounds", "minutes")
 
 _BOUNDS = (0, 1, 3, 10, 30, 100)
@@ -83,26 +85,33 @@ def crashes_of(results: Iterable[Result]) -> list[dict[str, Any]]:
     return rows
 
 
-def worst_of(results: Iterable[Result]) -> list[dict[str, Any]]:
-    """The kills that left most in doubt."""
-    struck = [(result, each) for result in results for each in result.kills() if each.doubts]
-    struck.sort(key=lambda pair: -pair[1].doubts)
+def kills_of(results: Iterable[Result]) -> list[dict[str, Any]]:
+    """Each of them."""
     return [
         {
             "fault": result.fault,
             "seed": result.seed,
+            "commit": result.commit,
+            "at": text_of(each.blow.at_ms),
             "role": each.blow.role,
             "in_flight": each.blow.in_flight,
             "open_calls": "" if each.blow.open_calls is None else each.blow.open_calls,
             "in_doubt_after": each.doubts,
         }
-        for result, each in struck[:_WORST]
+        for result in results
+        for each in result.kills()
     ]
 
 
-def runs_of(results: Iterable[Result]) -> list[dict[str, Any]]:
-    """What was typed, when and on which commit, and how much of it there was."""
-    runs: dict[tuple[str, str], list[Result]] = {}
+def worst_of(results: Iterable[Result]) -> list[dict[str, Any]]:
+    """The kills that left most in doubt."""
+    told = [each for each in kills_of(results) if each["in_doubt_after"]]
+    return sorted(told, key=lambda each: -each["in_doubt_after"])[:_WORST]
+
+
+def runs_of(results: Iterable[Result | Trial]) -> list[dict[str, Any]]:
+    """What was typed, when and on which commit, and how many rounds it came to."""
+    runs: dict[tuple[str, str], list[Result | Trial]] = {}
     for each in results:
         runs.setdefault((each.command, _played(each)), []).append(each)
     return [

@@ -1,5 +1,7 @@
 """What rounds came to, as a table and as `docs/proof.md`."""
 
+import csv
+import io
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -10,11 +12,13 @@ from proof.faults.catalogue import FAULTS
 from proof.figures import (
     CRASHES,
     FIGURES,
+    KILLS,
     RUNS,
     TRIALS,
     WORST,
     crashes_of,
     figures_of,
+    kills_of,
     latest_results,
     latest_trials,
     runs_of,
@@ -24,9 +28,10 @@ from proof.figures import (
 from proof.markdown import table
 from proof.mutants.catalogue import MUTANTS
 from proof.mutants.trial import Trial
-from proof.origin import machine
 from proof.results import Result
 
+KILLS_FILE = "kills.csv"
+"""Beside the page."""
 _HEADINGS = {
     "in_flight": "in flight at a blow",
     "open_calls": "calls open at a blow",
@@ -94,10 +99,12 @@ _NOT_COVERED = """\
   sandbox does not say which process called. A second acceptance is L3.
 - A provider that takes a part of a batch: of those there are, only SendGrid has batches, and it takes
   or refuses a request as a whole. One bad mailbox among many is part of every load with news.
-- Stores of millions of rows: rounds have 60 people, those of `kill-in-a-crowd` 12,000. `make bench`
-  kills workers with ten million rows.
+- Stores of millions of rows: rounds have 60 people, those of `kill-in-a-crowd` 12,000. Benchmarks
+  kill workers with ten million rows (`make bench ARGS="--people 3000000 kill"`), and ask only when these
+  send again.
 - The end of a window for repeats, which is a day here: the scene `window` of the mutants has one of a
   minute, and stories of the simulation have one.
+- A night in which clocks change: rounds are played at any hour, with quiet hours put around it.
 - Partitions that become more under running workers: `tests/unit/streams/test_topics.py` sees to it that
   nobody starts with another number.
 - Workers of different versions side by side; only producers are of a later one.
@@ -114,13 +121,17 @@ _NOT_COVERED = """\
 
 def report(results: Sequence[Result], trials: Sequence[Trial]) -> str:
     results, trials = latest_results(results), latest_trials(trials)
-    lines = [_INTRODUCTION, f"On {machine()}; a commit with a `+` had changes.", ""]
-    lines += [*_table(runs_of(results), RUNS), ""]
+    lines = [
+        _INTRODUCTION,
+        f"On {_machines(results, trials)}; a commit with a `+` had changes.",
+        "",
+    ]
+    lines += [*_table(runs_of([*results, *trials]), RUNS), ""]
     lines += _table(figures_of(results), FIGURES)
     lines += [
         "",
         _READING,
-        _kills(results),
+        f"{_kills(results)} Each is a line of [{KILLS_FILE}]({KILLS_FILE}).",
         *_unplayed(results),
         *_notes(results),
         "",
@@ -138,10 +149,15 @@ def report(results: Sequence[Result], trials: Sequence[Trial]) -> str:
     ]
     lines += _table(
         [
-            {"fault": name, "does": each.does, "expects": each.expects}
+            {
+                "fault": name,
+                "does": each.does,
+                "expects": each.expects,
+                "stops_within": f"{each.stop_ms / 1000:g} s",
+            }
             for name, each in FAULTS.items()
         ],
-        ("fault", "does", "expects"),
+        ("fault", "does", "expects", "stops_within"),
     )
     lines += ["", "## The checker can fail", "", _MUTANTS]
     lines += [*_table(trials_of(trials), TRIALS), *_untried(trials)]
@@ -151,6 +167,20 @@ def report(results: Sequence[Result], trials: Sequence[Trial]) -> str:
     lines += [f"- **{PROMISE}** the fault was there to be felt, and what it alone expects is so"]
     lines += ["", "## Not covered", "", _NOT_COVERED]
     return "\n".join(lines)
+
+
+def kills_table(results: Sequence[Result]) -> str:
+    """Each kill -9 of the latest rounds as CSV, with what was in flight and what it left in doubt."""
+    told = io.StringIO()
+    lines = csv.DictWriter(told, KILLS, lineterminator="\n")
+    lines.writeheader()
+    lines.writerows(kills_of(latest_results(results)))
+    return told.getvalue()
+
+
+def _machines(results: Sequence[Result], trials: Sequence[Trial]) -> str:
+    told = [*(each.machine for each in results), *(each.machine for each in trials)]
+    return " and ".join(dict.fromkeys(filter(None, told))) or "an unknown machine"
 
 
 def _kills(results: Sequence[Result]) -> str:

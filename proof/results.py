@@ -33,6 +33,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     doubts: dict[str, int] = {}
     """Deliveries in doubt, by channel and reason."""
     violations: list[Violation] = []
+    machine: str = ""
     command: str = ""
     """What was typed for it, but for folders of this machine."""
     evidence: str = ""

@@ -18,7 +18,7 @@ from proof.checker.folder import judge_folder
 from proof.checker.verdict import Violation
 from proof.faults.base import PROMISE, Fault, Field
 from proof.load.plan import LoadPlan
-from proof.origin import commit, now
+from proof.origin import commit, machine, now
 from proof.results import Result, Struck
 from proof.stage import Stage
 from proof.workers import WorkerFailed
@@ -68,6 +68,7 @@ async def play(
         fault=fault.name,
         seed=seed,
         commit=commit(),
+        machine=machine(),
         at=now(),
         seconds=round(time.monotonic() - began, 1),
         rest_seconds=round(rested - ended, 1),
@@ -88,8 +89,9 @@ async def play(
 def unplayed(fault: Fault, seed: int, error: WorkerFailed, evidence: Path) -> Result:
     """A round whose workers did not come up before it."""
     return Result(
-        fault=fault.name, seed=seed, commit=commit(), at=now(), seconds=0.0, rest_seconds=0.0,
-        intents=0, deliveries=0, accepts=0, violations=[failure_of(error)], evidence=str(evidence),
+        fault=fault.name, seed=seed, commit=commit(), machine=machine(), at=now(), seconds=0.0,
+        rest_seconds=0.0, intents=0, deliveries=0, accepts=0, violations=[failure_of(error)],
+        evidence=str(evidence),
     )  # fmt: skip
 
 

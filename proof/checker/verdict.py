@@ -11,7 +11,7 @@ INVARIANTS = {
     "L3": "no double: a second time only for who asks for it, only in doubt, and told",
     "L4": "stops: opt-outs, suppressions, sold phones, cancellations and pauses are obeyed",
     "L5": "limits: of providers in every window, of people in theirs; a refusal is waited out",
-    "L6": "quiet hours: nobody is woken, on no night of any zone",
+    "L6": "quiet hours: nobody is woken, by the wall clock of their own zone",
     "L7": "receipts: in whatever order they come they tell one story",
     "L8": "liveness: all comes to rest, rubbish as a dead letter",
     "E1": "requests = decided + rejected + duplicate + waiting",

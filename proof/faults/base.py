@@ -206,7 +206,7 @@ class Fault:
 class Calm(Fault):
     name = "calm"
     does = "nothing: load alone"
-    expects = "nothing in doubt, and what stops a delivery does so within a second"
+    expects = "nothing in doubt"
     least_blows = 0
     stop_ms = 1_500
     lag_ms = 20_000

@@ -65,7 +65,9 @@ class DiskLost(_DiskFault):
 
 class DiskStale(_DiskFault):
     name = "disk-stale"
-    does = "kill -9, and the stores are those of earlier in the round; half of them three days old"
+    does = (
+        "kill -9, and the stores are those of earlier; half of them say that it was three days ago"
+    )
     pause_seconds = 2.0, 4.0
 
     async def strike(self, field: Field) -> None:

@@ -31,6 +31,7 @@ class Trial(msgspec.Struct, frozen=True):
     commit: str = ""
     at: str = ""
     command: str = ""
+    machine: str = ""
 
     @property
     def is_as_it_must_be(self) -> bool:
@@ -89,8 +90,9 @@ def trial_of(scene: Scene, mutant: Mutant | None, result: Result, *, command: st
     words = telling[0].words if telling else ""
     name = mutant.name if mutant else ""
     return Trial(
-        scene.name, name, dict(found), words, result.seconds, result.commit, result.at, command
-    )
+        scene.name, name, dict(found), words, result.seconds, result.commit, result.at, command,
+        result.machine,
+    )  # fmt: skip
 
 
 def _is_expected(violation: Violation, mutant: Mutant | None) -> bool:

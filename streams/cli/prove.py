@@ -18,7 +18,7 @@ from proof.figures import (
     trials_of,
 )
 from proof.mutants.catalogue import MUTANTS
-from proof.report import report
+from proof.report import KILLS_FILE, kills_table, report
 from streams.cli.errors import Mistake
 from streams.cli.options import new_app
 from streams.cli.tables import show_table
@@ -38,6 +38,9 @@ def prove(
         int | None, typer.Option(min=1, help="Of each fault.", show_default="as --list says")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the first round; the next has the next.")] = 1,
+    is_everything: Annotated[
+        bool, typer.Option("--everything", help="Every fault, and every mutant.")
+    ] = False,
     with_mutants: Annotated[
         bool, typer.Option("--mutants", help="Plant faults in workers: each must be caught.")
     ] = False,
@@ -48,14 +51,16 @@ def prove(
         Path, typer.Option("--data-dir", help="Results, and the evidence of what broke.")
     ] = Path(".postrider-proof"),
     report_file: Annotated[
-        Path | None, typer.Option("--report", help="Write all results so far as Markdown.")
+        Path | None,
+        typer.Option("--report", help="Write all so far as Markdown; kills.csv beside it."),
     ] = None,
     is_list: Annotated[bool, typer.Option("--list", help="Show what there is.")] = False,
 ) -> None:
     """Run real workers beside an embedded Kafka and sandboxes of the providers, put load on them,
     strike them, and compare what was promised with what providers took and receipts say.
 
-    With --mutants the workers break a promise each, and the checker must complain.
+    All faults, if nothing is named. With --mutants the workers break a promise each, and the checker
+    must complain.
     What is in the data directory, clean and of this commit, is not played again. The exit code is 1
     when a round broke a promise: its evidence is kept, and `python -m proof.checker FOLDER` judges it
     again. It is 1 likewise when a mutant was not caught.
@@ -63,10 +68,11 @@ def prove(
     if is_list:
         _show_all()
         return
-    are_mutants_wanted = with_mutants or mutants is not None
-    chosen = _named("--fault", FAULTS, faults or ([] if are_mutants_wanted else list(FAULTS)))
-    planted = _named("--mutant", MUTANTS, mutants or (list(MUTANTS) if with_mutants else []))
-    command = _command(faults or [], rounds, seed, with_mutants, mutants or [])
+    are_all_faults = is_everything or not (faults or with_mutants or mutants)
+    are_all_mutants = is_everything or (with_mutants and not mutants)
+    chosen = _named("--fault", FAULTS, list(FAULTS) if are_all_faults else faults or [])
+    planted = _named("--mutant", MUTANTS, list(MUTANTS) if are_all_mutants else mutants or [])
+    command = _command(faults or [], rounds, seed, is_everything, with_mutants, mutants or [])
     campaign = Campaign(data_dir, say=typer.echo, command=command)
     for fault in chosen:
         count = rounds or fault.rounds
@@ -79,6 +85,7 @@ def prove(
     show_table(trials_of(trials), columns=TRIALS)
     if report_file is not None:
         report_file.write_text(report(results, trials))
+        report_file.with_name(KILLS_FILE).write_text(kills_table(results))
     are_clean = all(each.is_clean for each in results)
     if not are_clean or not all(each.is_as_it_must_be for each in trials):
         raise typer.Exit(EXIT_BROKEN)
@@ -88,6 +95,7 @@ def _command(
     faults: Sequence[str],
     rounds: int | None,
     seed: int,
+    is_everything: bool,
     with_mutants: bool,
     mutants: Sequence[str],
 ) -> str:
@@ -95,6 +103,7 @@ def _command(
     words = ["postrider", "prove", *(word for name in faults for word in ("--fault", name))]
     words += ["--rounds", str(rounds)] if rounds else []
     words += ["--seed", str(seed)] if seed != 1 else []
+    words += ["--everything"] if is_everything else []
     words += ["--mutants"] if with_mutants else []
     words += [word for name in mutants for word in ("--mutant", name)]
     return " ".join(words)

@@ -14,7 +14,7 @@ from schemas import ids
 from schemas.delivery import CHANNELS
 from tests.simulation.carrier import DEAD, RETRY_AFTER_SECONDS, Acceptance, Effect, Trouble
 from tests.simulation.evidence import Evidence, Said
-from tests.simulation.real import RULES, SMS_SENDERS
+from tests.simulation.real import EMAIL_RATE, RULES, SMS_SENDERS
 
 RETRY_AFTER_MS = round(RETRY_AFTER_SECONDS * 1000)
 _STATUSES: Mapping[Effect, int] = {"throttle": 429, "refuse": 503, "reject": 400}
@@ -153,8 +153,19 @@ def _rules() -> rules.Rules:
         legal_window=RULES.legal_windows.default,
         legal_by_zone={**RULES.legal_windows.by_zone},
         channel_of={f"{channel}-{one}": channel for channel in CHANNELS for one in ("one", "two")},
-        rates={number: _limit(rate) for number, rate in SMS_SENDERS.items()},
+        rates=dict(_rates()),
     )  # fmt: skip
+
+
+def _rates() -> Iterable[tuple[str, rules.Limit]]:
+    """Of each number; and of providers, which by SMS comes to what all their numbers may."""
+    for number, rate in SMS_SENDERS.items():
+        yield number, _limit(rate)
+    (window_seconds,) = {rate.window_seconds for rate in SMS_SENDERS.values()}
+    sms = RateLimit(sum(rate.count for rate in SMS_SENDERS.values()), window_seconds)
+    for provider in ("one", "two"):
+        yield f"sms-{provider}", _limit(sms)
+        yield f"email-{provider}", _limit(EMAIL_RATE)
 
 
 def _category(each: Category) -> rules.Category:

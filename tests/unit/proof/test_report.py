@@ -10,7 +10,7 @@ from proof.figures import crashes_of, figures_of, latest_results, worst_of
 from proof.kept import Kept
 from proof.mutants.catalogue import MUTANTS
 from proof.mutants.trial import Trial, trial_of
-from proof.report import report
+from proof.report import kills_table, report
 from proof.results import Result, Struck
 
 KILL = FAULTS["kill"]
@@ -27,6 +27,7 @@ def result(
         fault=KILL.name, seed=seed, commit=commit, at="2026-11-25T21:00:00+00:00", seconds=60.0,
         rest_seconds=10.0 + seed, intents=100, deliveries=150, accepts=120, struck=list(struck),
         violations=list(violations), doubts=doubts or {}, command="postrider prove --fault kill",
+        machine="a laptop",
     )  # fmt: skip
 
 
@@ -64,6 +65,7 @@ def test_the_page_counts_kills_of_clean_rounds_apart() -> None:
     assert "Processes killed with -9: 3, of these in clean rounds: 2. They were 3 of email." in page
     assert "of kills break a promise" not in page  # where one was broken, no such rule holds
     assert "| `postrider prove --fault kill` | c0ffee on 2026-11-25 | 2 | 2 |" in page
+    assert "On a laptop;" in page
     assert all(f"| {name} |" in page for name in FAULTS)
 
 
@@ -140,6 +142,19 @@ def test_what_each_kill_left_stands_beside_what_was_in_flight() -> None:
         (2, 200),
         (1, 2),
     ]
+
+
+def test_each_kill_is_a_line_of_a_file_beside_the_page() -> None:
+    rounds = [result(1, kill(4, doubts=0)), result(2, kill(90, doubts=7))]
+
+    heading, *lines = kills_table(rounds).splitlines()
+
+    assert heading == "fault,seed,commit,at,role,in_flight,open_calls,in_doubt_after"
+    assert lines == [
+        "kill,1,c0ffee,1970-01-01T00:00:00.000Z,email,4,2,0",
+        "kill,2,c0ffee,1970-01-01T00:00:00.000Z,email,90,2,7",
+    ]
+    assert "[kills.csv](kills.csv)" in report(rounds, [])
 
 
 def test_what_broke_is_played_again_and_so_is_what_another_commit_passed() -> None:
