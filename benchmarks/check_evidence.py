@@ -2,8 +2,9 @@
 
 Run: python -m benchmarks.check_evidence [DELIVERIES]. Each has an acceptance and two receipts; three
 quarters are of single requests, which are entries too, the others of broadcasts that went out in
-batches. 1,333,000 deliveries, its own number, are 5 million entries. A twentieth of the users keep quiet
-hours. Writes `results/evidence.json`; of any other number into `.state/quick/results`.
+batches. Of single requests, each twentieth was refused first, with a 429, and is told to be deferred.
+1,309,000 deliveries, its own number, are 5 million entries. A twentieth of the users keep quiet hours.
+Writes `results/evidence.json`; of any other number into `.state/quick/results`.
 """
 
 import datetime
@@ -38,12 +39,15 @@ from proof.checker.evidence import (
 from proof.checker.folder import judge_folder
 from proof.checker.instants import text_of
 from proof.checker.rules import Category, Kind, Rules
-from sandbox.ledger import Line
+from sandbox.ledger import Line, Refused
 
 BEGAN_MS = 1_767_225_600_000
 DELIVERIES_A_USER = 6
+REFUSED_EACH = 20
+AGAIN_MS = 1500
+"""Said by a `Retry-After`."""
 BATCH = 1000
-FIVE_MILLION_ENTRIES = 1_333_000
+FIVE_MILLION_ENTRIES = 1_309_000
 """In deliveries."""
 BOUND_SECONDS = 10.0
 """For them."""
@@ -97,8 +101,15 @@ class Synthetic:
         at_ms = BEGAN_MS + number * 60_000_000 // self._singles
         request = Request(number, at_ms, "notifications.requested", 0, number, said)
         self._append(ledgers.file_of(request), request)
-        told = self._receipts(number, kind, person, at_ms, is_spoilt=number in self._spoilt)
-        self._accept([(number, *told)], kind, [person], at_ms + 60)
+        is_refused = number % REFUSED_EACH == 0
+        told = self._receipts(
+            number, kind, person, at_ms, is_spoilt=number in self._spoilt, is_refused=is_refused
+        )
+        accepted_ms = at_ms + 60
+        if is_refused:
+            self._refuse(told[0], kind, person, accepted_ms)
+            accepted_ms += AGAIN_MS
+        self._accept([(number, *told)], kind, [person], accepted_ms)
 
     def _announce(self, number: int) -> None:
         at_ms = BEGAN_MS + 61_000_000 + number
@@ -115,8 +126,9 @@ class Synthetic:
             self._accept(told, "news", list(some), at_ms + 60)
 
     def _receipts(
-        self, intent: int, kind: str, person: int, at_ms: int, *, is_spoilt: bool = False
-    ) -> tuple[str, str]:
+        self, intent: int, kind: str, person: int, at_ms: int, *,
+        is_spoilt: bool = False, is_refused: bool = False,
+    ) -> tuple[str, str]:  # fmt: skip
         """As the topic has them; delivery and notification id."""
         bits = self._random.getrandbits
         delivery_id, notification_id = (str(uuid.UUID(int=bits(128))) for _ in range(2))
@@ -126,27 +138,37 @@ class Synthetic:
             "delivery_id": delivery_id, "user_id": _user(person), "channel": channel,
             "type": kind, "category": RULES.kinds[kind].category.name,
         }  # fmt: skip
-        facts: list[dict[str, Any]] = [{"status": "queued", "state_rank": 1}]
+        facts: dict[int, dict[str, Any]] = {20: {"status": "queued", "state_rank": 1}}
+        if is_refused:
+            facts[90] = {"status": "deferred", "reason": "throttled", "state_rank": 1, "attempt": 1}
         if not is_spoilt:
-            facts.append({"status": "sent", "state_rank": 5, "attempt": 1, "provider": "p"})
-        for wait_ms, fact in enumerate(facts):
-            at = text_of(at_ms + 20 + 70 * wait_ms)
+            sent = {"status": "sent", "state_rank": 5, "attempt": 1, "provider": "p"}
+            facts[90 + AGAIN_MS * is_refused] = sent
+        for place, (wait_ms, fact) in enumerate(facts.items()):
+            at = text_of(at_ms + wait_ms)
             times = {"occurred_at": at, "recorded_at": at, "metadata": {"intent": intent}}
-            receipt = {"receipt_id": f"{wait_ms}{delivery_id}"} | common | fact | times
+            receipt = {"receipt_id": f"{place}{delivery_id}"} | common | fact | times
             self._append(ledgers.receipts_of(ledgers.shard_of(_user(person))), receipt)
         return delivery_id, notification_id
+
+    def _refuse(self, delivery_id: str, kind: str, person: int, at_ms: int) -> None:
+        channel = RULES.kinds[kind].channels[0]
+        refused = Refused(
+            at_ms, _provider(channel), 429, at_ms + AGAIN_MS, 0, 1, [delivery_id],
+            [_address(channel, person)],
+        )  # fmt: skip
+        self._append(f"{ledgers.LEDGER}/refused-ledger-0.jsonl", refused)
 
     def _accept(
         self, told: list[tuple[int, str, str]], kind: str, people: list[int], at_ms: int
     ) -> None:
         channel = RULES.kinds[kind].channels[0]
-        provider = "twilio" if channel == "sms" else "sendgrid"
         self._sequence += 1
         line = Line(
-            self._sequence, at_ms, provider, 202, f"m-{self._sequence}", 0, 1,
+            self._sequence, at_ms, _provider(channel), 202, f"m-{self._sequence}", 0, 1,
             [delivery_id for _, delivery_id, _ in told],
             [notification_id for *_, notification_id in told],
-            [_phone(each) if channel == "sms" else _mailbox(each) for each in people],
+            [_address(channel, each) for each in people],
             [hash_of(channel, str(intent)) for intent, *_ in told],
         )  # fmt: skip
         self._append(f"{ledgers.LEDGER}/ledger-0.jsonl", line)
@@ -168,6 +190,14 @@ def _introduction(number: int) -> Iterator[Said]:
 
 def _user(number: int) -> str:
     return f"user-{number}"
+
+
+def _provider(channel: str) -> str:
+    return "twilio" if channel == "sms" else "sendgrid"
+
+
+def _address(channel: str, number: int) -> str:
+    return _phone(number) if channel == "sms" else _mailbox(number)
 
 
 def _mailbox(number: int) -> str:
@@ -236,7 +266,8 @@ def keep(deliveries: int, *, clean: Judged, spoilt: Judged) -> None:
 
 
 def _entries(deliveries: int) -> int:
-    return deliveries * 3 + deliveries * 3 // 4
+    singles = deliveries * 3 // 4
+    return deliveries * 3 + singles + 2 * len(range(0, singles, REFUSED_EACH))
 
 
 def _cpu_seconds() -> float:

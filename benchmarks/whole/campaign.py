@@ -73,13 +73,16 @@ class Campaign:
         return results.noted(run, pace_ms)
 
     def _together(self, scenario: Scenario, runs: list[OneRun]) -> Result:
+        is_bound = self.people >= scenario.people
         result = Result(
             scenario=scenario.name, measures=scenario.measures, people=self.people,
             date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
             commit=self.commit, command=self.command, machine=machine(),
             loop_ms=[run.loop_ms for run in runs],
             figures={
-                each.name: results.summary(each, [run.figures[each.name] for run in runs])
+                each.name: results.summary(
+                    each, [run.figures[each.name] for run in runs], is_bound=is_bound
+                )
                 for each in scenario.figures
             },
             costs=results.median_costs(runs), is_harness_bound=results.is_harness_bound(runs),

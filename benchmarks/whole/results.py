@@ -51,7 +51,7 @@ class Summary(msgspec.Struct):
     low: float
     high: float
     verdict: str
-    """`goal`, `floor`, `open`, `below`; empty where neither is set."""
+    """`goal`, `floor`, `open`, `below`; empty where neither is set, or of more people."""
 
 
 class Result(msgspec.Struct):
@@ -79,13 +79,14 @@ def noted(run: Run, loop_ms: float) -> OneRun:
     return OneRun(run.figures, costs, run.curves, loop_ms)
 
 
-def summary(figure: Figure, values: list[float]) -> Summary:
+def summary(figure: Figure, values: list[float], *, is_bound: bool = True) -> Summary:
+    """`is_bound`: whether it was measured with as many people as its bounds are of."""
     median = statistics.median(values)
     return Summary(
         measures=figure.measures, unit=figure.unit, better=figure.better,
         floor=figure.floor, goal=figure.goal,
         values=values, median=median, low=min(values), high=max(values),
-        verdict=_verdict(figure, values),
+        verdict=_verdict(figure, values) if is_bound else "",
     )  # fmt: skip
 
 

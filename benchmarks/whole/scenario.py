@@ -29,6 +29,8 @@ class Scenario:
     name: str
     measures: str
     figures: Sequence[Figure]
+    people: int = 1_000_000
+    """Its bounds are of so many: with fewer, it reaches none."""
     run: Callable[[Run], Coroutine[Any, Any, None]]
     """Sets every figure by `Run.figure`."""
     is_profiled: bool = True

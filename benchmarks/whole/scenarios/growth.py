@@ -28,6 +28,7 @@ async def _rates(run: Run, people: int, *, broadcasts: int) -> dict[str, float]:
 SCENARIO = Scenario(
     name="growth",
     measures="the rate of the broadcast with all people, against that with 100,000 of them",
+    people=10_000_000,
     figures=(
         Figure(
             name="fan_out", measures="decide + fan_out", unit="%", better="higher",

@@ -55,6 +55,7 @@ SCENARIO = Scenario(
     measures="kill -9 of a worker that has everybody's state, started again on its slot at once: "
     "until requests made after the kill reach the provider, in all 8 partitions and in the first of "
     "them; both workers share one core, 50/s",
+    people=2_860_000,  # who have 10 M rows
     figures=(
         Figure(
             name="decide", measures="decide was killed, the last partition", unit="s",

@@ -62,6 +62,7 @@ SCENARIO = Scenario(
     name="mixed",
     measures="T in the first forty seconds of a broadcast to everybody on the same workers: decide and "
     "email share one core, single requests at 200/s",
+    people=5_000_000,
     figures=(
         Figure(
             name="ratio", measures="p99 during the broadcast, against idle", unit="x",

@@ -34,6 +34,7 @@ SCENARIO = Scenario(
     name="two-cores",
     measures="a broadcast by e-mail to everybody, from its request to the last accept, with "
     "workers, Kafka and sandbox anywhere on two cores",
+    people=5_000_000,
     figures=(
         Figure(
             name="rate", measures="recipients; the bounds are 5 M in 180 s and in 30 s", unit="/s",

@@ -52,6 +52,10 @@ def test_a_figure_without_bounds_has_no_verdict() -> None:
     assert summary(plain, [1.0]).verdict == ""
 
 
+def test_nothing_reaches_a_bound_that_is_of_more_people() -> None:
+    assert summary(RATE, [250], is_bound=False).verdict == ""
+
+
 def test_a_stretch_tells_rate_cost_and_how_busy_the_other_core_was() -> None:
     stretch = Stretch("send", is_pinned=True, began=10.0)
     stretch.cpu = {"worker": 2.0, "broker": 1.0, "harness": 0.5}
