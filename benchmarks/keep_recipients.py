@@ -32,6 +32,7 @@ from streams.partition_files import PartitionFiles
 from streams.refusals import OnceAMinute
 from streams.topology import FlowSettings
 from streams.transactions import KafkaLog
+from streams.watched_clock import WatchedClock
 from tables.store import StoreBudget
 from tests.simulation.process import Notes
 
@@ -93,7 +94,7 @@ class Nothing:
 async def _measure(people: int, folder: Path) -> None:
     lanes = {name: lane for lane, name in topics.REQUESTED.items()}
     settings = FlowSettings(Rules({}), PARTITIONS, b"k" * 32, lanes)
-    nothing, clock = Nothing(), SystemClock()
+    nothing, clock = Nothing(), WatchedClock(SystemClock())
     budget = StoreBudget(cache_bytes=MEMORY.cache, write_buffer_bytes=MEMORY.write_buffers)
 
     def store(partition: int) -> PartitionFiles:
@@ -107,7 +108,7 @@ async def _measure(people: int, folder: Path) -> None:
         return DeafLog(
             role=topology.DECIDE, partition=partition, names=Names(), connection={},
             lease=cast(Any, nothing), patience=cast(Any, nothing), changelogs=cast(Any, nothing),
-            voice=OnceAMinute(),
+            voice=OnceAMinute(), clock=clock,
         )  # fmt: skip
 
     runner = Runner(

@@ -87,11 +87,12 @@ that was mended: the table holds those.
 _NOT_COVERED = """\
 - One machine, one broker, one copy of each record: no network that is cut in two, no second broker
   that lags behind.
-- Clocks are the machine's own. Elsewhere, with clocks of their own: jumps of up to 8 seconds, in stories
-  of `tests/simulation` (none by hours under running workers); workers that were down for 30 hours, in
-  `tests/simulation/test_real_clocks.py`, both judged by the same checker; quiet hours and local days
-  around every change of clocks of every zone in two years (zones that change alike stand for each
-  other), against Python's own arithmetic, in `tests/unit/policies/test_zones.py`.
+- Clocks are the machine's own, but for those that `clock-set` puts wrong. Elsewhere, with clocks of
+  their own: jumps of up to 8 seconds, of an hour and of a day, in stories of `tests/simulation`; workers
+  that were down for 30 hours, in `tests/simulation/test_real_clocks.py`, both judged by the same
+  checker; quiet hours and local days around every change of clocks of every zone in two years (zones
+  that change alike stand for each other), against Python's own arithmetic, in
+  `tests/unit/policies/test_zones.py`.
 - Each moment of each named yield for certain: `EVERY_POINT=1` with
   `tests/acceptance/test_named_yields.py`. `kill-at-yields` tries one after the other, but the load of
   a round does not bring every life to its moment; how many it brought is noted above.

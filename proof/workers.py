@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import urllib.request
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from proof.worker_process import Prepare, WorkerProcess, as_it_is
+from proof.worker_process import Prepare, WorkerProcess
 from streams.faust_app import GroupSettings
 from streams.worker import PROBES_FILE, slot_folder
 
@@ -40,7 +42,7 @@ class Workers:
         self._config_file = config_file
         self._data_dir = data_dir
         self._environment = {**os.environ, **environment}
-        self._prepared: dict[str, Prepare] = {}
+        self._prepared: defaultdict[str, list[Prepare]] = defaultdict(list)
         self._processes: dict[Slot, WorkerProcess] = {}
         self._wanted: set[Slot] = set()
         self._watching: asyncio.Task[None] | None = None
@@ -50,8 +52,8 @@ class Workers:
         """Likewise, of clean stops."""
 
     def prepare(self, role: str, prepare: Prepare) -> None:
-        """What the role's processes do before they begin, from their next start on."""
-        self._prepared[role] = prepare
+        """What the role's processes do, too, before they begin, from their next start on."""
+        self._prepared[role].append(prepare)
 
     @property
     def slots(self) -> list[Slot]:
@@ -171,8 +173,13 @@ class Workers:
             arguments,
             environment=self._environment,
             log=log,
-            prepare=self._prepared.get(slot.role, as_it_is),
+            prepare=partial(_do_all, self._prepared[slot.role]),
         )
+
+
+def _do_all(prepared: Sequence[Prepare]) -> None:
+    for each in prepared:
+        each()
 
 
 def _named(metric: str, slot: Slot) -> str:

@@ -81,9 +81,15 @@ class TransactionalProducer:
         await self._client.close()
 
     async def commit(
-        self, batches: Mapping[KafkaPartition, Sequence[Batch]]
+        self,
+        batches: Mapping[KafkaPartition, Sequence[Batch]],
+        *,
+        on_appended: Callable[[int], None] = lambda at_ms: None,
     ) -> dict[KafkaPartition, int]:
         """All of them or none; returns where the last record of each place was appended.
+
+        `on_appended` is told at what times, by brokers' clocks, before any of it is committed; nothing
+        is if it raises.
 
         Raises:
             ProducerFenced: the id has another owner, or the broker gave the transaction up.
@@ -96,7 +102,10 @@ class TransactionalProducer:
         last_offsets: dict[KafkaPartition, int] = {}
         for turn in range(max(map(len, batches.values()))):
             now = {place: some[turn] for place, some in batches.items() if turn < len(some)}
-            for place, offset in (await self._append(now)).items():
+            appended = await self._append(now)
+            for at_ms in {at_ms for _, at_ms in appended.values()}:
+                on_appended(at_ms)
+            for place, (offset, _) in appended.items():
                 last_offsets[place] = offset + now[place].count - 1
         await self.end()
         self._is_committing = False
@@ -123,25 +132,27 @@ class TransactionalProducer:
             ],
         )
 
-    async def _append(self, batches: Mapping[KafkaPartition, Batch]) -> dict[KafkaPartition, int]:
-        """The offsets of their first records.
+    async def _append(
+        self, batches: Mapping[KafkaPartition, Batch]
+    ) -> dict[KafkaPartition, tuple[int, int]]:
+        """The offsets of their first records, and when these were appended by the broker's clock.
 
         Batches keep their sequence when they are sent again, and the broker knows the last five of
         each place: it says where it appended the first of twins.
         """
         waiting = {place: self._build(place, batch) for place, batch in batches.items()}
-        offsets: dict[KafkaPartition, int] = {}
+        appended: dict[KafkaPartition, tuple[int, int]] = {}
         retries = Retries(self._voice)
         while True:
             refusals: list[tuple[str, int]] = []
-            for place, (code, offset) in (await self._produce_all(waiting)).items():
+            for place, (code, offset, at_ms) in (await self._produce_all(waiting)).items():
                 if code:
                     refusals.append((place.topic, code))
                 else:
-                    offsets[place] = offset
+                    appended[place] = offset, at_ms
                     del waiting[place]
             if not waiting:
-                return offsets
+                return appended
             error = worst_of(refusals)
             if error is not None and not error.retriable:
                 raise error
@@ -156,8 +167,8 @@ class TransactionalProducer:
 
     async def _produce_all(
         self, waiting: Mapping[KafkaPartition, bytes]
-    ) -> dict[KafkaPartition, tuple[int, int]]:
-        """Error code and offset of those that were answered."""
+    ) -> dict[KafkaPartition, tuple[int, int, int]]:
+        """Error code, offset and time of those that were answered."""
         leaders: dict[int, list[KafkaPartition]] = {}
         for place in waiting:
             leader = self._client.cluster.leader_for_partition(place)
@@ -166,14 +177,14 @@ class TransactionalProducer:
         requests = [self._produce(leader, some, waiting) for leader, some in leaders.items()]
         if len(requests) == 1:
             return await requests[0]
-        answered: dict[KafkaPartition, tuple[int, int]] = {}
+        answered: dict[KafkaPartition, tuple[int, int, int]] = {}
         for some in await asyncio.gather(*requests):
             answered |= some
         return answered
 
     async def _produce(
         self, leader: int, places: Iterable[KafkaPartition], waiting: Mapping[KafkaPartition, bytes]
-    ) -> dict[KafkaPartition, tuple[int, int]]:
+    ) -> dict[KafkaPartition, tuple[int, int, int]]:
         topics = _by_topic((place, (place.partition, waiting[place])) for place in places)
         request = ProduceRequest(
             self._transactional_id, _ALL_REPLICAS, self._request_timeout_ms, topics
@@ -185,9 +196,9 @@ class TransactionalProducer:
                 raise
             return {}
         return {
-            KafkaPartition(topic, partition): (code, offset)
+            KafkaPartition(topic, partition): (code, offset, at_ms)
             for topic, partitions in answer.topics
-            for partition, code, offset, *_ in partitions
+            for partition, code, offset, at_ms, *_ in partitions
         }
 
     async def _ask_coordinator(

@@ -28,6 +28,7 @@ from streams.patience import Patience
 from streams.refusals import OnceAMinute
 from streams.restore import ChangelogReader
 from streams.transactional_producer import TransactionalProducer
+from streams.watched_clock import WatchedClock
 from tables.packing import pack_rows
 from tables.state import Kind
 
@@ -73,6 +74,7 @@ class KafkaLog:
         names: Names,
         connection: Mapping[str, Any],
         lease: OwnersLease,
+        clock: WatchedClock,
         patience: Patience,
         changelogs: ChangelogReader,
         voice: OnceAMinute,
@@ -84,6 +86,7 @@ class KafkaLog:
         self._names = names
         self._connection = connection
         self._lease = lease
+        self._clock = clock
         self._patience = patience
         self._changelogs = changelogs
         self._voice = voice
@@ -168,8 +171,9 @@ class KafkaLog:
         batches = {
             place: batches_of(contents) for place, contents in self._by_place(transaction).items()
         }
+        compare = partial(self._clock.compare, asked_ms=self._clock.now_ms())
         try:
-            last_offsets = await self._producer.commit(batches)
+            last_offsets = await self._producer.commit(batches, on_appended=compare)
         except ProducerFenced as error:
             raise Fenced(f"{self._role}-{self._partition}") from error
         transient, durable = (

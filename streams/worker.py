@@ -1,8 +1,8 @@
 """One worker process: a role's runner inside its Faust app, ready, watched, and ended with a reason.
 
-Exit codes: 0 stopped, 70 a bug or damage, 75 the partitions were lost, a source was made anew, or a
-stop could not be ended in order (start again), 78 the configuration or the cluster is wrong (starting
-again does not help until somebody mends it).
+Exit codes: 0 stopped, 70 a bug or damage, 75 the partitions were lost, a source was made anew, a clock
+was wrong, or a stop could not be ended in order (start again), 78 the configuration or the cluster is
+wrong (starting again does not help until somebody mends it).
 """
 
 import asyncio
@@ -42,6 +42,7 @@ from streams.probes import Probes
 from streams.refusals import OnceAMinute
 from streams.restore import ChangelogReader
 from streams.transactions import Fenced, KafkaLog, Overtaken
+from streams.watched_clock import ClockAskew, WatchedClock
 from tables.store import StoreBudget, bytes_on_disk
 
 log = logging.getLogger("postrider.worker")
@@ -59,7 +60,9 @@ class MembershipLost(RuntimeError):
     """Raised when the coordinator no longer knows us while we hold partitions."""
 
 
-_LOSSES = (Fenced, Overtaken, MembershipLost, SourceRecreated, StopTookTooLong)
+_NO_FAULT_OF_OURS = (
+    Fenced, Overtaken, MembershipLost, SourceRecreated, StopTookTooLong, ClockAskew,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,7 @@ class _Process:
             cache_bytes=settings.cache_bytes, write_buffer_bytes=settings.write_buffer_bytes
         )
         self._stores_folder = slot_folder(group) / "stores"
-        self._clock = SystemClock()
+        self._clock = WatchedClock(SystemClock())
         intake = FaustIntake(settings.names)
         self._permit = self._plan.permit(self._lease)
         self._runner = Runner(
@@ -274,6 +277,7 @@ class _Process:
             names=self._settings.names,
             connection=self._settings.connection,
             lease=self._lease,
+            clock=self._clock,
             patience=self._settings.patience,
             changelogs=self._reader,
             voice=self._voice,
@@ -333,8 +337,7 @@ class _FaustWorker(faust.Worker):
 
 def die(error: BaseException) -> NoReturn:
     """End this process now: its memory may be ahead of Kafka, or its partitions somebody else's."""
-    is_loss = isinstance(error, _LOSSES)
-    code = EXIT_LOST if is_loss else EXIT_FAILED
+    code = EXIT_LOST if isinstance(error, _NO_FAULT_OF_OURS) else EXIT_FAILED
     log.critical("worker ends", extra={"cause": f"{type(error).__name__}: {error}", "code": code})
     if code == EXIT_FAILED:
         log.error("the cause", exc_info=error)

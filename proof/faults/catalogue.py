@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from proof.faults.base import Calm, Fault
 from proof.faults.brokers import BrokerAway, BrokerHung, BrokerKilled, BrokerRestarted
+from proof.faults.clocks import ClockSet
 from proof.faults.crowds import KillInACrowd
 from proof.faults.disks import DiskDamaged, DiskFull, DiskLost, DiskStale
 from proof.faults.inputs import (
@@ -28,6 +29,7 @@ _ALL: tuple[Fault, ...] = (
     RollingRestart(),
     JoinAndLeave(),
     Suspended(),
+    ClockSet(),
     Throttled(),
     Failing(),
     LostReplies(),

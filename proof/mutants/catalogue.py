@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from proof.faults.base import Calm
+from proof.faults.base import PROMISE, Calm
+from proof.faults.clocks import ClockSet
 from proof.faults.kills import Kill
 from proof.faults.processes import OptOutBesideABacklog, RollingRestart, Suspended
 from proof.faults.storms import LostReplies, Throttled
@@ -56,6 +57,7 @@ KILLS = Scene(name="kills", fault=Kill(), changes={"seconds": 20.0})
 THROTTLE = Scene(name="throttle", fault=Throttled(), changes={"seconds": 12.0, "ttl_seconds": 50})
 LOST = Scene(name="lost replies", fault=LostReplies(), changes={"seconds": 12.0, "ttl_seconds": 30})
 RESTART = Scene(name="restart", fault=RollingRestart(), changes={"seconds": 30.0, "rate": 40.0})
+CLOCKS = Scene(name="clocks", fault=ClockSet(), changes={"seconds": 40.0})
 ZOMBIES = Scene(name="zombies", fault=Suspended(), changes={"seconds": 45.0})
 WINDOW = Scene(
     name="window",
@@ -244,6 +246,12 @@ _ALL = (
         does="who was suspended may write though another has the partition",
         scene=ZOMBIES, caught_by={"L1", "L3", "L7"},
         plant=running.fence_nobody,
+    ),
+    Mutant(
+        name="any-clock-believed",
+        does="a worker goes by its own clock, an hour or a day off",
+        scene=CLOCKS, caught_by={PROMISE}, says="nobody minded that clocks were wrong",
+        plant=running.believe_any_clock,
     ),
     Mutant(
         name="give-up-without-a-drain",

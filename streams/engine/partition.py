@@ -179,10 +179,11 @@ class Partition:
 
     def tidy(self) -> None:
         """Let the stores forget what has expired; called about once a second."""
-        now_ms = self._clock.now_ms()
-        oldest = (position.oldest_ms(now_ms) for position in self.positions.values())
         try:
-            self._store.tidy(now_ms, min(oldest, default=now_ms))
+            now_ms = self._clock.believed_ms()
+            if now_ms is not None:
+                oldest = (position.oldest_ms(now_ms) for position in self.positions.values())
+                self._store.tidy(now_ms, min(oldest, default=now_ms))
         except Exception as error:  # a store that cannot be written must not be read either
             self._die(error)
 

@@ -101,6 +101,11 @@ class Clock(Protocol):
 
     def now_ms(self) -> int: ...
 
+    def believed_ms(self) -> int | None:
+        """The same, for what cannot be taken back; None until it was compared with another clock, and
+        whatever it raises ends the process: it was set."""
+        ...
+
 
 class Observer(Protocol):
     """What the engine tells metrics and logs. Every method returns at once and never raises."""

@@ -166,7 +166,7 @@ class Broker:
         randomness: random.Random,
         transaction_seconds: float = 10.0,
     ) -> None:
-        self._now_ms = now_ms
+        self.now_ms = now_ms
         self._timeout_ms = transaction_seconds * 1000
         self._random = randomness
         self._logs: dict[TopicPartition, Log] = {}
@@ -215,7 +215,7 @@ class Broker:
         log = self.log(place)
         offset = len(log.entries)
         written = InboundRecord(
-            *place, offset, self._now_ms(), record.key, record.value, record.headers
+            *place, offset, self.now_ms(), record.key, record.value, record.headers
         )
         log.entries.append(Entry(written, txn))
         self.appended += 1
@@ -266,7 +266,7 @@ class Broker:
         """Append to the id's open transaction, beginning one if there is none."""
         self.check(transactional_id, epoch)
         self.written[transactional_id].update(record.topic for record in records)
-        txn = self._open.setdefault(transactional_id, Txn(self._now_ms()))
+        txn = self._open.setdefault(transactional_id, Txn(self.now_ms()))
         return [self.append(record, txn) for record in records]
 
     def commit(self, transactional_id: str, epoch: int) -> None:
@@ -282,7 +282,7 @@ class Broker:
     def expire_transactions(self) -> None:
         """The transaction timeout: abort what has been open for too long, and fence its producer."""
         for transactional_id, txn in list(self._open.items()):
-            if self._now_ms() - txn.began_ms > self._timeout_ms:
+            if self.now_ms() - txn.began_ms > self._timeout_ms:
                 self.init_producer(transactional_id)
 
     def _finish(self, txn: Txn, state: str) -> None:

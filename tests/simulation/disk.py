@@ -7,6 +7,7 @@ import msgspec
 
 from schemas.kafka import Record, TopicPartition
 from streams.engine.ports import Committed, RestoreReport, Transaction
+from streams.watched_clock import WatchedClock
 from tables.packing import RowList, Rows
 from tables.state import Kind, StaleRows
 from tests.simulation.broker import Broker
@@ -137,6 +138,8 @@ class MemoryLog:
         self.transactional_id = f"{role}-{partition}"
         self.epoch = 0
         self.watch: Watch | None = None
+        self.clock: WatchedClock | None = None
+        """Compared with the broker's, if there is one."""
         self.is_committing = False
 
     async def start(self) -> None:
@@ -153,6 +156,7 @@ class MemoryLog:
         self.is_committing = True
         passages = self.watch.commits(self._partition) if self.watch is not None else ()
         await self._pass(passages, "staged")
+        asked_ms = self.clock.now_ms() if self.clock is not None else 0
         offsets: list[int | None] = [None, None]
         for kind in Kind:
             if rows := transaction.rows[kind]:
@@ -161,6 +165,8 @@ class MemoryLog:
         if transaction.records:
             await self.broker.round_trip()
             self._write(transaction.records)
+        if self.clock is not None:
+            self.clock.compare(self.broker.now_ms(), asked_ms=asked_ms)
         await self._pass(passages, "appended")
         await self.broker.round_trip()
         self._end()

@@ -12,6 +12,7 @@ from streams.engine.ports import Committed, Transaction
 from streams.engine.positions import POSITION_PREFIX, position_key
 from streams.engine.routes import Envelopes, Topology
 from streams.engine.runner import Runner
+from streams.watched_clock import WatchedClock
 from tables.state import Kind
 from tests.simulation.disk import Files, MemoryLog, MemoryStore, encode
 from tests.simulation.process import MemoryLease, Plan, Process
@@ -149,3 +150,17 @@ class NoLease(Process):
     """R5: a process that slept through its session goes on calling the provider."""
 
     lease_class = _EternalLease
+
+
+class _TrustedClock(WatchedClock):
+    def compare(self, appended_ms: int, *, asked_ms: int) -> None:
+        """Nobody does."""
+
+    def believed_ms(self) -> int:
+        return self.now_ms()
+
+
+class AnyClockBelieved(Process):
+    """Who is an hour or a day ahead decides by it, and forgets what has not expired yet."""
+
+    clock_class = _TrustedClock

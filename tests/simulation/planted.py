@@ -126,6 +126,7 @@ _PROCESSES: Mapping[str, type[Process]] = {
             mutants.NoFencingAtTakeOver,
             mutants.GivingUpWithoutADrain,
             mutants.NoLease,
+            mutants.AnyClockBelieved,
         )
     },
 }

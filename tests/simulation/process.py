@@ -12,6 +12,7 @@ from streams.engine.gaps import SourceRecreated
 from streams.engine.ports import Lease, RestoreReport, Transaction
 from streams.engine.routes import Topology
 from streams.engine.runner import Bounds, Runner, RunnerSettings
+from streams.watched_clock import ClockAskew, WatchedClock
 from tests.simulation.broker import Broker, Fenced, OutOfRange, Reader
 from tests.simulation.disk import Files, MemoryLog, MemoryStore, TransactionAborted
 from tests.simulation.group import Group, LostMembership, Member
@@ -19,7 +20,7 @@ from tests.simulation.loop import Domain, VirtualLoop, pause
 from tests.simulation.spans import Spans
 from tests.simulation.watching import Watch
 
-EXPECTED_DEATHS = (Fenced, LostMembership, SourceRecreated, TransactionAborted)
+EXPECTED_DEATHS = (ClockAskew, Fenced, LostMembership, SourceRecreated, TransactionAborted)
 """Ends that the rules ask for; a process that dies of anything else has found a bug."""
 _RECORDS_A_READ = 100
 
@@ -124,6 +125,7 @@ class Process:
     log_class = MemoryLog
     lease_class = MemoryLease
     runner_class = Runner
+    clock_class = WatchedClock
 
     def __init__(
         self,
@@ -164,6 +166,7 @@ class Process:
         self._logs: list[MemoryLog] = []
         self.watch = Watch(world.loop, partial(is_struck, self)) if is_struck else None
         self.lease = self.lease_class(world.loop, world.spans)
+        self.clock = self.clock_class(clock)
         self.runner = self.runner_class(
             topology=self.topology_of(plan),
             log_for=self._watched_log,
@@ -172,7 +175,7 @@ class Process:
             fenced=plan.fenced,
             before_open=plan.before_open,
             lease=plan.permit(self.lease),
-            clock=clock,
+            clock=self.clock,
             control=self,
             observer=world.notes,
             settings=world.settings,
@@ -243,6 +246,7 @@ class Process:
     def _watched_log(self, partition: int) -> MemoryLog:
         log = self.make_log(partition)
         log.watch = self.watch
+        log.clock = self.clock
         self._logs.append(log)
         return log
 

@@ -10,6 +10,7 @@ from tests.simulation.carrier import Moods
 from tests.simulation.speaking import Line
 
 ANY = "any yield"
+HOUR_SECONDS, DAY_SECONDS = 3_600.0, 86_400.0
 BlowKind = Literal["kill", "suspend", "rob", "stop", "wipe", "age", "abort", "visit", "clock"]
 
 
@@ -53,7 +54,8 @@ class Blow:
     kind: BlowKind
     when: Passing | Turn | Instant
     seconds: float = 0.0
-    """How long a suspension or a visit lasts; by how much clocks are set."""
+    """How long a suspension or a visit lasts; by how much clocks are set, which by an hour or more they
+    are for a while only: nothing is done by them meanwhile."""
     share: float = 0.0
     """How much of its history an old disk has."""
     role: str = ""

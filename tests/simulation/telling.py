@@ -1,5 +1,6 @@
 """Plays a story and judges how it ended."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from tests.simulation.process import Process
 from tests.simulation.real import FLOW, RealWorld
 from tests.simulation.spans import BRISK
 from tests.simulation.speaking import introductions
-from tests.simulation.story import ANY, Blow, BlowKind, Instant, Passing, Story, Turn
+from tests.simulation.story import ANY, HOUR_SECONDS, Blow, BlowKind, Instant, Passing, Story, Turn
 from tests.simulation.writing import BEGIN_SECONDS
 
 Fault = Literal["killed", "wiped", "aged", "aborted", "suspended", "robbed", "drained"]
@@ -26,6 +27,9 @@ died. Robbed: suspended, and its partitions were somebody else's when it woke. D
 _CRASHES: Mapping[BlowKind, Fault] = {
     "kill": "killed", "wipe": "wiped", "age": "aged", "abort": "aborted",
 }  # fmt: skip
+
+_WRONG_SECONDS = 3.0
+"""For so long a clock is wrong by hours."""
 
 STOP_MS = 3_900
 """What stops a delivery works within this: how old a tail may be, and a call that waits a moment."""
@@ -173,6 +177,13 @@ class _Teller:
             for name in process.watch.calling:
                 self._is_struck(process, name, CALLING)
 
+    async def _set_clock(self, blow: Blow) -> None:
+        clock = self._world.clock_of(blow.role)
+        clock.set(by_ms=round(blow.seconds * 1000))
+        if abs(blow.seconds) >= HOUR_SECONDS:
+            await asyncio.sleep(_WRONG_SECONDS)
+            clock.set(by_ms=0)
+
     def _strike(self, blow: Blow, process: Process | None) -> None:
         now_ms = self._world.loop.now_ms()
         self.struck.append((now_ms, blow, process.slot if process else ""))
@@ -180,7 +191,7 @@ class _Teller:
             if blow.kind == "visit":
                 self._blows.visit(blow.role, blow.seconds)
             else:
-                self._world.clock_of(blow.role).set(by_ms=round(blow.seconds * 1000))
+                self._world.loop.start(None, self._set_clock(blow))
             return
         match blow.kind:
             case "suspend" | "rob":

@@ -40,6 +40,7 @@ KNOWN = {
     "engine:PositionsAheadOfTheWork": 0,
     "engine:RecordsDoneWithTheirFirstPart": 14,
     "engine:PartsForgottenAtTakeOver": 14,
+    "engine:AnyClockBelieved": 849,
     "engine:NoFencingAtTakeOver": 1,
     "engine:GivingUpWithoutADrain": 29,
     "engine:NoLease": 48,

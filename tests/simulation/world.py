@@ -26,7 +26,7 @@ class MachineClock:
         self.was_set = False
 
     def set(self, by_ms: int) -> None:
-        self._ahead_ms += by_ms
+        self._ahead_ms = by_ms
         self.was_set = True
 
     def now_ms(self) -> int:

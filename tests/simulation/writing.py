@@ -1,5 +1,6 @@
 """Stories from seeds. Each has more of something than others: what is rare together is found so."""
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +17,19 @@ from tests.simulation.loop import START_MS
 from tests.simulation.real import RealWorld
 from tests.simulation.seldom import woven
 from tests.simulation.speaking import SAYINGS, USERS, Line, Speaker
-from tests.simulation.story import ANY, Blow, BlowKind, Instant, Passing, Spell, Step, Story, Turn
+from tests.simulation.story import (
+    ANY,
+    DAY_SECONDS,
+    HOUR_SECONDS,
+    Blow,
+    BlowKind,
+    Instant,
+    Passing,
+    Spell,
+    Step,
+    Story,
+    Turn,
+)
 
 BEGIN_SECONDS = 0.5
 """By then everybody is known, so that who is meant is certain."""
@@ -65,7 +78,16 @@ def write(seed: int) -> Story:
         story = woven(story, random.Random(f"{seed} seldom"), begin_seconds=BEGIN_SECONDS)
     if seed % _GATHERED != _GATHERED - 1:
         return story
+    story = replace(story, blows=[_astray(each) for each in story.blows])
     return replace(story, steps=gathered(story.steps, random.Random(f"{seed} gathered")))
+
+
+def _astray(blow: Blow) -> Blow:
+    """A clock that would be a little wrong is so by an hour, and one that would be more by a day."""
+    if blow.kind != "clock" or abs(blow.seconds) < 1.0:
+        return blow
+    wrong_seconds = HOUR_SECONDS if abs(blow.seconds) < 5.0 else DAY_SECONDS
+    return replace(blow, seconds=math.copysign(wrong_seconds, blow.seconds))
 
 
 class _Writer:

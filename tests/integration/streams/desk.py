@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import TopicPartition as KafkaPartition
 
+from policies.clock import SystemClock
 from schemas.kafka import Record
 from streams.engine.ports import Transaction
 from streams.names import Names, changelog
@@ -18,6 +19,7 @@ from streams.patience import Patience
 from streams.refusals import OnceAMinute
 from streams.restore import ChangelogReader
 from streams.transactions import KafkaLog
+from streams.watched_clock import WatchedClock
 from tables.packing import RowList
 from tables.state import Kind
 from tests.doubles.said import Said
@@ -76,11 +78,20 @@ class Desk:
         return (OUT, *(changelog(ROLE, kind) for kind in Kind))
 
     async def create(self, *topics: str) -> None:
-        await self.admin.create_topics([NewTopic(self.names.physical(t), 1, 1) for t in topics])
+        by_broker = {"message.timestamp.type": "LogAppendTime"}
+        new = [
+            NewTopic(self.names.physical(each), 1, 1, topic_configs=by_broker) for each in topics
+        ]
+        await self.admin.create_topics(new)
 
     async def log(self, log_class: type[KafkaLog] = KafkaLog, **options: Any) -> KafkaLog:
         """A started log, closed at the end of the test."""
-        given: dict[str, Any] = {"connection": self.connection, "lease": self.lease, **options}
+        given: dict[str, Any] = {
+            "connection": self.connection,
+            "lease": self.lease,
+            "clock": WatchedClock(SystemClock()),
+            **options,
+        }
         reader = ChangelogReader(
             names=self.names, connection=self.connection, patience=self.patience
         )
