@@ -88,8 +88,8 @@ class TransactionalProducer:
     ) -> dict[KafkaPartition, int]:
         """All of them or none; returns where the last record of each place was appended.
 
-        `on_appended` is told at what times, by brokers' clocks, before any of it is committed; nothing
-        is if it raises.
+        `on_appended` is told at what times, by brokers' clocks, before any of it is committed; if it
+        raises, all is aborted.
 
         Raises:
             ProducerFenced: the id has another owner, or the broker gave the transaction up.
@@ -103,8 +103,12 @@ class TransactionalProducer:
         for turn in range(max(map(len, batches.values()))):
             now = {place: some[turn] for place, some in batches.items() if turn < len(some)}
             appended = await self._append(now)
-            for at_ms in {at_ms for _, at_ms in appended.values()}:
-                on_appended(at_ms)
+            try:
+                for at_ms in {at_ms for _, at_ms in appended.values()}:
+                    on_appended(at_ms)
+            except Exception:
+                await self._end(is_committed=False)  # or its readers would wait for the timeout
+                raise
             for place, (offset, _) in appended.items():
                 last_offsets[place] = offset + now[place].count - 1
         await self.end()
@@ -113,7 +117,10 @@ class TransactionalProducer:
 
     async def end(self) -> None:
         """Commit what was registered and appended."""
-        request = EndTxnRequest(self._transactional_id, self._producer_id, self.epoch, True)
+        await self._end(is_committed=True)
+
+    async def _end(self, *, is_committed: bool) -> None:
+        request = EndTxnRequest(self._transactional_id, self._producer_id, self.epoch, is_committed)
         await self._ask_coordinator(
             request, lambda answer: [(self._transactional_id, answer.error_code)]
         )
