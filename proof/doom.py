@@ -31,6 +31,7 @@ import streams.assembly
 import streams.engine.partition
 import streams.worker
 from agents.stage import Batch, CallT, Effects, Stage
+from policies.clock import SystemClock
 from proof.checker.ledgers import LEDGER
 from proof.named_yields import CALLING, RUNNER, Point, points_of, stages_of, yields_of
 from sandbox.ledger import read_ledger
@@ -46,6 +47,7 @@ from streams.metrics import Metrics
 from streams.patience import Patience
 from streams.plan import RolePlan
 from streams.transactions import KafkaLog
+from streams.watched_clock import WatchedClock
 from streams.worker import PlanFor
 from tables import attempts
 from tables.attempts import Stand
@@ -303,8 +305,8 @@ def install(role: str, point: Point, *, report: Path, ledger: Path) -> None:
     def doomed_plan_for(config: Config, *, role: str, patience: Patience) -> PlanFor:
         make = plan_for(config, role=role, patience=patience)
 
-        def make_doomed(metrics: Metrics) -> RolePlan:
-            plan = make(metrics)
+        def make_doomed(metrics: Metrics, clock: WatchedClock) -> RolePlan:
+            plan = make(metrics, clock)
             assert isinstance(plan, RolePlan)
             plan.topology = doomed(plan.topology, doom)
             return plan
@@ -343,7 +345,7 @@ def _lives(role: str, folder: Path) -> Path:
 def points_for(role: str, config: Config) -> list[Point]:
     """Every moment of every named yield."""
     make = plan_for(config, role=role, patience=patience_of(config))
-    return points_of(make(Metrics(role=role, slot=0)).topology)
+    return points_of(make(Metrics(role=role, slot=0), WatchedClock(SystemClock())).topology)
 
 
 def _replace(module: ModuleType, name: str, new: object) -> None:

@@ -1,6 +1,5 @@
 """From `faust.yaml` to a worker: which settings go where."""
 
-from policies.clock import SystemClock
 from schemas.delivery import CHANNELS
 from streams.config import Config
 from streams.engine.runner import RunnerSettings
@@ -10,6 +9,7 @@ from streams.patience import Patience
 from streams.plan import ChannelSettings, PlanSettings, RolePlan
 from streams.topics import Layout
 from streams.topology import DECIDE, FlowSettings
+from streams.watched_clock import WatchedClock
 from streams.worker import PlanFor, WorkerSettings
 from tables import decisions
 
@@ -39,9 +39,9 @@ def worker_settings(config: Config, *, role: str, slot: int, patience: Patience)
 
 
 def plan_for(config: Config, *, role: str, patience: Patience) -> PlanFor:
-    """How the role's plan is made, once there are metrics to count with."""
+    """How the role's plan is made, once there are metrics to count with and a clock to go by."""
 
-    def make(metrics: Metrics) -> RolePlan:
+    def make(metrics: Metrics, clock: WatchedClock) -> RolePlan:
         settings = PlanSettings(
             role=role,
             flow=_flow(config, metrics),
@@ -50,7 +50,7 @@ def plan_for(config: Config, *, role: str, patience: Patience) -> PlanFor:
             patience=patience,
             channel=None if role == DECIDE else _channel(config, role),
         )
-        return RolePlan(settings, metrics=metrics, clock=SystemClock())
+        return RolePlan(settings, metrics=metrics, clock=clock)
 
     return make
 

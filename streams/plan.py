@@ -31,6 +31,7 @@ from streams.stop_feed import CALLED_OFF, STOPS, StopFeed
 from streams.tail_reader import KafkaTailReader
 from streams.tails import Tails
 from streams.topology import DECIDE, FlowSettings, Outlet
+from streams.watched_clock import ClockAskew, WatchedClock
 
 log = logging.getLogger("postrider.plan")
 
@@ -73,7 +74,7 @@ class PlannedRole:
         *,
         stops: StopList,
         tails: Tails,
-        clock: Clock,
+        clock: WatchedClock,
         sender: Sender | None = None,
         pace: Pace | None = None,
     ) -> None:
@@ -92,7 +93,7 @@ class PlannedRole:
         if self._sender is not None:
             await self._sender.start()
         await self._tails.start(die)
-        self._forgetting = asyncio.create_task(self._forget())
+        self._forgetting = asyncio.create_task(self._forget(die))
 
     def fenced(self, numbers: Collection[int]) -> None:
         """An earlier owner may have spent every token up to now: they come back while we restore."""
@@ -110,16 +111,22 @@ class PlannedRole:
         if self._sender is not None:
             await self._sender.close()
 
-    async def _forget(self) -> None:
+    async def _forget(self, die: Callable[[BaseException], None]) -> None:
         while True:
             await asyncio.sleep(_FORGET_SECONDS)
-            self._stops.forget(self._clock.now_ms() - HORIZON_MS)
+            try:
+                now_ms = self._clock.believed_ms()
+            except ClockAskew as error:
+                die(error)
+                return
+            if now_ms is not None:
+                self._stops.forget(now_ms - HORIZON_MS)
 
 
 class RolePlan(PlannedRole):
     """What `streams/worker.py` runs: the real parts, as `faust.yaml` has them."""
 
-    def __init__(self, settings: PlanSettings, *, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, settings: PlanSettings, *, metrics: Metrics, clock: WatchedClock) -> None:
         stops = StopList(settings.flow.rules)
         sender: Sender | None = None
         pace: Pace | None = None

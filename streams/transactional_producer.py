@@ -7,6 +7,7 @@ again, for as long as it takes. Connections, metadata and the encoding are aioka
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -27,9 +28,11 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 
 from streams.batches import Batch
 from streams.refusals import OnceAMinute, Retries, worst_of
+from streams.watched_clock import ClockAskew, WatchedClock
 
 _ALL_REPLICAS = -1
 _LAST_SEQUENCE = 2**31 - 1
+_ABORT_SECONDS = 2.0
 _T = TypeVar("_T")
 
 
@@ -45,10 +48,13 @@ class TransactionalProducer:
         *,
         transactional_id: str,
         timeout_ms: int,
+        clock: WatchedClock,
         voice: OnceAMinute,
     ) -> None:
         """`connection` is what any aiokafka client is given; the broker aborts after `timeout_ms`.
+        Nothing is committed that brokers date otherwise than `clock` does.
         `voice` tells of waits."""
+        self._clock = clock
         self._voice = voice
         self._client = AIOKafkaClient(**{"client_id": transactional_id, **connection})
         self._request_timeout_ms = self._client._request_timeout_ms
@@ -81,17 +87,12 @@ class TransactionalProducer:
         await self._client.close()
 
     async def commit(
-        self,
-        batches: Mapping[KafkaPartition, Sequence[Batch]],
-        *,
-        on_appended: Callable[[int], None] = lambda at_ms: None,
+        self, batches: Mapping[KafkaPartition, Sequence[Batch]]
     ) -> dict[KafkaPartition, int]:
         """All of them or none; returns where the last record of each place was appended.
 
-        `on_appended` is told at what times, by brokers' clocks, before any of it is committed; if it
-        raises, all is aborted.
-
         Raises:
+            ClockAskew: the clock is wrong.
             ProducerFenced: the id has another owner, or the broker gave the transaction up.
             KafkaError: the broker refuses something of it.
         """
@@ -100,17 +101,17 @@ class TransactionalProducer:
             await self._know(place.topic)
         await self._register(batches)
         last_offsets: dict[KafkaPartition, int] = {}
+        asked_ms = self._clock.now_ms()
         for turn in range(max(map(len, batches.values()))):
             now = {place: some[turn] for place, some in batches.items() if turn < len(some)}
             appended = await self._append(now)
-            try:
-                for at_ms in {at_ms for _, at_ms in appended.values()}:
-                    on_appended(at_ms)
-            except Exception:
-                await self._end(is_committed=False)  # or its readers would wait for the timeout
-                raise
-            for place, (offset, _) in appended.items():
+            for place, (offset, at_ms) in appended.items():
                 last_offsets[place] = offset + now[place].count - 1
+                try:
+                    self._clock.compare(at_ms, asked_ms=asked_ms)
+                except ClockAskew as error:
+                    await self._abort()
+                    raise ClockAskew(f"{place.topic}:{place.partition}: {error}") from None
         await self.end()
         self._is_committing = False
         return last_offsets
@@ -118,6 +119,11 @@ class TransactionalProducer:
     async def end(self) -> None:
         """Commit what was registered and appended."""
         await self._end(is_committed=True)
+
+    async def _abort(self) -> None:
+        """Or readers would wait until the broker gives it up, as they do if this cannot be had soon."""
+        with contextlib.suppress(KafkaError, TimeoutError):
+            await asyncio.wait_for(self._end(is_committed=False), _ABORT_SECONDS)
 
     async def _end(self, *, is_committed: bool) -> None:
         request = EndTxnRequest(self._transactional_id, self._producer_id, self.epoch, is_committed)

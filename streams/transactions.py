@@ -101,6 +101,7 @@ class KafkaLog:
             self._connection,
             transactional_id=self._names.transactional_id(self._role, self._partition),
             timeout_ms=self.timeout_ms,
+            clock=self._clock,
             voice=self._voice,
         )
         try:
@@ -171,9 +172,8 @@ class KafkaLog:
         batches = {
             place: batches_of(contents) for place, contents in self._by_place(transaction).items()
         }
-        compare = partial(self._clock.compare, asked_ms=self._clock.now_ms())
         try:
-            last_offsets = await self._producer.commit(batches, on_appended=compare)
+            last_offsets = await self._producer.commit(batches)
         except ProducerFenced as error:
             raise Fenced(f"{self._role}-{self._partition}") from error
         transient, durable = (

@@ -4,7 +4,7 @@ Whatever is decided is decided by a worker's own clock. Were it an hour ahead, p
 hour early; a day, and what guards against repeats would be gone. Brokers date every record that they
 append, so each transaction shows whether the two clocks agree; where they do not, it is not committed,
 and the worker ends. Between transactions a clock that is set shows by time that elapses, which nobody
-can set.
+can set: what it was ahead of that is noted whenever it is read.
 """
 
 from policies.clock import Clock, elapsed_ms
@@ -16,14 +16,20 @@ class ClockAskew(RuntimeError):
 
 
 class WatchedClock:
-    """A clock for one life of a worker."""
+    """A clock for one life of a worker; all that is decided in it goes by this one."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._agreed_ms: int | None = None
-        """What it was ahead of elapsed time when it last agreed with the broker's."""
+        self._has_agreed = False
+        self._least_ms = self._most_ms = self._ahead_of_elapsed_ms()
+        """Since it last agreed, or from the beginning on."""
 
     def now_ms(self) -> int:
+        ahead_ms = self._ahead_of_elapsed_ms()
+        if ahead_ms < self._least_ms:
+            self._least_ms = ahead_ms
+        elif ahead_ms > self._most_ms:
+            self._most_ms = ahead_ms
         return self._clock.now_ms()
 
     def elapsed_seconds(self) -> float:
@@ -31,7 +37,8 @@ class WatchedClock:
 
     def compare(self, appended_ms: int, *, asked_ms: int) -> None:
         """Raises `ClockAskew` unless a record that was to be appended from `asked_ms` on, by this clock,
-        and has been, was appended at a time near that: at `appended_ms` by the broker's.
+        and has been, was appended at a time near that: at `appended_ms` by the broker's. Likewise if
+        this clock was set since it last agreed.
 
         A broker that keeps the producers' dates tells none of its own: a negative one.
         """
@@ -45,19 +52,25 @@ class WatchedClock:
                 f"this machine's clock is {abs(ahead_ms) / 1000:.0f} s {is_ahead} the broker's: "
                 "set whichever is wrong, and let NTP keep both"
             )
-        self._agreed_ms = self._ahead_of_elapsed_ms()
+        self._refuse_if_set()
+        self._has_agreed = True
+        self._least_ms = self._most_ms = self._ahead_of_elapsed_ms()
 
     def believed_ms(self) -> int | None:
         """The time, once it has agreed with the broker's; None until then.
 
         Raises `ClockAskew` when it was set by more than they may differ since they last agreed.
         """
-        if self._agreed_ms is None:
+        now_ms = self.now_ms()
+        if not self._has_agreed:
             return None
-        moved_ms = self._ahead_of_elapsed_ms() - self._agreed_ms
-        if abs(moved_ms) > SKEW_MS:
-            raise ClockAskew(f"this machine's clock was set by {moved_ms / 1000:+.0f} s")
-        return self.now_ms()
+        self._refuse_if_set()
+        return now_ms
+
+    def _refuse_if_set(self) -> None:
+        moved_ms = self._most_ms - self._least_ms
+        if moved_ms > SKEW_MS:
+            raise ClockAskew(f"this machine's clock was set by {moved_ms / 1000:.0f} s")
 
     def _ahead_of_elapsed_ms(self) -> int:
-        return self.now_ms() - elapsed_ms(self._clock)
+        return self._clock.now_ms() - elapsed_ms(self._clock)

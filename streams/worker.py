@@ -108,7 +108,7 @@ class Plan(Protocol):
     async def close(self) -> None: ...
 
 
-PlanFor = Callable[[Metrics], Plan]
+PlanFor = Callable[[Metrics, WatchedClock], Plan]
 
 
 def run(
@@ -146,7 +146,8 @@ class _Process:
             session_seconds=group.session_seconds, margin_seconds=settings.lease_margin_seconds
         )
         self._lease.bind(loop)
-        self._plan = plan_for(self._metrics)
+        self._clock = WatchedClock(SystemClock())
+        self._plan = plan_for(self._metrics, self._clock)
         self._voice = OnceAMinute()
         self._reader = ChangelogReader(
             names=settings.names, connection=settings.connection, patience=settings.patience
@@ -155,7 +156,6 @@ class _Process:
             cache_bytes=settings.cache_bytes, write_buffer_bytes=settings.write_buffer_bytes
         )
         self._stores_folder = slot_folder(group) / "stores"
-        self._clock = WatchedClock(SystemClock())
         intake = FaustIntake(settings.names)
         self._permit = self._plan.permit(self._lease)
         self._runner = Runner(

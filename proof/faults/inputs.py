@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar
 
+from policies.clock import SystemClock
 from proof.checker.verdict import Violation
 from proof.faults.base import PROMISE, Fault, Field
 from proof.load.plan import LoadPlan, doing
@@ -12,6 +13,7 @@ from schemas.ids import partition_of
 from streams.assembly import plan_for
 from streams.cli.clients import patience_of
 from streams.metrics import Metrics
+from streams.watched_clock import WatchedClock
 
 
 class _Input(Fault, ABC):
@@ -136,7 +138,8 @@ class OffsetsReset(Fault):
             await field.stage.note_blow(slot.role, "stop", slot)
             await field.workers.stop(slot)
             make = plan_for(config, role=slot.role, patience=patience_of(config))
-            sources = make(Metrics(role=slot.role, slot=slot.number)).topology.sources
+            metrics = Metrics(role=slot.role, slot=slot.number)
+            sources = make(metrics, WatchedClock(SystemClock())).topology.sources
             names = config.kafka.names
             await reset_offsets(
                 bootstrap=field.stage.kafka.bootstrap,

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 import pytest_asyncio
 
+from policies.clock import SystemClock
 from proof.offsets import reset_offsets
 from sandbox.faults import FaultRule
 from schemas import ids, topics
@@ -23,6 +24,7 @@ from streams.cli.clients import patience_of
 from streams.embedded_kafka import EmbeddedKafka
 from streams.metrics import Metrics
 from streams.topology import DECIDE
+from streams.watched_clock import WatchedClock
 from tests.acceptance.pipeline_lab import PARTITIONS
 from tests.acceptance.scripted_lab import ScriptedPipeline as Pipeline
 from tests.acceptance.scripted_lab import scripted
@@ -323,7 +325,7 @@ async def test_a_misplaced_record_is_forwarded_once_and_decided_with_its_users_s
 async def reset(opened: Pipeline, role: str, *, to: int) -> None:
     """The offsets of all that the role reads, while its worker is down."""
     make = plan_for(opened.config, role=role, patience=patience_of(opened.config))
-    plan = make(Metrics(role=role, slot=0))
+    plan = make(Metrics(role=role, slot=0), WatchedClock(SystemClock()))
     names = opened.config.kafka.names
     await reset_offsets(
         bootstrap=opened.environment["KAFKA_BOOTSTRAP"],

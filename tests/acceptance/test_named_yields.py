@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from policies.clock import SystemClock
 from proof.doom import Death, deaths, install
 from proof.named_yields import CALLING, Point, points_of
 from streams.assembly import plan_for
@@ -23,6 +24,7 @@ from streams.cli.clients import patience_of
 from streams.embedded_kafka import EmbeddedKafka
 from streams.metrics import Metrics
 from streams.topology import ROLES
+from streams.watched_clock import WatchedClock
 from tests.acceptance.eventful import Traffic
 from tests.acceptance.scripted_lab import ScriptedPipeline, scripted, where
 from tests.acceptance.test_pipeline_faults import check
@@ -41,7 +43,7 @@ class Chain:
         self._opened = opened
         self.role = role
         make = plan_for(opened.config, role=role, patience=patience_of(opened.config))
-        plan = make(Metrics(role=role, slot=0))
+        plan = make(Metrics(role=role, slot=0), WatchedClock(SystemClock()))
         every = points_of(plan.topology)
         self.points = every if EVERY_POINT else _one_each(every)
         self._now: Point | None = None

@@ -7,10 +7,10 @@ import msgspec
 
 from schemas.kafka import Record, TopicPartition
 from streams.engine.ports import Committed, RestoreReport, Transaction
-from streams.watched_clock import WatchedClock
 from tables.packing import RowList, Rows
 from tables.state import Kind, StaleRows
 from tests.simulation.broker import Broker
+from tests.simulation.clocks import StoryClock
 from tests.simulation.watching import Passage, Watch
 
 encode = msgspec.msgpack.Encoder().encode
@@ -138,7 +138,7 @@ class MemoryLog:
         self.transactional_id = f"{role}-{partition}"
         self.epoch = 0
         self.watch: Watch | None = None
-        self.clock: WatchedClock | None = None
+        self.clock: StoryClock | None = None
         """Compared with the broker's, if there is one."""
         self.is_committing = False
 

@@ -12,8 +12,8 @@ from streams.engine.ports import Committed, Transaction
 from streams.engine.positions import POSITION_PREFIX, position_key
 from streams.engine.routes import Envelopes, Topology
 from streams.engine.runner import Runner
-from streams.watched_clock import WatchedClock
 from tables.state import Kind
+from tests.simulation.clocks import StoryClock
 from tests.simulation.disk import Files, MemoryLog, MemoryStore, encode
 from tests.simulation.process import MemoryLease, Plan, Process
 
@@ -152,7 +152,7 @@ class NoLease(Process):
     lease_class = _EternalLease
 
 
-class _TrustedClock(WatchedClock):
+class _TrustedClock(StoryClock):
     def compare(self, appended_ms: int, *, asked_ms: int) -> None:
         """Nobody does."""
 
@@ -161,6 +161,6 @@ class _TrustedClock(WatchedClock):
 
 
 class AnyClockBelieved(Process):
-    """Who is an hour or a day ahead decides by it, and forgets what has not expired yet."""
+    """Who is an hour or a day ahead decides by it."""
 
     clock_class = _TrustedClock

@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import Protocol
 
-from policies.clock import Clock
 from proof.named_yields import Point
 from schemas.kafka import InboundRecord, TopicPartition
 from streams.engine.gaps import SourceRecreated
 from streams.engine.ports import Lease, RestoreReport, Transaction
 from streams.engine.routes import Topology
 from streams.engine.runner import Bounds, Runner, RunnerSettings
-from streams.watched_clock import ClockAskew, WatchedClock
+from streams.watched_clock import ClockAskew
 from tests.simulation.broker import Broker, Fenced, OutOfRange, Reader
+from tests.simulation.clocks import StoryClock
 from tests.simulation.disk import Files, MemoryLog, MemoryStore, TransactionAborted
 from tests.simulation.group import Group, LostMembership, Member
 from tests.simulation.loop import Domain, VirtualLoop, pause
@@ -45,20 +45,6 @@ class MemoryLease:
     async def wait_until_good(self) -> None:
         while not self.is_good():
             await self._renewed.wait()
-
-
-class _UnhurriedClock:
-    """A world in a hurry sets all of its clocks forward: for who watches one, so much time went by."""
-
-    def __init__(self, clock: Clock, loop: VirtualLoop) -> None:
-        self._clock = clock
-        self._loop = loop
-
-    def now_ms(self) -> int:
-        return self._clock.now_ms()
-
-    def elapsed_seconds(self) -> float:
-        return self._loop.now_ms() / 1000
 
 
 class Notes:
@@ -139,7 +125,7 @@ class Process:
     log_class = MemoryLog
     lease_class = MemoryLease
     runner_class = Runner
-    clock_class = WatchedClock
+    clock_class = StoryClock
 
     def __init__(
         self,
@@ -148,7 +134,7 @@ class Process:
         role: str,
         plan: Plan,
         world: Surroundings,
-        clock: Clock,
+        clock: StoryClock,
         group: Group,
         disk: dict[int, Files],
         is_struck: Callable[["Process", str, str], bool] | None,
@@ -180,7 +166,7 @@ class Process:
         self._logs: list[MemoryLog] = []
         self.watch = Watch(world.loop, partial(is_struck, self)) if is_struck else None
         self.lease = self.lease_class(world.loop, world.spans)
-        self.clock = self.clock_class(_UnhurriedClock(clock, world.loop))
+        self.clock = clock
         self.runner = self.runner_class(
             topology=self.topology_of(plan),
             log_for=self._watched_log,

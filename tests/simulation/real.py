@@ -28,6 +28,7 @@ from streams.tails import Tails
 from streams.topology import DECIDE, ROLES, FlowSettings, Outlet
 from tables.state import State
 from tests.simulation.carrier import Carrier, CarrierSender
+from tests.simulation.clocks import StoryClock
 from tests.simulation.loop import pause
 from tests.simulation.process import Plan, Process
 from tests.simulation.resting import BUSY, NEVER, waits_until
@@ -149,13 +150,13 @@ class RealWorld(World):
         self.rests_ms.append(self.loop.now_ms())
 
 
-def _deciding(world: RealWorld, clock: Clock) -> Plan:
+def _deciding(world: RealWorld, clock: StoryClock) -> Plan:
     stops = StopList(RULES)
     flow = topology.decide(FLOW, stops)
     return PlannedRole(flow, stops=stops, tails=_tails(world, stops, CALLED_OFF), clock=clock)
 
 
-def _sending(channel: Channel, world: RealWorld, clock: Clock) -> Plan:
+def _sending(channel: Channel, world: RealWorld, clock: StoryClock) -> Plan:
     stops = StopList(RULES)
     sender = _sender(channel, world, clock)
     pace: Pace | None = None

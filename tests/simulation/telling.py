@@ -18,7 +18,17 @@ from tests.simulation.process import Process
 from tests.simulation.real import FLOW, RealWorld
 from tests.simulation.spans import BRISK
 from tests.simulation.speaking import introductions
-from tests.simulation.story import ANY, HOUR_SECONDS, Blow, BlowKind, Instant, Passing, Story, Turn
+from tests.simulation.story import (
+    ANY,
+    DAY_SECONDS,
+    HOUR_SECONDS,
+    Blow,
+    BlowKind,
+    Instant,
+    Passing,
+    Story,
+    Turn,
+)
 from tests.simulation.writing import BEGIN_SECONDS
 
 Fault = Literal["killed", "wiped", "aged", "aborted", "suspended", "robbed", "drained"]
@@ -28,8 +38,8 @@ _CRASHES: Mapping[BlowKind, Fault] = {
     "kill": "killed", "wipe": "wiped", "age": "aged", "abort": "aborted",
 }  # fmt: skip
 
-_WRONG_SECONDS = 3.0
-"""For so long a clock is wrong by hours."""
+_WRONG_SECONDS = {HOUR_SECONDS: 0.3, DAY_SECONDS: 3.0}
+"""For so long a clock is wrong by that: shorter than anybody looks, and longer."""
 
 STOP_MS = 3_900
 """What stops a delivery works within this: how old a tail may be, and a call that waits a moment."""
@@ -180,8 +190,9 @@ class _Teller:
     async def _set_clock(self, blow: Blow) -> None:
         clock = self._world.clock_of(blow.role)
         clock.set(by_ms=round(blow.seconds * 1000))
-        if abs(blow.seconds) >= HOUR_SECONDS:
-            await asyncio.sleep(_WRONG_SECONDS)
+        wrong_seconds = _WRONG_SECONDS.get(abs(blow.seconds))
+        if wrong_seconds is not None:
+            await asyncio.sleep(wrong_seconds)
             clock.set(by_ms=0)
 
     def _strike(self, blow: Blow, process: Process | None) -> None:

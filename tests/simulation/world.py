@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from schemas.kafka import Record, TopicPartition
 from streams.engine.runner import RunnerSettings
 from tests.simulation.broker import Broker
+from tests.simulation.clocks import MachineClock, StoryClock
 from tests.simulation.disk import Files
 from tests.simulation.group import Group
 from tests.simulation.loop import Domain, VirtualLoop, pause
@@ -17,32 +18,13 @@ from tests.simulation.spans import USUAL, Spans
 T = TypeVar("T")
 
 
-class MachineClock:
-    """Of the machine that a slot is on; somebody may have set it."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
-        self._loop = loop
-        self._ahead_ms = 0
-        self.was_set = False
-
-    def set(self, by_ms: int) -> None:
-        self._ahead_ms = by_ms
-        self.was_set = True
-
-    def now_ms(self) -> int:
-        return self._loop.now_ms() + self._ahead_ms
-
-    def elapsed_seconds(self) -> float:
-        return self._loop.time()
-
-
 @dataclass(frozen=True, slots=True)
 class Role:
     """One consumer group, and what each of its processes runs; made anew for every life."""
 
     name: str
     slots: int
-    plan: Callable[[Any, MachineClock], Plan]
+    plan: Callable[[Any, StoryClock], Plan]
     """Given the world and the process's clock."""
 
 
@@ -137,12 +119,13 @@ class World:
         """A slot is wanted: whatever its process dies of, it is started again."""
         self._wanted.add(slot)
         self._note_life(slot, "starts")
+        clock = self._process_class.clock_class(self.clock_of(slot))
         process = self._processes[slot] = self._process_class(
             slot=slot,
             role=role_name,
-            plan=self.roles[role_name].plan(self, self.clock_of(slot)),
+            plan=self.roles[role_name].plan(self, clock),
             world=self,
-            clock=self.clock_of(slot),
+            clock=clock,
             group=self._groups[role_name],
             disk=self._disks.setdefault(slot, {}),
             is_struck=self.is_struck,

@@ -13,6 +13,7 @@ from streams.engine.runner import RunnerSettings
 from streams.topology import DECIDE
 from tests.simulation.batching import gathered
 from tests.simulation.carrier import Moods
+from tests.simulation.clocks import StoryClock
 from tests.simulation.loop import START_MS
 from tests.simulation.real import RealWorld
 from tests.simulation.seldom import woven
@@ -215,7 +216,7 @@ def points_by_role() -> Mapping[str, Sequence[Point]]:
     """Every moment of every yield of each role's stages."""
     world = RealWorld(seed=0)
     return {
-        name: points_of(role.plan(world, world.clock_of(name)).topology)
+        name: points_of(role.plan(world, StoryClock(world.clock_of(name))).topology)
         for name, role in world.roles.items()
     }
 

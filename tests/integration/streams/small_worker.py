@@ -23,6 +23,7 @@ from streams.metrics import Metrics
 from streams.patience import Patience, into_log
 from streams.reaching import reach
 from streams.transactions import KafkaLog
+from streams.watched_clock import WatchedClock
 from streams.worker import WorkerSettings, run
 from tests.simulation.small import decide_topology, send_topology
 
@@ -66,7 +67,7 @@ def main() -> int:
     logs.configure(level="INFO", role=role, slot=slot)
     kafka = KafkaSettings(KafkaShape(bootstrap=bootstrap, topic_prefix=prefix), Path(folder))
 
-    def plan_for(metrics: Metrics) -> SmallPlan:
+    def plan_for(metrics: Metrics, clock: WatchedClock) -> SmallPlan:
         if role == "decide":
             return SmallPlan(decide_topology())
         return SmallPlan(send_topology(SocketProvider(int(port))))

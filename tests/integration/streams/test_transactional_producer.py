@@ -16,9 +16,11 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
+from policies.clock import SystemClock
 from streams.batches import batches_of
 from streams.refusals import OnceAMinute, Retries, worst_of
 from streams.transactional_producer import TransactionalProducer
+from streams.watched_clock import WatchedClock
 from tests.integration.streams.desk import OUT, Desk
 from tests.integration.streams.kafka_proxy import (
     END_TRANSACTION,
@@ -38,6 +40,7 @@ async def producer_of(desk: Desk, bootstrap: str) -> AsyncIterator[Transactional
         {"bootstrap_servers": bootstrap},
         transactional_id=desk.names.transactional_id("any", 0),
         timeout_ms=10_000,
+        clock=WatchedClock(SystemClock()),
         voice=OnceAMinute(),
     )
     try:

@@ -11,7 +11,7 @@ from schemas.kafka import Record, TopicPartition
 from streams.engine import partition
 from streams.engine.routes import Source, Topology
 from tests.simulation.small import SmallEnvelopes
-from tests.unit.engine.test_drain import Bench
+from tests.unit.engine.bench import Bench
 
 WORDS, REQUESTS = "recipients.changed", "notifications.requested"
 

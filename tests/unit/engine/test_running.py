@@ -17,7 +17,7 @@ from streams.engine.turns import BulkTurns
 from tests.doubles import MemoryState
 from tests.simulation.process import Notes
 from tests.simulation.small import SmallEnvelopes
-from tests.unit.engine.test_drain import GivenLease
+from tests.unit.engine.bench import GivenLease
 
 CULPRIT = "culprit"
 Many = list[str]
