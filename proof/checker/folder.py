@@ -42,11 +42,13 @@ class _Heard(NamedTuple):
 
 
 def judge_folder(folder: Path, *, processes: int | None = None) -> Verdict:
-    """All of it; by default with a process a core, if there is much of it."""
+    """All of it; by default with a process a core, if there is much of it. These are forked, since new
+    ones would be half a second late: whoever asks for several has no threads beside it.
+    """
     if processes is None:
         processes = (os.cpu_count() or 1) if _bytes_in(folder) > _SMALL_BYTES else 1
     ours, *others = [range(first, SHARDS, processes) for first in range(processes)]
-    with ProcessPoolExecutor(len(others) or 1, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(len(others) or 1, mp_context=get_context("fork")) as pool:
         futures = [pool.submit(_hear, folder, shards) for shards in others]
         found = read(folder)
         heard = [_judge(found, folder, ours), *(each.result() for each in futures)]
