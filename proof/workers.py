@@ -1,6 +1,7 @@
 """`Workers`: the processes that faults strike; what dies is started again, as a supervisor would."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -168,7 +169,8 @@ class Workers:
         arguments += ["--config", str(self._config_file), "--data-dir", str(self._data_dir)]
         log = self.log_of(slot)
         log.parent.mkdir(parents=True, exist_ok=True)
-        (self.folder_of(slot) / PROBES_FILE).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # its disk may be one that nobody can write to
+            (self.folder_of(slot) / PROBES_FILE).unlink()
         self._processes[slot] = WorkerProcess(
             arguments,
             environment=self._environment,

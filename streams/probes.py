@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 
 class Probes:
-    """A small server; where it listens is written to `announcement`, for `port` 0 is any free one.
+    """A small server; `announce` writes to `announcement` where it listens: `port` 0 is any free one.
 
     `refresh` is called before each scrape, for gauges that nobody would keep up to date otherwise.
     """
@@ -41,6 +41,9 @@ class Probes:
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
+
+    def announce(self) -> None:
+        assert self._runner is not None, "started"
         port = self._runner.addresses[0][1]
         self._announcement.parent.mkdir(parents=True, exist_ok=True)
         self._announcement.write_text(json.dumps({"port": port, "pid": os.getpid()}))

@@ -7,6 +7,7 @@ worker that dies at once again and again, ends the supervisor too, so that an op
 
 import fcntl
 import logging
+import os
 import signal
 import subprocess
 import time
@@ -27,6 +28,18 @@ class SlotTaken(RuntimeError):
     """Raised when another process on this machine holds the slot."""
 
 
+class SlotUnwritable(RuntimeError):
+    """Raised where the folder of a slot cannot be written; its text is for people."""
+
+
+def unwritable(folder: Path, error: OSError) -> str:
+    """A line that says so, and what to do."""
+    why = os.strerror(error.errno or 0).lower()
+    return (
+        f"data: {folder} cannot be written ({why}): mend its disk, or name another with --data-dir"
+    )
+
+
 class SlotLock:
     """One process a slot: two would fence each other for ever."""
 
@@ -34,8 +47,11 @@ class SlotLock:
         self._path = folder / "lock"
 
     def __enter__(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("w")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("w")
+        except OSError as error:
+            raise SlotUnwritable(unwritable(self._path.parent, error)) from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -41,6 +41,7 @@ from streams.patience import Patience
 from streams.probes import Probes
 from streams.refusals import OnceAMinute
 from streams.restore import ChangelogReader
+from streams.supervisor import unwritable
 from streams.transactions import Fenced, KafkaLog, Overtaken
 from streams.watched_clock import ClockAskew, WatchedClock
 from tables.store import StoreBudget, bytes_on_disk
@@ -193,7 +194,7 @@ class _Process:
         self.exit_code = 0
 
     async def listen(self) -> None:
-        """Open the probes; raises `ConfigurationRefused` where that is not possible."""
+        """Open the probes, and say where; raises `ConfigurationRefused` where that is not possible."""
         try:
             await self._probes.start()
         except OSError as error:
@@ -204,6 +205,12 @@ class _Process:
             )
             todo = "end what listens there, or choose another (0 for any that is free)"
             raise ConfigurationRefused([f"{told}: {todo}"]) from None
+        try:
+            self._probes.announce()
+        except OSError as error:
+            raise ConfigurationRefused(
+                [unwritable(slot_folder(self._settings.group), error)]
+            ) from None
 
     def execute(self) -> None:
         worker = _FaustWorker(

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,12 +16,12 @@ from proof.checker.verdict import Violation
 from proof.faults.base import PROMISE, Fault, Field
 from proof.load.plan import LoadPlan
 from proof.workers import Slot
+from streams.supervisor import EXIT_CONFIG
 from streams.worker import EXIT_FAILED
 from tables.store import LocalStore, StoreBudget
 
 DAY_SECONDS = 86_400
 _DISK_BYTES = 64 << 20
-_WORKER_ENDS, _NO_ROOM = "worker ends", "No space left on device"
 _REBUILT = "rebuilding a store from its changelog"
 
 
@@ -113,11 +113,11 @@ class DiskDamaged(_DiskFault):
             yield Violation(PROMISE, "no worker has noticed that its store was damaged")
 
 
-class DiskFull(Fault):
-    name = "disk-full"
-    does = "the disk of `decide` is full for seconds"
-    expects = "the worker stops with the cause, and goes on once there is room; nothing in doubt"
-    exits = (EXIT_FAILED,)
+class _UselessDisk(Fault, ABC):
+    """The disk of `decide` takes nothing for seconds."""
+
+    says: ClassVar[tuple[str, str]]
+    """What one line of its log must have in it for each of its ends."""
 
     def plan(self, seed: int, first: int) -> LoadPlan:
         return LoadPlan(seed=seed, first=first, seconds=30.0, rate=40.0)
@@ -133,10 +133,9 @@ class DiskFull(Fault):
             field.workers.start(slot)
             await field.workers.until_ready([slot])
             while await field.wait(1.0, 3.0):
-                await field.stage.note_blow("decide", "full disk", slot)
-                ballast = _filled(folder)
-                await field.wait(3.0, 6.0)
-                ballast.unlink(missing_ok=True)
+                async with self.made_useless(field, slot, folder):
+                    await field.wait(3.0, 6.0)
+                await field.workers.until_ready([slot])
             await field.workers.until_ready([slot])
             await field.workers.stop(slot)
         field.workers.start(slot)
@@ -146,12 +145,52 @@ class DiskFull(Fault):
         (slot,) = field.stage.of("decide")
         ends = sum(who == slot for who, _ in field.exits)
         lines = field.log_of(slot).splitlines()
-        told = sum(_WORKER_ENDS in line and _NO_ROOM in line for line in lines)
-        field.notes.append(f"stopped {ends} times for want of room")
+        told = sum(all(each in line for each in self.says) for line in lines)
+        field.notes.append(f"ended {ends} times by it")
         if not ends:
-            yield Violation(PROMISE, "the worker never stopped for want of room")
+            yield Violation(PROMISE, "the worker never minded")
         elif told < ends:
-            yield Violation(PROMISE, f"of {ends} stops {told} have told the cause")
+            yield Violation(PROMISE, f"of {ends} ends {told} have told the cause")
+
+    @abstractmethod
+    def made_useless(
+        self, field: Field, slot: Slot, folder: Path
+    ) -> contextlib.AbstractAsyncContextManager[None]:
+        """While the body runs."""
+
+
+class DiskFull(_UselessDisk):
+    name = "disk-full"
+    does = "the disk of `decide` is full for seconds"
+    expects = "the worker stops with the cause, and goes on once there is room; nothing in doubt"
+    exits = (EXIT_FAILED,)
+    says = "worker ends", "No space left on device"
+
+    @contextlib.asynccontextmanager
+    async def made_useless(self, field: Field, slot: Slot, folder: Path) -> AsyncIterator[None]:
+        await field.stage.note_blow(slot.role, "full disk", slot)
+        ballast = _filled(folder)
+        yield
+        ballast.unlink(missing_ok=True)
+
+
+class DiskReadOnly(_UselessDisk):
+    name = "disk-read-only"
+    does = "kill -9 of `decide`, whose disk is read-only for seconds then"
+    expects = (
+        "it refuses to start, says why, and goes on once the disk can be written; nothing in doubt"
+    )
+    exits = (EXIT_CONFIG,)
+    says = "cannot be written", "read-only file system"
+
+    @contextlib.asynccontextmanager
+    async def made_useless(self, field: Field, slot: Slot, folder: Path) -> AsyncIterator[None]:
+        await field.stage.note_blow(slot.role, "kill", slot)
+        await field.workers.kill(slot)
+        _remount(folder, "ro")
+        field.workers.start(slot)
+        yield
+        _remount(folder, "rw")
 
 
 async def replaced(field: Field, slot: Slot, spoil: Callable[[Path], None]) -> None:
@@ -184,6 +223,10 @@ def _small_disk(folder: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _remount(folder: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=True)
 
 
 def _filled(folder: Path) -> Path:

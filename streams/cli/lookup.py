@@ -21,7 +21,7 @@ from streams.cli.laid_out import require_topics
 from streams.cli.options import CONFIG_FILE, ConfigFile, DataDir, load_config, new_app
 from streams.config import Config
 from streams.lookup.run import Lookup, Progress
-from streams.supervisor import SlotLock, SlotTaken
+from streams.supervisor import SlotLock, SlotTaken, SlotUnwritable
 from tables.store import StoreBudget
 
 app = new_app()
@@ -46,6 +46,8 @@ def lookup(
             asyncio.run(_run(loaded, once, show))
     except SlotTaken:
         raise Mistake(f"another lookup runs in {loaded.data_dir}") from None
+    except SlotUnwritable as error:
+        raise Mistake(str(error)) from None
 
 
 async def _run(config: Config, once: bool, show: Callable[[Progress], None]) -> None:

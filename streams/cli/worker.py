@@ -17,7 +17,7 @@ from streams.config import Config
 from streams.config_errors import ConfigInvalid, ConfigurationRefused
 from streams.patience import Patience, into_log
 from streams.reaching import reach
-from streams.supervisor import EXIT_CONFIG, SlotLock, SlotTaken, Supervisor
+from streams.supervisor import EXIT_CONFIG, SlotLock, SlotTaken, SlotUnwritable, Supervisor
 from streams.topic_admin import require
 from streams.topology import ROLES
 
@@ -68,8 +68,8 @@ def _supervise(role: str, slot: int, config: Path, loaded: Config, level: str) -
     try:
         with SlotLock(loaded.data_dir / f"{role}-{slot}"):
             return Supervisor(command).run()
-    except SlotTaken as taken:
-        raise Mistake(str(taken)) from None
+    except (SlotTaken, SlotUnwritable) as error:
+        raise Mistake(str(error)) from None
 
 
 def _work(role: str, slot: int, config: Config) -> int:

@@ -105,6 +105,22 @@ def test_a_worker_whose_port_is_taken_says_so_before_it_looks_for_kafka(tmp_path
     assert line.endswith("end what listens there, or choose another (0 for any that is free)")
 
 
+@pytest.mark.parametrize(
+    "words", [["worker", "decide"], ["worker", "decide", "--once"], ["lookup"]]
+)
+def test_who_cannot_write_to_the_data_folder_says_so_in_one_line(
+    tmp_path: Path, words: list[str]
+) -> None:
+    (tmp_path / "a file").touch()  # root may write to any folder, but not into a file
+    file = a_file(tmp_path, lambda tree: tree.update(data=str(tmp_path / "a file" / "data")))
+
+    told = postrider(*words, "--config", str(file), environment=NO_KAFKA)
+
+    assert told.returncode in {1, 2, EXIT_CONFIG}
+    (line,) = told.stderr.splitlines()
+    assert "cannot be written (not a directory): mend its disk, or name another with" in line
+
+
 def test_everything_on_one_machine_is_refused_in_a_line_before_any_of_it_is_started(
     tmp_path: Path,
 ) -> None:

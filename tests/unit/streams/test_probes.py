@@ -38,6 +38,7 @@ class Bench:
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     bench = Bench(tmp_path)
     await bench.probes.start()
+    bench.probes.announce()
     yield bench
     await bench.probes.close()
 
