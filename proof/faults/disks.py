@@ -136,7 +136,6 @@ class _UselessDisk(Fault, ABC):
                 async with self.made_useless(field, slot, folder):
                     await field.wait(3.0, 6.0)
                 await field.workers.until_ready([slot])
-            await field.workers.until_ready([slot])
             await field.workers.stop(slot)
         field.workers.start(slot)
 

@@ -8,12 +8,10 @@ import aiokafka
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError, ProducerFenced
 
-from policies.clock import ManualClock, SystemClock
 from streams.embedded_kafka import EmbeddedKafka
 from streams.engine.ports import Committed, Transaction
 from streams.names import changelog
 from streams.transactions import Fenced, KafkaLog, Overtaken
-from streams.watched_clock import ClockAskew, WatchedClock
 from tables.packing import unpack_rows
 from tables.state import Kind
 from tests.integration.streams.desk import OUT, ROLE, Desk, GivenLease, transaction
@@ -123,27 +121,6 @@ async def test_an_owner_fenced_in_the_middle_of_a_transaction_commits_nothing_of
         assert await desk.values(OUT) == [b"owner"]
         assert await desk.values(DURABLE) == [b"owner"]
         await zombie.close()
-
-
-@pytest.mark.parametrize("off_seconds", [3600, -86_400])
-async def test_nothing_is_committed_by_a_clock_that_the_broker_does_not_agree_with(
-    desk: Desk, off_seconds: int
-) -> None:
-    now_ms = SystemClock().now_ms()
-    log = await desk.log(clock=WatchedClock(ManualClock(now_ms + off_seconds * 1000)))
-
-    with pytest.raises(ClockAskew, match="the broker's: set whichever is wrong"):
-        await log.commit(transaction(durable=[(b"r", b"1")], out=(b"by a wrong clock",)))
-    async with asyncio.timeout(
-        KafkaLog.timeout_ms / 2000
-    ):  # nobody waits until the broker gives it up
-        while await desk.stable_end(OUT) < 2:  # noqa: ASYNC110  # the record, and its abort
-            await asyncio.sleep(0.05)
-
-    right = await desk.log()
-    await right.commit(transaction(durable=[(b"r", b"2")], out=(b"by a right one",)))
-    assert await desk.values(OUT) == [b"by a right one"]
-    assert await desk.values(DURABLE) == [b"2"]
 
 
 class _HastyLog(KafkaLog):
