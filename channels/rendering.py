@@ -8,6 +8,7 @@ import msgspec
 
 from channels.base import Content, EmailContent, InAppContent, PushContent, SmsContent
 from channels.templates import SUFFIX, Message, Templates
+from policies.blame import is_of_the_machine
 from schemas.delivery import Channel, DeliveryBatch, Target
 
 MAX_SMS_CHARACTERS = 1600
@@ -83,6 +84,8 @@ def _content(
         template_name = message.parts[unfit.part].name or unfit.part
         return TemplateError(template_name, 1, unfit.cause)
     except Exception as error:  # a template is a program: whatever it raises is this delivery's
+        if is_of_the_machine(error):
+            raise
         return TemplateError(name, _line_of(error), type(error).__name__)
 
 

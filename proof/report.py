@@ -108,7 +108,6 @@ _NOT_COVERED = """\
 - A night in which clocks change: rounds are played at any hour, with quiet hours put around it.
 - Partitions that become more under running workers: `tests/unit/streams/test_topics.py` sees to it that
   nobody starts with another number.
-- Workers of different versions side by side; only producers are of a later one.
 - A change of the time zone database while workers run.
 - A disk that becomes read-only under a running worker: here only one without open files can be made so.
 - Faults of HTTP/2, which is off.
@@ -116,7 +115,6 @@ _NOT_COVERED = """\
   `tests/acceptance/test_retention.py`, `tests/acceptance/test_bad_disks.py` and
   `tests/integration/command_line/test_reconcile.py` see to it that it is said.
 - Callbacks of providers: nothing reads them yet.
-- Memory pressure, too few file descriptors, name servers that fail.
 """
 
 

@@ -44,6 +44,15 @@ class Seen:
                     stopped.add(each.delivery_id)
         return len(queued & stopped)
 
+    def deferred(self, reason: str) -> int:
+        """Attempts that were put off for this reason."""
+        return sum(
+            each.status == "deferred"
+            and each.reason == reason
+            and ms_of(each.occurred_at) >= self._since_ms
+            for each in self._deliveries(set(CHANNELS))
+        )
+
     def busiest_second(self, provider: str) -> int:
         """The most requests that it accepted within any second."""
         at = [

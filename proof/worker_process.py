@@ -47,9 +47,14 @@ class WorkerProcess:
         with _asking:
             self._process.start()
 
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None  # it was started
+        return self._process.pid
+
     def send_signal(self, number: signal.Signals) -> None:
-        if self._process.pid is not None and self.poll() is None:
-            os.kill(self._process.pid, number)
+        if self.poll() is None:
+            os.kill(self.pid, number)
 
     def kill(self) -> None:
         self._process.kill()

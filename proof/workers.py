@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import urllib.request
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from proof.worker_process import Prepare, WorkerProcess
+from streams.children import spawn
 from streams.faust_app import GroupSettings
 from streams.worker import PROBES_FILE, slot_folder
 
@@ -44,7 +46,8 @@ class Workers:
         self._data_dir = data_dir
         self._environment = {**os.environ, **environment}
         self._prepared: defaultdict[str, list[Prepare]] = defaultdict(list)
-        self._processes: dict[Slot, WorkerProcess] = {}
+        self._code: dict[str, Path | None] = {}
+        self._processes: dict[Slot, WorkerProcess | subprocess.Popen[bytes]] = {}
         self._wanted: set[Slot] = set()
         self._watching: asyncio.Task[None] | None = None
         self.exits: list[tuple[Slot, int]] = []
@@ -56,6 +59,10 @@ class Workers:
         """What the role's processes do, too, before they begin, from their next start on."""
         self._prepared[role].append(prepare)
 
+    def use_code(self, role: str, folder: Path | None) -> None:
+        """From their next start on, the role's processes run the code that lies there; None: ours."""
+        self._code[role] = folder
+
     @property
     def slots(self) -> list[Slot]:
         """Those that are wanted and run."""
@@ -65,6 +72,10 @@ class Workers:
 
     def is_running(self, slot: Slot) -> bool:
         return self._processes[slot].poll() is None
+
+    def pid(self, slot: Slot) -> int:
+        """Of its process, which may have ended."""
+        return self._processes[slot].pid
 
     def start(self, slot: Slot) -> None:
         self._wanted.add(slot)
@@ -171,6 +182,10 @@ class Workers:
         log.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(OSError):  # its disk may be one that nobody can write to
             (self.folder_of(slot) / PROBES_FILE).unlink()
+        code = self._code.get(slot.role)
+        if code is not None:
+            self._processes[slot] = _foreign(code, arguments, self._environment, log)
+            return
         self._processes[slot] = WorkerProcess(
             arguments,
             environment=self._environment,
@@ -182,6 +197,14 @@ class Workers:
 def _do_all(prepared: Sequence[Prepare]) -> None:
     for each in prepared:
         each()
+
+
+def _foreign(
+    code: Path, arguments: Sequence[str], environment: Mapping[str, str], log: Path
+) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-P", "-m", "streams.cli", "worker", *arguments]
+    with log.open("ab") as file:
+        return spawn(command, output=file, environment={**environment, "PYTHONPATH": str(code)})
 
 
 def _named(metric: str, slot: Slot) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +28,7 @@ from streams.metrics import Metrics
 from streams.names import Names
 from streams.observer import WorkerObserver
 from streams.patience import Patience
+from streams.refusals import OnceAMinute
 from streams.stop_feed import CALLED_OFF, STOPS, StopFeed
 from streams.tail_reader import KafkaTailReader
 from streams.tails import Tails
@@ -138,7 +140,7 @@ class RolePlan(PlannedRole):
             pace = _pace(settings.channel, settings.flow.partitions)
             outlet = Outlet(
                 rendering=Rendering(settings.channel.templates),
-                on_misconfigured=partial(_on_misconfigured, metrics),
+                on_misconfigured=partial(_on_misconfigured, metrics, defaultdict(OnceAMinute)),
                 sender=sender,
                 pace=pace,
             )
@@ -175,12 +177,15 @@ def _sender(channel: ChannelSettings, metrics: Metrics, clock: Clock) -> Sender 
     return Metered(sender, metrics=metrics, clock=clock)
 
 
-def _on_misconfigured(metrics: Metrics, provider: str, reason: str) -> None:
+def _on_misconfigured(
+    metrics: Metrics, voices: Mapping[tuple[str, str], OnceAMinute], provider: str, reason: str
+) -> None:
     metrics.own(metrics.misconfigured, provider=provider).inc()
-    log.error(
-        "provider refuses our credentials or account: deliveries are kept",
-        extra={"provider": provider, "reason": reason},
-    )
+    if voices[provider, reason].may_tell():
+        log.error(
+            "provider refuses our credentials or account: deliveries are kept",
+            extra={"provider": provider, "reason": reason},
+        )
 
 
 def _pace(channel: ChannelSettings, partitions: int) -> Pace:

@@ -17,8 +17,11 @@ from proof.faults.inputs import (
     WrongPartitions,
 )
 from proof.faults.kills import Kill, KillAtYields, KillTwo
+from proof.faults.names import NoNames
 from proof.faults.processes import JoinAndLeave, OptOutBesideABacklog, RollingRestart, Suspended
+from proof.faults.scarcity import FewFiles, LittleMemory
 from proof.faults.storms import Failing, Hanging, LostReplies, Refused, Throttled
+from proof.faults.versions import Upgrade
 
 _ALL: tuple[Fault, ...] = (
     Calm(),
@@ -27,6 +30,7 @@ _ALL: tuple[Fault, ...] = (
     KillAtYields(),
     KillInACrowd(),
     RollingRestart(),
+    Upgrade(),
     JoinAndLeave(),
     Suspended(),
     ClockSet(),
@@ -48,6 +52,9 @@ _ALL: tuple[Fault, ...] = (
     DiskDamaged(),
     DiskFull(),
     DiskReadOnly(),
+    FewFiles(),
+    LittleMemory(),
+    NoNames(),
     BrokerKilled(),
     BrokerRestarted(),
     BrokerHung(),

@@ -15,6 +15,7 @@ from streams.cli.errors import Mistake
 from streams.cli.options import CONFIG_FILE, ConfigFile, DataDir, load_config, new_app
 from streams.config import Config
 from streams.config_errors import ConfigInvalid, ConfigurationRefused
+from streams.open_files import allow_most
 from streams.patience import Patience, into_log
 from streams.reaching import reach
 from streams.supervisor import EXIT_CONFIG, SlotLock, SlotTaken, SlotUnwritable, Supervisor
@@ -50,6 +51,7 @@ def worker(
         raise Mistake(f"no role is called {role!r}: choose from {', '.join(ROLES)}")
     logs.configure(level=level.upper(), role=role, slot=str(slot))
     try:
+        allow_most()
         # Whatever is wrong with the file is told at once, even while Kafka is away.
         loaded = load_config(config, role=role, data_dir=data_dir, with_templates=role in CHANNELS)
         sys.exit(

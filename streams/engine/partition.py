@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from agents.stage import Effects
+from policies.blame import is_of_the_machine
 from schemas.kafka import InboundRecord, TopicPartition
 from streams.engine.batch import EngineBatch
 from streams.engine.calls import BatchCalls, CallGate
@@ -161,7 +162,7 @@ class Partition:
         queue = self._queues.get(record.topic)
         if self._is_open and queue is not None and queue.push(record):
             self._observer.record_in(record)
-            self.pump_source(queue.source)
+            self._pump_route(queue.source)
 
     def pump(self) -> None:
         """Start whatever may start; also called a few times a second, for rows that come due."""
@@ -171,7 +172,7 @@ class Partition:
     def _pump_route(self, route: Source | Timer) -> None:
         try:
             if isinstance(route, Source):
-                self.pump_source(route)
+                self._pump_source(route)
             else:
                 self._pump_timer(route)
         except Exception as error:  # a row of ours that we cannot read: never go on without it
@@ -187,7 +188,7 @@ class Partition:
         except Exception as error:  # a store that cannot be written must not be read either
             self._die(error)
 
-    def pump_source(self, source: Source) -> None:
+    def _pump_source(self, source: Source) -> None:
         queue = self._queues[source.topic]
         while queue and self._may_start(source):
             records, size = queue.pop(self._take(source))
@@ -256,6 +257,8 @@ class Partition:
             try:
                 item.value = source.decode(record)
             except Exception as error:  # whatever a decoder raises is the record's fault, not ours
+                if is_of_the_machine(error):
+                    raise
                 cause, detail = self._topology.envelopes.explain(error)
                 refused.append((item, cause, detail))
                 continue

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agents.stage import Effects
+from policies.blame import is_of_the_machine
 from schemas.kafka import Record
 from streams.engine.batch import EngineBatch
 from streams.engine.committer import PartitionClosed
@@ -33,7 +34,9 @@ class Unfinished(RuntimeError):
 
 
 class StageRun:
-    """Runs one batch; after an exception runs its items one by one and gives up the culprit."""
+    """Runs one batch; after an exception runs its items one by one and gives up the culprit.
+
+    What the machine has run out of makes no culprit: the process ends, and starts again."""
 
     def __init__(
         self,
@@ -127,6 +130,8 @@ class StageRun:
         except (PartitionClosed, StoreFailed):
             raise
         except Exception as error:
+            if is_of_the_machine(error):
+                raise
             return error
         finally:
             if isinstance(generator, AsyncGenerator):
@@ -160,6 +165,8 @@ class StageRun:
         except (PartitionClosed, StoreFailed):
             raise
         except Exception as second:
+            if is_of_the_machine(second):
+                raise
             # Not even its receipts can be written; without its dead letter it would come for ever.
             self._observer.stage_raised(self._route.stage.name, second)
             committed = self._stage(Effects(records=[letter()], done=[item]))

@@ -1,12 +1,14 @@
 """What cannot work is refused before it is started: which, where, and what to do, a line each."""
 
 import os
+import resource
 import shutil
 import socket
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import yaml
 from streams.config import load
 from streams.demo.run import create_topics
 from streams.embedded_kafka import EmbeddedKafka
+from streams.open_files import LEAST
 from streams.supervisor import EXIT_CONFIG
 
 SECONDS = 60
@@ -27,7 +30,7 @@ Tree = dict[str, Any]
 
 
 def postrider(
-    *arguments: str, environment: Mapping[str, str]
+    *arguments: str, environment: Mapping[str, str], most_files: int | None = None
 ) -> "subprocess.CompletedProcess[str]":
     """As a person runs it."""
     clean = {name: each for name, each in os.environ.items() if not name.startswith("POSTRIDER")}
@@ -38,7 +41,12 @@ def postrider(
         text=True,
         timeout=SECONDS,
         check=False,
+        preexec_fn=partial(_allow_files, most_files) if most_files is not None else None,
     )
+
+
+def _allow_files(most: int) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def a_file(folder: Path, change: Callable[[Tree], object]) -> Path:
@@ -103,6 +111,21 @@ def test_a_worker_whose_port_is_taken_says_so_before_it_looks_for_kafka(tmp_path
     (line,) = ended.stderr.splitlines()
     assert line.startswith(f"postrider: workers.metrics_port: {port}, that of this role and slot, ")
     assert line.endswith("end what listens there, or choose another (0 for any that is free)")
+
+
+@pytest.mark.parametrize("words", [["decide"], ["decide", "--once"]])
+def test_a_worker_that_may_open_too_few_files_says_so(tmp_path: Path, words: list[str]) -> None:
+    file = a_file(tmp_path, lambda tree: tree)
+
+    ended = postrider(
+        "worker", *words, "--config", str(file), environment=NO_KAFKA, most_files=LEAST - 1
+    )
+
+    assert ended.returncode == EXIT_CONFIG
+    assert ended.stderr == (
+        "postrider: a process may have 255 files open here, and a worker needs 256 at least: "
+        "raise the hard limit (ulimit -Hn, LimitNOFILE)\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,21 @@ def test_a_template_that_does_not_render_fails_its_own_delivery_only(make: Make)
     ]
 
 
+def test_a_template_is_not_to_blame_for_a_machine_without_memory(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendering = make({"default/sms.text.j2": "{{ 'x' * data.times }}"})
+    too_much = {"times": 10**18}
+    assert render(rendering, "sms", too_much) == [
+        TemplateError("t/default/sms.text.j2", 1, "MemoryError")
+    ]
+
+    monkeypatch.setattr("policies.blame._MODEST_BYTES", 10**18)
+
+    with pytest.raises(MemoryError):
+        render(rendering, "sms", too_much)
+
+
 @pytest.mark.parametrize(
     ("text", "data", "cause"),
     [

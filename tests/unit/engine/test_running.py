@@ -1,6 +1,7 @@
 """What becomes of a batch whose stage raises: the culprit is given up, its neighbours go on."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -102,6 +103,36 @@ async def test_an_item_that_goes_on_in_another_form_is_no_dead_letter() -> None:
     assert records == [("told", b"handed on"), ("told", b"bob")]
     assert notes.dead_letters == []
     assert len(notes.errors) == 1, "the bug is reported all the same"
+
+
+class RunOut(Tell):
+    """Needs a file where no more can be opened."""
+
+    def __init__(self, *, only_to_give_up: bool) -> None:
+        self._only_to_give_up = only_to_give_up
+
+    async def handle(self, batch: Batch[Many]) -> AsyncIterator[Effects]:
+        if self._only_to_give_up:
+            raise ValueError(CULPRIT)
+        raise OSError(errno.EMFILE, "Too many open files")
+        yield Effects()
+
+    def give_up(self, batch: Batch[Many], item: Item[Many], cause: str) -> Effects:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+
+@pytest.mark.parametrize("only_to_give_up", [False, True])
+async def test_what_the_machine_has_run_out_of_makes_no_culprit(only_to_give_up: bool) -> None:
+    host = Host()
+    stage_run = StageRun(
+        route=Source("names", RunOut(only_to_give_up=only_to_give_up), _never),
+        partition=host, envelopes=SmallEnvelopes(), observer=Notes(), turns=BulkTurns(),
+    )  # fmt: skip
+
+    with pytest.raises(OSError, match="Too many open files"):
+        await stage_run.run([taken("ann"), taken("bob")], [])
+
+    assert host.staged == [], "they are read again by whoever comes after this process"
 
 
 class SlowHost(Host):

@@ -1,0 +1,127 @@
+"""Name servers that do not answer, or are not there, while a worker starts."""
+
+import contextlib
+import ctypes
+import itertools
+import json
+import os
+import socket
+from collections.abc import Collection, Iterator
+from functools import partial
+from pathlib import Path
+
+from proof.checker.verdict import Violation
+from proof.faults.base import PROMISE, Fault, Field
+from proof.faults.storms import PROVIDERS
+from proof.load.plan import LoadPlan
+from streams.topology import ROLES
+
+_PROVIDERS, _KAFKA = "providers.example", "kafka.example"
+_HERE = "127.0.0.1"
+_SILENT, _ABSENT = "127.53.0.1", "127.53.0.2"
+"""Name servers: one never answers, where the other should be nobody listens."""
+_NAME_SERVER_PORT = 53
+_CLONE_NEWNS = 0x20000
+_MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class NoNames(Fault):
+    name = "no-names"
+    does = (
+        "a worker starts while providers, or Kafka, have no address: name servers are silent or gone "
+        "for seconds; every other one is stopped meanwhile"
+    )
+    expects = (
+        "it waits for Kafka, tries again what cannot be sent, stops in order; nothing in doubt"
+    )
+    least_blows = 4
+
+    def plan(self, seed: int, first: int) -> LoadPlan:
+        return LoadPlan(seed=seed, first=first, seconds=60.0)
+
+    def why_not(self) -> str:
+        return "" if os.geteuid() == 0 else "only root may give a process name servers of its own"
+
+    async def strike(self, field: Field) -> None:
+        if not _etc(field).exists():
+            await _go_by_names(field)
+        lost = itertools.cycle([{_PROVIDERS}, {_KAFKA}, {_PROVIDERS}, {_PROVIDERS, _KAFKA}])
+        servers = itertools.cycle([_SILENT, _ABSENT])
+        with _silence():
+            while await field.wait(0.5, 2.0):
+                slot = await field.victim([role for role in ROLES if role != "in_app"])
+                if slot is None:
+                    continue
+                await field.stage.note_blow(slot.role, "names", slot)
+                await field.workers.stop(slot)
+                _know(_etc(field), without=next(lost), server=next(servers))
+                field.workers.start(slot)
+                await field.wait(5.0, 8.0)
+                if field.random.random() < 0.5:
+                    await field.workers.stop(slot)
+                    field.workers.start(slot)
+                _know(_etc(field))
+                await field.workers.until_ready([slot])
+
+    def judge(self, field: Field) -> Iterator[Violation]:
+        yield from super().judge(field)
+        unsent = field.seen.deferred("unreachable")
+        waited = sum(field.log_of(slot).count("cannot be resolved") for slot in field.stage.slots)
+        field.notes.append(f"{unsent} attempts put off by it, waited for Kafka {waited} times")
+        if not unsent or not waited:
+            yield Violation(PROMISE, "nobody has missed a name")
+
+
+async def _go_by_names(field: Field) -> None:
+    """All workers, for all rounds of this stage."""
+    etc = _etc(field)
+    etc.mkdir()
+    _know(etc)
+    announcement = field.stage.config.announcement
+    told = json.loads(announcement.read_text())
+    for provider in PROVIDERS.values():
+        told[provider]["base_url"] = told[provider]["base_url"].replace(_HERE, _PROVIDERS)
+    announcement.write_text(json.dumps(told))
+    for role in ROLES:
+        field.workers.prepare(role, partial(go_by, etc))
+    for slot in field.stage.slots:
+        await field.workers.stop(slot)
+        field.workers.start(slot)
+    await field.workers.until_ready(field.stage.slots)
+
+
+def go_by(etc: Path) -> None:
+    """In the process of a worker, before it begins: it alone sees these files in /etc."""
+    _must(_libc.unshare(_CLONE_NEWNS))
+    _mount("none", "/", _MS_REC | _MS_PRIVATE)
+    for file in etc.iterdir():
+        _mount(str(file), f"/etc/{file.name}", _MS_BIND)
+    os.environ["KAFKA_BOOTSTRAP"] = os.environ["KAFKA_BOOTSTRAP"].replace(_HERE, _KAFKA)
+
+
+def _know(etc: Path, *, without: Collection[str] = (), server: str = _ABSENT) -> None:
+    """Written in place: whoever sees these files holds on to them, not to their names."""
+    known = sorted({_PROVIDERS, _KAFKA}.difference(without))
+    (etc / "resolv.conf").write_text(f"nameserver {server}\n")
+    (etc / "hosts").write_text("".join(f"{_HERE} {name}\n" for name in ("localhost", *known)))
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
+        nobody.bind((_SILENT, _NAME_SERVER_PORT))
+        yield
+
+
+def _mount(what: str, where: str, how: int) -> None:
+    _must(_libc.mount(what.encode(), where.encode(), None, how, None))
+
+
+def _must(result: int) -> None:
+    if result != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def _etc(field: Field) -> Path:
+    return field.stage.folder / "etc"

@@ -1,0 +1,63 @@
+"""Workers of an earlier version beside those of this one, as while an installation is upgraded."""
+
+import subprocess
+from pathlib import Path
+
+from proof.faults.base import Fault, Field
+from proof.load.plan import LoadPlan
+from streams.topology import ROLES
+
+BEFORE = "24746f3"
+"""A commit that knows bodies of broadcasts by other rows; after a release, the one before."""
+_ROOT = Path(__file__).parents[2]
+_PACKAGES = ("schemas", "policies", "tables", "channels", "agents", "streams", "sandbox")
+
+
+class Upgrade(Fault):
+    name = "upgrade"
+    does = (
+        f"every worker is of an earlier version ({BEFORE}); one role after the other, in any order, "
+        "stops and starts as this one"
+    )
+    expects = "each reads what the others write; nothing in doubt"
+    least_blows = len(ROLES)
+
+    def plan(self, seed: int, first: int) -> LoadPlan:
+        # Without bad mailboxes: the earlier version asks for halves of a spoilt request too often.
+        return LoadPlan(seed=seed, first=first, seconds=60.0, bad_mailboxes_among=0)
+
+    def why_not(self) -> str:
+        asked = ["git", "-C", str(_ROOT), "cat-file", "-e", f"{BEFORE}^{{commit}}"]
+        has_it = subprocess.run(asked, capture_output=True, check=False).returncode == 0
+        return "" if has_it else f"this copy of the history does not hold {BEFORE}"
+
+    async def strike(self, field: Field) -> None:
+        code = _unpacked(field.stage.folder / "before")
+        roles = list(ROLES)
+        for role in roles:
+            field.workers.use_code(role, code)
+            await _restart(field, role)
+        field.random.shuffle(roles)
+        for role in roles:
+            await field.wait(4.0, 8.0)
+            field.workers.use_code(role, None)
+            await _restart(field, role)
+
+
+async def _restart(field: Field, role: str) -> None:
+    for slot in field.stage.of(role):
+        await field.until_busy(slot)
+        await field.stage.note_blow(role, "stop", slot)
+        await field.workers.stop(slot)
+        field.workers.start(slot)
+    await field.workers.until_ready(field.stage.of(role))
+
+
+def _unpacked(folder: Path) -> Path:
+    """The code of the earlier version."""
+    if not folder.exists():
+        folder.mkdir()
+        archive = ["git", "-C", str(_ROOT), "archive", BEFORE, *_PACKAGES]
+        packed = subprocess.run(archive, capture_output=True, check=True)
+        subprocess.run(["tar", "-x", "-C", str(folder)], input=packed.stdout, check=True)
+    return folder
