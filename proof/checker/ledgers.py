@@ -4,7 +4,7 @@
     promises.jsonl            all that was said of no user in particular, or concerns others, too
     requests-<shard>.jsonl    single requests, by user
     changes-<shard>.jsonl     what was said of a user, by user
-    receipts-<shard>.jsonl    values of the receipts topic, by user
+    receipts-<shard>.jsonl    values of the receipts topic, by user; none where none are written
     letters.jsonl             values of the dead letters topic
     ledger/                   the sandbox's own
 
