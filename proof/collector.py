@@ -77,6 +77,13 @@ class Collector:
         """Requests that nobody has answered yet, and deliveries under way."""
         return max(0, acknowledged(self._folder) - len(self._answered)) + len(self._open)
 
+    async def has_read_all(self) -> bool:
+        """Whether it has come to the end of what is committed."""
+        ends = await self._consumer.end_offsets(self._consumer.assignment())
+        return bool(ends) and not any(
+            [await self._consumer.position(place) < end for place, end in ends.items()]
+        )
+
     @property
     def is_broken(self) -> bool:
         return self._reading is not None and self._reading.done()

@@ -11,7 +11,7 @@ from benchmarks.peers import page
 from benchmarks.peers.campaign import Campaign
 from benchmarks.peers.catalogue import PEERS
 from benchmarks.whole.machine import command
-from benchmarks.whole.page import told
+from benchmarks.whole.page import pace, told
 from benchmarks.whole.results import Result, read_results
 
 _FOLDER = Path(__file__).parent
@@ -75,6 +75,7 @@ def _tell(result: Result) -> None:
     print(f"{result.scenario} ({result.people:,} people{mark})")
     for each in result.figures.values():
         print(f"  {told(each)}  {each.measures}", flush=True)
+    print(f"  {pace(result)} ms  a fixed loop before", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,21 @@
 
 import asyncio
 import datetime
-import os
-from collections.abc import Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from benchmarks.peers.measure import Struck, metered, struck
 from benchmarks.peers.peer import Peer
 from benchmarks.whole import results
-from benchmarks.whole.machine import commit, machine
+from benchmarks.whole.machine import commit, loop_ms, machine
 from benchmarks.whole.results import OneRun, Result
 from benchmarks.whole.run import Stretch
 from benchmarks.whole.scenario import Better, Figure
+from proof.checker.verdict import INVARIANTS
+
+T = TypeVar("T")
 
 _KILL_SHARE = 4
 """Kills need no more than this part of the people: what they cost is what was in hand."""
@@ -35,7 +38,9 @@ STRUCK = (
     _figure("held", "of these not sent", "a kill"),
 )
 DONE = _figure("done", "until the last mail, with kills", "s")
-LOAD = _figure("load", "load of the machine before", "")
+KILLS = _figure("kills", "kills made", "in all", "higher")
+BROKEN = {name: _figure(f"broken {name}", f"violations of {name}", "in all") for name in INVARIANTS}
+"""By what the checker calls what was promised."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,15 +58,20 @@ class Campaign:
     def measure(self, peer: Peer) -> Result:
         """Writes it, too. Raises `RuntimeError` or `TimeoutError` when the peer cannot do its work."""
         folder, people = self.data / "run", min(self.people, peer.most_people)
-        loads, stretches = [], []
-        for _ in range(min(self.repeats, peer.most_repeats)):
-            loads.append(os.getloadavg()[0])
-            stretches.append(asyncio.run(metered(peer, people, folder)))
+        paces: list[float] = []
+
+        def run(one: Coroutine[Any, Any, T]) -> T:
+            paces.append(loop_ms())
+            return asyncio.run(one)
+
+        stretches = [
+            run(metered(peer, people, folder)) for _ in range(min(self.repeats, peer.most_repeats))
+        ]
         blows = [
-            asyncio.run(struck(peer, people // _KILL_SHARE, folder, kills=self.kills, seed=seed))
+            run(struck(peer, people // _KILL_SHARE, folder, kills=self.kills, seed=seed))
             for seed in range(min(self.rounds, peer.most_rounds) if self.kills else 0)
         ]
-        result = self._together(peer, people, stretches, blows, loads)
+        result = self._together(peer, people, stretches, blows, paces)
         results.write_result(self.results, result)
         return result
 
@@ -71,20 +81,10 @@ class Campaign:
         people: int,
         stretches: Sequence[Stretch],
         blows: Sequence[Struck],
-        loads: Sequence[float],
+        paces: list[float],
     ) -> Result:
-        values = {
-            "rate": [each.rate for each in stretches],
-            "worker": [each.per_million("worker") for each in stretches],
-            "broker": [each.per_million("broker") for each in stretches],
-            "load": loads,
-        }
-        for each in STRUCK:
-            values[each.name] = [
-                getattr(blow.verdict, each.name) / blow.kills for blow in blows if blow.kills
-            ]
-        values["done"] = [each.seconds for each in blows]
-        figures = (*METERED, *STRUCK, DONE, LOAD)
+        values = _values(stretches, blows)
+        figures = (*METERED, *STRUCK, DONE, KILLS, *BROKEN.values())
         runs = [OneRun({}, {each.name: results.cost_of(each)}, {}) for each in stretches]
         return Result(
             scenario=peer.name, measures=peer.title, people=people,
@@ -95,5 +95,24 @@ class Campaign:
                 for each in figures if values[each.name]
             },
             costs=results.median_costs(runs), is_harness_bound=results.is_harness_bound(runs),
-            curves={}, profiles=[],
+            curves={}, profiles=[], loop_ms=paces,
         )  # fmt: skip
+
+
+def _values(stretches: Sequence[Stretch], blows: Sequence[Struck]) -> Mapping[str, Sequence[float]]:
+    """By the names of figures; of each run, or broadcast with kills, one."""
+    values: dict[str, Sequence[float]] = {
+        "rate": [each.rate for each in stretches],
+        "worker": [each.per_million("worker") for each in stretches],
+        "broker": [each.per_million("broker") for each in stretches],
+        DONE.name: [each.seconds for each in blows],
+        KILLS.name: [each.kills for each in blows],
+    }
+    for each in STRUCK:
+        values[each.name] = [
+            getattr(blow.verdict, each.name) / blow.kills for blow in blows if blow.kills
+        ]
+    for name, figure in BROKEN.items():
+        counts = [each.verdict.broken.get(name, 0) for each in blows]
+        values[figure.name] = counts if any(counts) else ()
+    return values

@@ -12,7 +12,7 @@ from benchmarks.peers import redis_server
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.people import SLICE, rows
 from benchmarks.peers.redis_server import Redis
-from benchmarks.peers.site import CHECKOUT, OwnWorker, Site
+from benchmarks.peers.site import CHECKOUT, OwnWorker, Site, name_of
 from benchmarks.peers.workers import celery_requests
 from sandbox.process import SandboxProcess
 
@@ -74,10 +74,10 @@ class _Celery(OwnWorker):
             "PEER_CONNECTIONS": str(self._pool.concurrency),
         }
 
-    async def request(self, broadcast: str) -> float:
+    async def request(self, number: int) -> float:
         """By a client of its own, which says when it asked."""
         process = await asyncio.create_subprocess_exec(
-            _PYTHON, "-m", celery_requests.__name__, broadcast,
+            _PYTHON, "-m", celery_requests.__name__, name_of(number),
             env=self.env, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         said, _ = await process.communicate()

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from benchmarks.peers.people import slices
-from benchmarks.peers.site import OwnWorker
+from benchmarks.peers.site import OwnWorker, name_of
 from benchmarks.whole.lab import PARTITIONS
 from sandbox.process import SandboxProcess
 from streams.embedded_kafka import EmbeddedKafka
@@ -40,9 +40,9 @@ class KafkaSite(OwnWorker):
     def broker(self) -> str:
         return self._bootstrap
 
-    async def request(self, broadcast: str) -> float:
+    async def request(self, number: int) -> float:
         records = [
-            (partition, msgspec.json.encode({"broadcast": broadcast, "user_ids": users}))
+            (partition, msgspec.json.encode({"broadcast": name_of(number), "user_ids": users}))
             for partition, users in self._slices
         ]
         began = time.monotonic()

@@ -1,13 +1,10 @@
-"""What the provider accepted, as its ledger says: how many so far, and who got what how often."""
+"""How many the provider has accepted so far, as its ledger says: `proof/checker` judges who got what."""
 
-from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from benchmarks.whole.people import recipient
 from sandbox.ledger import Line
 
 _decode_lines = msgspec.json.Decoder(Line).decode_lines
@@ -39,41 +36,3 @@ class Accepted:
         yield from _decode_lines(
             b"\n".join(each for each in whole.split(b"\n") if each[:1] == b"[")
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """Of one broadcast to everybody."""
-
-    lost: int
-    """Never accepted, and nobody says so."""
-    held: int
-    """Never accepted, and reported to be in doubt."""
-    duplicated: int
-    """Acceptances beyond the first of a recipient."""
-    doubts: int
-    """Reported to be in doubt, accepted or not."""
-
-    @property
-    def is_clean(self) -> bool:
-        return not (self.lost or self.held or self.duplicated or self.doubts)
-
-
-def judge(ledger_dir: Path, people: int, *, since: int = 0, doubts: Collection[str]) -> Judgement:
-    """Of what was accepted after the first `since` recipients; `doubts` are addresses."""
-    times = Counter(_addresses(ledger_dir)[since:])
-    missing = {each for each in _everybody(people) if each not in times}
-    return Judgement(
-        lost=len(missing.difference(doubts)),
-        held=len(missing.intersection(doubts)),
-        duplicated=times.total() - len(times),
-        doubts=len(doubts),
-    )
-
-
-def _addresses(ledger_dir: Path) -> list[str]:
-    return [each for line in Accepted(ledger_dir)._lines() for each in line.addresses]
-
-
-def _everybody(people: int) -> Iterator[str]:
-    return (recipient(number).email for number in range(people))

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.peers.ledger import Accepted, Judgement, judge
+from benchmarks.peers.evidence import Evidence, Judgement
+from benchmarks.peers.ledger import Accepted
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.site import Site
 from benchmarks.whole.lab import HARNESS_CORE
@@ -30,14 +31,13 @@ _WITHIN_SECONDS = 0.1
 
 async def metered(peer: Peer, people: int, folder: Path) -> Stretch:
     """Raises `RuntimeError` when it did not send to everybody once: a rate of that means nothing."""
-    async with _running(peer, people, folder) as site:
-        before = 0
+    async with _running(peer, people, folder) as (site, evidence):
         if peer.is_warmed_up:
-            await site.request("warm-up")
+            await evidence.ask()
             await _until_told(site, people)
-            before = Accepted(site.sandbox.ledger_dir).look()
-        stretch = await _meter(site, people)
-        verdict = judge(site.sandbox.ledger_dir, people, since=before, doubts=await site.doubts())
+        stretch = await _meter(site, evidence, people)
+        await _until_idle(site)
+        verdict = await evidence.judge()
         if not verdict.is_clean:
             raise RuntimeError(f"{peer.name} did not send to everybody once: {verdict}")
     return stretch
@@ -62,10 +62,10 @@ async def struck(peer: Peer, people: int, folder: Path, *, kills: int, seed: int
     """
     moments = random.Random(seed)
     shares = sorted(moments.random() for _ in range(kills))
-    async with _running(peer, people, folder) as site:
+    async with _running(peer, people, folder) as (site, evidence):
         accepted = Accepted(site.sandbox.ledger_dir)
         began_ms = time.time() * 1000
-        await site.request("broadcast")
+        await evidence.ask()
         done = 0
         for share in shares:
             if not await _has_accepted(accepted, share * people):
@@ -73,24 +73,26 @@ async def struck(peer: Peer, people: int, folder: Path, *, kills: int, seed: int
             await asyncio.sleep(moments.uniform(0, _WITHIN_SECONDS))
             if accepted.look() >= people:  # its broker may not know yet that anything ever waited
                 break
+            evidence.note_kill()
             site.kill()
             site.start()
             await site.ready()  # one that is still importing has nothing in hand
             done += 1
-        verdict = await _until_at_rest(site, accepted, people)
+        verdict = await _until_at_rest(site, evidence, accepted)
         return Struck(verdict, done, (accepted.last_ms - began_ms) / 1000)
 
 
 @contextlib.asynccontextmanager
-async def _running(peer: Peer, people: int, folder: Path) -> AsyncIterator[Site]:
+async def _running(peer: Peer, people: int, folder: Path) -> AsyncIterator[tuple[Site, Evidence]]:
     """Its worker takes work, on a core of its own."""
     _empty(folder)
     os.sched_setaffinity(0, {int(HARNESS_CORE)})  # children inherit it
     async with peer.opened(folder, people) as site:
+        evidence = Evidence(site, people)
         site.start()
         try:
             await site.ready()
-            yield site
+            yield site, evidence
         finally:
             site.kill()
 
@@ -100,7 +102,7 @@ def _empty(folder: Path) -> None:
     folder.mkdir(parents=True)
 
 
-async def _meter(site: Site, people: int) -> Stretch:
+async def _meter(site: Site, evidence: Evidence, people: int) -> Stretch:
     told = await site.told()
     meter = Meter(
         {
@@ -110,7 +112,7 @@ async def _meter(site: Site, people: int) -> Stretch:
         }
     )
     stretch = Stretch("broadcast", True, meter.began)
-    stretch.began = await site.request("broadcast")
+    stretch.began = await evidence.ask()
     await _until_told(site, told + people)
     stretch.end(time.monotonic(), count=people)
     stretch.cpu = meter.spent().cpu
@@ -137,19 +139,25 @@ async def _has_accepted(accepted: Accepted, count: float) -> bool:
     return True
 
 
-async def _until_at_rest(site: Site, accepted: Accepted, people: int) -> Judgement:
+async def _until_idle(site: Site) -> None:
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while not await site.is_idle():
+        if time.monotonic() > until:
+            raise TimeoutError("something still waits")
+        await asyncio.sleep(_COUNT_SECONDS)
+
+
+async def _until_at_rest(site: Site, evidence: Evidence, accepted: Accepted) -> Judgement:
     """Nothing waits, and nothing was accepted for a while; for long, where somebody is missing."""
     until = time.monotonic() + _PATIENCE_SECONDS
-    count, since = accepted.look(), time.monotonic()
-    while True:
+    count, since, patience = accepted.look(), time.monotonic(), _STILL_SECONDS
+    while time.monotonic() < until:
         if accepted.look() != count or not await site.is_idle():
-            count, since = accepted.count, time.monotonic()
-        still_seconds = time.monotonic() - since
-        if still_seconds > _STILL_SECONDS:
-            verdict = judge(site.sandbox.ledger_dir, people, doubts=await site.doubts())
-            if not verdict.lost or still_seconds > _LOST_SECONDS:
+            count, since, patience = accepted.count, time.monotonic(), _STILL_SECONDS
+        if time.monotonic() - since > patience:
+            verdict = await evidence.judge()
+            if not verdict.lost or patience > _STILL_SECONDS:
                 return verdict
-            await asyncio.sleep(_STILL_SECONDS)
-        if time.monotonic() > until:
-            raise TimeoutError(f"it never came to rest; {count} were accepted")
+            patience = _LOST_SECONDS
         await asyncio.sleep(_COUNT_SECONDS)
+    raise TimeoutError(f"it never came to rest; {count} were accepted")

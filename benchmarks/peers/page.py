@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.peers.campaign import DONE, LOAD, METERED, STRUCK
+from benchmarks.peers.campaign import BROKEN, DONE, KILLS, METERED, STRUCK
 from benchmarks.peers.catalogue import PEERS
-from benchmarks.whole.page import measured_on, number, put
+from benchmarks.whole.page import measured_on, number, pace, put
 from benchmarks.whole.results import Result, Summary
 from benchmarks.whole.scenario import Figure
 
-_COLUMNS = (*METERED, *STRUCK, DONE, LOAD)
+_COLUMNS = (*METERED, *STRUCK, DONE)
+_MORE = ("kills made, in all", "promises broken, in all", "a fixed loop before, ms")
 _ENDS = {each.name for each in STRUCK[:2]}
 """What became of people at a kill: whoever leaves some in doubt is no match for who sends to all."""
 _COMPARED = {each.name for each in METERED} | _ENDS | {DONE.name}
@@ -27,8 +28,8 @@ def update(file: Path, results: Sequence[Result]) -> None:
 def table(results: Sequence[Result]) -> str:
     """The best of a column is bold, whoever has it, where its rows can be compared."""
     best = {each.name: _best(each, results) for each in _COLUMNS if each.name in _COMPARED}
-    lines = [_row(["", *(f"{each.measures}, {each.unit}".rstrip(", ") for each in _COLUMNS)])]
-    lines.append("|---" * (len(_COLUMNS) + 1) + "|")
+    lines = [_row(["", *(f"{each.measures}, {each.unit}" for each in _COLUMNS), *_MORE])]
+    lines.append("|---" * (len(_COLUMNS) + len(_MORE) + 1) + "|")
     for result in results:
         cells = [
             _cell(
@@ -37,6 +38,7 @@ def table(results: Sequence[Result]) -> str:
             )
             for each in _COLUMNS
         ]
+        cells += [_kills(result), _broken(result), pace(result) if result.loop_ms else ""]
         lines.append(_row([result.measures + " ‡" * result.is_harness_bound, *cells]))
     lines += ["", "What Postrider does of this work and the others do not:", ""]
     lines += [
@@ -66,6 +68,22 @@ def _is_match(figure: Figure, result: Result) -> bool:
     """Whether it may be the best of the column."""
     unsure = (result.figures.get(each.name) for each in STRUCK[2:])
     return figure.name not in _ENDS or not any(each.high for each in unsure if each)
+
+
+def _kills(result: Result) -> str:
+    return _sum(result.figures[KILLS.name]) if KILLS.name in result.figures else ""
+
+
+def _broken(result: Result) -> str:
+    """By invariant, in all broadcasts with kills."""
+    if KILLS.name not in result.figures:
+        return ""
+    counts = {name: result.figures.get(figure.name) for name, figure in BROKEN.items()}
+    return ", ".join(f"{name} {_sum(each)}" for name, each in counts.items() if each) or "none"
+
+
+def _sum(summary: Summary) -> str:
+    return f"{round(sum(summary.values)):,}"
 
 
 def _cell(summary: Summary | None, best: float | None) -> str:

@@ -6,27 +6,32 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.peers.doubts import Doubts, reading
+from benchmarks.peers.contents import of_postrider
 from benchmarks.peers.peer import Peer
-from benchmarks.peers.site import Site
+from benchmarks.peers.site import Site, name_of
 from benchmarks.whole import broadcasting
 from benchmarks.whole.lab import Lab, opened
-from benchmarks.whole.people import recipient
 from benchmarks.whole.state import Prepared
 from benchmarks.whole.worker import Worker
 from policies.rules import InDoubt
+from proof.collector import Collector
 from streams.demo.lag import Lag
 
 _ROLES = ("decide", "email")
 
 
 class _Postrider(Site):
-    def __init__(self, lab: Lab, lag: Lag, doubts: Doubts) -> None:
+    roles = _ROLES
+    has_receipts = True
+    contents = of_postrider()
+
+    def __init__(self, lab: Lab, lag: Lag, in_doubt: InDoubt) -> None:
         super().__init__(lab.folder, lab.sandbox)
+        self.in_doubt = in_doubt
         self.broker_pid = lab.kafka.pid or 0
         self._lab = lab
         self._lag = lag
-        self._doubts = doubts
+        self._collector: Collector | None = None
         self._workers: list[Worker] = []
 
     @property
@@ -44,10 +49,12 @@ class _Postrider(Site):
         for each in self._workers:
             each.kill()
 
-    async def request(self, broadcast: str) -> float:
+    async def request(self, number: int) -> float:
         async with self._lab.producing() as producing:
             began = time.monotonic()
-            await broadcasting.ask(producing)
+            await broadcasting.ask(
+                producing, idempotency_key=name_of(number), metadata={"intent": number}
+            )
         return began
 
     async def told(self) -> int:
@@ -55,19 +62,23 @@ class _Postrider(Site):
         return await self._workers[-1].told()
 
     async def is_idle(self) -> bool:
-        """What is sent again waits in no topic, but in a row."""
+        """What is sent again waits in no topic, but in a row; its receipts have no end until then."""
         if await self._lag.waiting():
             return False
-        await self._doubts.look()
-        return not self._doubts.resending
+        collector = await self._collecting()
+        return await collector.has_read_all() and not collector.open_deliveries
 
-    async def doubts(self) -> set[str]:
-        await self._doubts.look()
-        return set(map(_address, self._doubts.left))
+    async def _collecting(self) -> Collector:
+        """From when somebody asks: what was metered by then, or struck, was alone on its cores."""
+        if self._collector is None:
+            kafka = self._lab.config.kafka
+            self._collector = Collector(kafka.connection(), names=kafka.names, folder=self.evidence)
+            await self._collector.start()
+        return self._collector
 
-
-def _address(user_id: str) -> str:
-    return recipient(int(user_id.rpartition("-")[2])).email
+    async def close(self) -> None:
+        if self._collector is not None:
+            await self._collector.stop()
 
 
 @contextlib.asynccontextmanager
@@ -77,10 +88,11 @@ async def _opened(in_doubt: InDoubt, folder: Path, people: int) -> AsyncIterator
     async with opened(installation, env={"BENCH_IN_DOUBT": in_doubt}) as lab:
         lag = Lag(connection=lab.config.kafka.connection(), names=lab.config.kafka.names)
         await lag.start()
+        site = _Postrider(lab, lag, in_doubt)
         try:
-            async with reading(lab) as doubts:
-                yield _Postrider(lab, lag, doubts)
+            yield site
         finally:
+            await site.close()
             await lag.close()
 
 

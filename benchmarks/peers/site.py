@@ -11,8 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.peers.contents import of_peers
 from benchmarks.peers.workers.work import READY
 from benchmarks.whole.lab import WORKER_CORE
+from policies.rules import InDoubt
 from sandbox.process import SandboxProcess
 from streams.children import spawn
 
@@ -26,6 +28,13 @@ class Site(ABC):
     """Broker and sandbox run already. All that follows is the worker's: `start`, `kill`, again."""
 
     broker_pid: int
+    roles: Sequence[str] = ("email",)
+    """What of it a kill strikes, in the words of the checker."""
+    has_receipts = False
+    """Whether they say what the checker asks for, and are in `evidence`."""
+    in_doubt: InDoubt = "resend"
+    contents = of_peers()
+    """What its mails say, by locale."""
 
     def __init__(self, folder: Path, sandbox: SandboxProcess) -> None:
         self.folder = folder
@@ -49,8 +58,8 @@ class Site(ABC):
         """kill -9 of all of it."""
 
     @abstractmethod
-    async def request(self, broadcast: str) -> float:
-        """Ask for it, to everybody; the instant before, on the monotonic clock."""
+    async def request(self, number: int) -> float:
+        """Ask for the broadcast, to everybody; the instant before, on the monotonic clock."""
 
     @abstractmethod
     async def told(self) -> int:
@@ -60,9 +69,15 @@ class Site(ABC):
     async def is_idle(self) -> bool:
         """Whether nothing waits for a worker, as its broker says."""
 
-    async def doubts(self) -> set[str]:
-        """Addresses whose deliveries it reports to be in doubt; peers know of no such thing."""
-        return set()
+    @property
+    def evidence(self) -> Path:
+        """The folder by which it is judged."""
+        return self.folder / "evidence"
+
+
+def name_of(number: int) -> str:
+    """What peers call a broadcast."""
+    return f"broadcast-{number}"
 
 
 class OwnWorker(Site):

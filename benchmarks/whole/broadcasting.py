@@ -37,10 +37,10 @@ class Done:
         return self.fan_out.per_million() + self.send.per_million()
 
 
-async def ask(producing: Producing, broadcasts: int = 1) -> None:
-    """Ask for so many of them; returns when Kafka has them."""
+async def ask(producing: Producing, broadcasts: int = 1, **said: object) -> None:
+    """Ask for so many of them; returns when Kafka has them. `said`: what they say besides."""
     for _ in range(broadcasts):
-        await _ask(producing, channels=["email"], audience=AUDIENCE)
+        await _ask(producing, channels=["email"], audience=AUDIENCE, **said)
 
 
 async def ask_users(producing: Producing, user_ids: Sequence[str], *, channel: str) -> None:
@@ -97,7 +97,7 @@ async def send(
     return stretch
 
 
-async def _ask(producing: Producing, **whom: object) -> None:
-    what = json.dumps(_SALE | whom).encode()
+async def _ask(producing: Producing, **said: object) -> None:
+    what = json.dumps(_SALE | said).encode()
     await producing.send(Record(topics.BROADCASTS_REQUESTED, 0, what))
     await producing.flush()

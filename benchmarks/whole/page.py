@@ -56,7 +56,7 @@ def table(results: Sequence[Result]) -> str:
     for result in results:
         for name, cost in result.costs.items():
             lines.append(f"| {result.scenario}: {name} | {' | '.join(_costs(cost))} |")
-    paces = [f"{each.scenario} {_pace(each)}" for each in results if each.loop_ms]
+    paces = [f"{each.scenario} {pace(each)}" for each in results if each.loop_ms]
     if paces:
         lines += ["", f"What a fixed loop took before the runs, ms: {', '.join(paces)}."]
     return "\n".join(lines)
@@ -82,7 +82,7 @@ def where_time_goes(results: Sequence[Result], folder: Path) -> list[str]:
     ]
 
 
-def _pace(result: Result) -> str:
+def pace(result: Result) -> str:
     values = result.loop_ms
     return f"{number(median(values))} ({number(min(values))}–{number(max(values))})"
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from proof.checker.evidence import Accept, Asked, Receipt, Request
-from proof.checker.instants import ms_of
+from proof.checker.instants import ms_of, text_of
 
 R = TypeVar("R", bound=Request)
 Unit = tuple[str, int]
@@ -44,6 +44,11 @@ class Delivery(msgspec.Struct, gc=False, eq=False):
         self._queued_at, self._sent_at = queued.occurred_at, sent.occurred_at
         self.accepts, self.is_plain = (), True
 
+    def close_untold(self) -> None:
+        """It is plain, and nobody tells: accepted once."""
+        self._queued_at = self._sent_at = text_of(self.accepts[0].at_ms)
+        self.accepts, self.is_plain = (), True
+
     def reopen(self, accepts: Sequence[Accept]) -> None:
         """There is more to it; all of its receipts are yet to be told."""
         self.accepts, self.is_plain = accepts, False
@@ -79,6 +84,8 @@ class Delivery(msgspec.Struct, gc=False, eq=False):
         """When it was decided for, so that it counts where there are limits."""
         if self.is_plain:
             return ms_of(self._queued_at)
+        if not self.receipts:  # nobody tells
+            return self.accepts[0].at_ms if self.accepts else None
         for each in self.receipts:
             is_counted = each.status == "deferred" and each.reason in _COUNTED_REASONS
             if each.status == "queued" or is_counted:

@@ -49,6 +49,8 @@ class Asked(msgspec.Struct, gc=False, omit_defaults=True):
     expires_at: str | None = None
     ttl_seconds: int | None = None
     recipient: Inline | None = None
+    contents: dict[str, int] = {}
+    """Where more is shown than the number: hash of what is, by locale, "" for all others."""
     mood: str = ""
     """What a producer of a later schema version says besides; nothing is judged by it."""
 
@@ -115,6 +117,7 @@ class Said(msgspec.Struct, gc=False, omit_defaults=True):
     email: str | msgspec.UnsetType | None = msgspec.UNSET
     phone: str | msgspec.UnsetType | None = msgspec.UNSET
     timezone: str | msgspec.UnsetType | None = msgspec.UNSET
+    locale: str | msgspec.UnsetType | None = msgspec.UNSET
     preferences: Preferences = Preferences()
     device_id: str = ""
     token: str = ""
@@ -301,6 +304,8 @@ class Circumstances(msgspec.Struct):
     """False when the time to come to rest was over before all had come to an end."""
     dead_addresses: tuple[str, ...] = ()
     """Beginnings of addresses that the provider refuses for good."""
+    has_receipts: bool = True
+    """False of a system that tells nobody what became of a delivery: see `untold`."""
 
 
 @dataclass(slots=True)

@@ -14,12 +14,11 @@ from typing import NamedTuple
 
 from proof.checker.accepted import Accepted
 from proof.checker.background import Background
-from proof.checker.evidence import Evidence
+from proof.checker.evidence import Circumstances, Evidence
 from proof.checker.gathered import Cases
-from proof.checker.hearing import Hearing
 from proof.checker.invariants.limits import rates
 from proof.checker.invariants.phantoms import unclaimed
-from proof.checker.judge import Part, judge_part, whole
+from proof.checker.judge import Part, hear, judge_part, whole
 from proof.checker.ledgers import (
     SHARDS,
     calls_in,
@@ -53,7 +52,7 @@ def judge_folder(folder: Path, *, processes: int | None = None) -> Verdict:
         found = read(folder)
         heard = [_judge(found, folder, ours), *(each.result() for each in futures)]
     verdict = whole(found, [part for each in heard for part in each.parts])
-    _note_unclaimed(folder, verdict, [each.claimed for each in heard])
+    _note_unclaimed(folder, found.circumstances, verdict, [each.claimed for each in heard])
     return verdict
 
 
@@ -74,7 +73,7 @@ def _judge(found: Evidence, folder: Path, shards: Sequence[int]) -> _Heard:
         for shard in shards:
             theirs = replace(found, requests=requests_in(folder, shard))
             cases = Cases(theirs, receipts_in(folder, shard), accepted.of, background.plain)
-            parts.append(judge_part(Hearing(cases, background, shard)))
+            parts.append(judge_part(hear(cases, background, shard)))
         if 0 in shards:  # limits of providers are nobody's in particular
             parts[0].violations += rates(found.rules, accepted.times)
         return _Heard(parts, accepted.claimed_by(background.delivery_ids))
@@ -83,14 +82,16 @@ def _judge(found: Evidence, folder: Path, shards: Sequence[int]) -> _Heard:
             gc.enable()
 
 
-def _note_unclaimed(folder: Path, verdict: Verdict, claimed: Sequence[bytes]) -> None:
+def _note_unclaimed(
+    folder: Path, circumstances: Circumstances, verdict: Verdict, claimed: Sequence[bytes]
+) -> None:
     """An acceptance that no part accounts for."""
     length = min(map(len, claimed))  # a ledger may have grown meanwhile
     bits = (int.from_bytes(each[:length], "big") for each in claimed)
     together = reduce(or_, bits).to_bytes(length, "big")
     if 0 in together:
         for each in Accepted(calls_in(folder)).unclaimed(together):
-            verdict.violations.append(unclaimed(each.provider, each.delivery_id, each.at_ms))
+            verdict.violations.append(unclaimed(circumstances, each))
 
 
 def _bytes_in(folder: Path) -> int:

@@ -34,6 +34,17 @@ class Cases:
         if self._to_reopen:
             self._reopen(receipts)
 
+    def take_untold(self, case: Case, delivery_id: str, user_id: str, channel: str) -> None:
+        """A delivery that no receipt speaks of, once: a repeated request has the ids of the first."""
+        if delivery_id in self.deliveries:
+            return
+        request, accepts = case.request, self._accepts_of(delivery_id)
+        delivery = Delivery(delivery_id, user_id, channel, delivery_id, request, accepts)
+        if self._plain is not None and self._plain.is_plain_untold(delivery):
+            delivery.close_untold()
+        self.deliveries[delivery_id] = delivery
+        case.deliveries.append(delivery)
+
     def is_unsure(self, delivery: Delivery) -> bool:
         return delivery.request is None and delivery.receipts[0].metadata.intent in self._unsure
 

@@ -54,6 +54,13 @@ class Hearing:
             matter = self._matters[delivery.id] = self._matter_of(delivery)
         return matter
 
+    def is_certainly_meant(self, delivery: Delivery) -> bool:
+        assert delivery.request is not None
+        said = delivery.request.said
+        if said.user_id:
+            return said.user_id == delivery.user_id
+        return self.members.is_certain(delivery.request, delivery.user_id)
+
     def controls_of(self, delivery: Delivery) -> Sequence[str]:
         """What can hold it back, whichever provider it is for."""
         assert delivery.request is not None

@@ -22,8 +22,10 @@ from proof.checker.invariants.phantoms import phantoms, unclaimed
 from proof.checker.invariants.quiet import quiet
 from proof.checker.invariants.receipts import receipts
 from proof.checker.invariants.repeats import broadcast_repeats, repeats
+from proof.checker.invariants.silence import silence
 from proof.checker.invariants.stops import stops
 from proof.checker.invariants.unsure import unsure
+from proof.checker.untold import expect
 from proof.checker.verdict import Tally, Verdict, Violation
 
 _INVARIANTS: Sequence[Callable[[Hearing], Iterator[Violation]]] = (
@@ -31,6 +33,8 @@ _INVARIANTS: Sequence[Callable[[Hearing], Iterator[Violation]]] = (
     receipts, burials,
 )  # fmt: skip
 """Those that are asked of each part."""
+_WITHOUT_RECEIPTS = (silence, phantoms, doubles, stops, caps, quiet)
+"""Those that need none."""
 
 
 @dataclass(slots=True)
@@ -55,11 +59,11 @@ def judge(found: Evidence, *, is_sparing: bool = True) -> Verdict:
     background = Background(found, found.changes, calls)
     plain = background.plain if is_sparing else None
     cases = Cases(found, found.receipts, lambda each: accepts.get(each, []), plain)
-    verdict = whole(found, [judge_part(Hearing(cases, background))])
+    verdict = whole(found, [judge_part(hear(cases, background))])
     verdict.violations += rates(found.rules, _calls(found, lambda each: each.line))
     for each in found.accepts:
         if each.delivery_id not in cases.deliveries:
-            verdict.violations.append(unclaimed(each.provider, each.delivery_id, each.at_ms))
+            verdict.violations.append(unclaimed(found.circumstances, each))
     return verdict
 
 
@@ -73,9 +77,20 @@ def _calls(found: Evidence, whose: Callable[[Accept | Refusal], str]) -> dict[st
     return calls
 
 
+def hear(cases: Cases, background: Background, part: int = 0) -> Hearing:
+    if not cases.found.circumstances.has_receipts:
+        if cases.strays or cases.deliveries:
+            raise ValueError(
+                "there are receipts, though they are said to be no part of the evidence"
+            )
+        expect(cases, background, part)
+    return Hearing(cases, background, part)
+
+
 def judge_part(hearing: Hearing) -> Part:
     """Everything that only the users of this part are needed for."""
-    violations = [violation for invariant in _INVARIANTS for violation in invariant(hearing)]
+    asked = _INVARIANTS if hearing.circumstances.has_receipts else _WITHOUT_RECEIPTS
+    violations = [violation for invariant in asked for violation in invariant(hearing)]
     terms, odd = equations.count(hearing)
     return Part(
         violations,
@@ -100,7 +115,8 @@ def whole(found: Evidence, parts: Sequence[Part]) -> Verdict:
     violations += broadcast_repeats(found, reached, refused)
     odd = equations.together(part.odd for part in parts)
     violations += liveness(found, equations.some_of(odd, "E1", "E2"))
-    violations += equations.equations(tally.counts, odd)
+    if found.circumstances.has_receipts:  # they are counted
+        violations += equations.equations(tally.counts, odd)
     return Verdict(violations, tally)
 
 

@@ -4,7 +4,7 @@
     promises.jsonl            all that was said of no user in particular, or concerns others, too
     requests-<shard>.jsonl    single requests, by user
     changes-<shard>.jsonl     what was said of a user, by user
-    receipts-<shard>.jsonl    values of the receipts topic, by user
+    receipts-<shard>.jsonl    values of the receipts topic, by user; none where none are written
     letters.jsonl             values of the dead letters topic
     ledger/                   the sandbox's own
 
@@ -72,9 +72,7 @@ def read(folder: Path) -> Evidence:
     """What concerns everybody; acceptances are read apart, see `calls_in`."""
     found = Evidence(
         rules=msgspec.json.decode((folder / RULES).read_bytes(), type=Rules),
-        circumstances=msgspec.json.decode(
-            (folder / CIRCUMSTANCES).read_bytes(), type=Circumstances
-        ),
+        circumstances=_circumstances(folder),
     )
     for promise in Lines(folder / PROMISES, _decode_promises):
         found.add(promise)
@@ -86,8 +84,14 @@ def read(folder: Path) -> Evidence:
 
 def missing_in(folder: Path) -> list[str]:
     """Without which nothing can be judged: where nothing was asked for, every promise is kept."""
-    needed = (RULES, CIRCUMSTANCES, LEDGER, "requests-*.jsonl", "receipts-*.jsonl")
-    return [each for each in needed if not any(folder.glob(each))]
+    missing = [each for each in (RULES, CIRCUMSTANCES, LEDGER) if not (folder / each).exists()]
+    is_asked = any(folder.glob("requests-*.jsonl")) or any(
+        isinstance(each, Broadcast) for each in Lines(folder / PROMISES, _decode_promises)
+    )
+    missing += [] if is_asked else ["requests-*.jsonl"]
+    if CIRCUMSTANCES in missing or _circumstances(folder).has_receipts:
+        missing += [] if any(folder.glob("receipts-*.jsonl")) else ["receipts-*.jsonl"]
+    return missing
 
 
 def changes_in(folder: Path, shards: Iterable[int]) -> Iterator[Change]:
@@ -128,6 +132,10 @@ class Lines(Generic[T]):
                 yield from self._decode(lines[: lines.rfind(b"\n") + 1])
                 if not lines.endswith(b"\n"):
                     return
+
+
+def _circumstances(folder: Path) -> Circumstances:
+    return msgspec.json.decode((folder / CIRCUMSTANCES).read_bytes(), type=Circumstances)
 
 
 def _decode_calls(lines: bytes) -> list[Line]:

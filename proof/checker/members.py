@@ -45,18 +45,27 @@ class Members:
 
     def certain(self, broadcast: Request, part: int) -> Iterator[str]:
         """Those of the users of this part who were meant whenever it was expanded."""
+        for user_id in self._asked_about(broadcast, part):
+            if self.is_certain(broadcast, user_id):
+                yield user_id
+
+    def perhaps(self, broadcast: Request, part: int) -> Iterator[str]:
+        """Likewise, those who may have been."""
+        for user_id in self._asked_about(broadcast, part):
+            if True in self.of(broadcast, user_id):
+                yield user_id
+
+    def _asked_about(self, broadcast: Request, part: int) -> Iterable[str]:
+        """Those who are named, or everybody."""
         if broadcast.said.user_ids:
             named = self._named_in_parts.get(broadcast.number)
             if named is None:
                 named = self._in_parts(broadcast.said.user_ids)
                 self._named_in_parts[broadcast.number] = named
-            yield from named.get(part, ())
-            return
+            return named.get(part, ())
         if self._known_in_parts is _NOBODY:
             self._known_in_parts = self._in_parts(self._people.users())
-        for user_id in self._known_in_parts.get(part, ()):
-            if self.is_certain(broadcast, user_id):
-                yield user_id
+        return self._known_in_parts.get(part, ())
 
     def _in_parts(self, users: Iterable[str]) -> Parts:
         """Made once: to ask each part whether somebody is in it takes longer than to judge them."""

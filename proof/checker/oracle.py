@@ -92,6 +92,7 @@ class Oracle:
         self._silences = sorted(each.at_ms for each in blows if each.role == BROKER)
         self._known = sorted(each.at_ms for each in found.known)
         self._troubles = Troubles(found.circumstances)
+        self._has_receipts = found.circumstances.has_receipts
         self._called_off: dict[tuple[str, str, str], int] = {}
         for each in found.cancellations:
             target = (each.tenant, each.user_id, each.key)
@@ -198,7 +199,8 @@ class Oracle:
                 yield Sure.MAYBE, [("expired", "legal_window"), ("expired", "quiet_hours")]
         if not said.data.number:
             yield Sure.ALWAYS, [("failed", "template_error")]
-        yield Sure.MAYBE, self._troubles.ends(channel, matter.at_ms, matter.until_ms)
+        if self._has_receipts:  # trouble excuses an end that is told, nobody's silence
+            yield Sure.MAYBE, self._troubles.ends(channel, matter.at_ms, matter.until_ms)
         yield Sure.ALWAYS, [SENT]
 
     def _nights(self, matter: Matter) -> list[Night]:

@@ -166,6 +166,8 @@ class People:
                         note(field, value or "", (deletions, *rank))
                 if said.timezone is not msgspec.UNSET:
                     note("timezone", said.timezone or "")
+                if said.locale is not msgspec.UNSET:
+                    note("locale", said.locale or "")
             case "preferences_updated":
                 for about, value in _wishes(said):
                     note(about, value)

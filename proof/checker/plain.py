@@ -9,15 +9,19 @@ spared looking.
 from collections.abc import Set
 
 from proof.checker.cases import Delivery
-from proof.checker.contents import hash_of
+from proof.checker.contents import is_right
 from proof.checker.evidence import Receipt, Request
 from proof.checker.instants import ms_of
 from proof.checker.members import Members
 from proof.checker.oracle import Oracle, expires_ms
 from proof.checker.pauses import Pauses
-from proof.checker.people import People
+from proof.checker.people import People, Person
 from proof.checker.routes import Routes, Way
 from proof.checker.rules import Rules
+
+Trip = tuple[Request, Way, Person, str]
+"""What was asked for, how, to whom, at the only address that they ever had there ("" in an inbox); there
+are millions, so nothing that takes longer to make."""
 
 
 class Plain:
@@ -41,27 +45,34 @@ class Plain:
 
     def is_plain(self, delivery: Delivery, first: Receipt, second: Receipt) -> bool:
         """Of one of which these receipts were told until now."""
-        request = delivery.request
-        if request is None or delivery.id in self._refused:
-            return False
-        way = self._routes.way(request.said.type, delivery.channel)
-        if way is None:
-            return False
-        person = self._people.of(delivery.user_id)
-        address = self._routes.address(way, person)
-        if address is None:
-            return False
         queued, sent = (second, first) if first.status == "sent" else (first, second)
+        trip = self._trip(delivery)
+        if trip is None:
+            return False
+        request, way, person, address = trip
         device_id = person.tokens.get(address, "") if way.channel == "push" else ""
         if not _is_told(queued, sent, request.number, way, device_id):
             return False
-        if not self._is_asked(request, delivery.user_id, way, person.last_ms):
-            return False
-        at_ms = self._taken_ms(delivery, sent, address)
-        if at_ms is None or not self._routes.is_awake(way, person, at_ms):
-            return False
-        expiry_ms = expires_ms(request.said, request.at_ms, way.kind)
-        return request.at_ms < expiry_ms > at_ms and not self._pauses.any_at(at_ms)
+        is_inbox = way.channel == "in_app"
+        at_ms = ms_of(sent.occurred_at) if is_inbox else self._taken_ms(delivery, trip)
+        return self._is_in_time(trip, at_ms) and not (is_inbox and delivery.accepts)
+
+    def is_plain_untold(self, delivery: Delivery) -> bool:
+        """Of one that no receipts are told of: an inbox, which has no provider, can not be."""
+        trip = self._trip(delivery)
+        return trip is not None and self._is_in_time(trip, self._taken_ms(delivery, trip))
+
+    def _trip(self, delivery: Delivery) -> Trip | None:
+        request = delivery.request
+        if request is None or delivery.id in self._refused:
+            return None
+        way = self._routes.way(request.said.type, delivery.channel)
+        if way is None:
+            return None
+        person = self._people.of(delivery.user_id)
+        address = self._routes.address(way, person)
+        is_asked = self._is_asked(request, delivery.user_id, way, person.last_ms)
+        return (request, way, person, address) if address is not None and is_asked else None
 
     def _is_asked(self, request: Request, user_id: str, way: Way, last_ms: int) -> bool:
         """For this user, by this channel, at once, when all that was said of the user was known."""
@@ -79,21 +90,26 @@ class Plain:
             and self._oracle.called_off_ms(said) is None
         )
 
-    def _taken_ms(self, delivery: Delivery, sent: Receipt, address: str) -> int | None:
+    def _taken_ms(self, delivery: Delivery, trip: Trip) -> int | None:
         """When its only provider took it, as it should; None if it is otherwise."""
-        accepts, request, channel = delivery.accepts, delivery.request, delivery.channel
-        if channel == "in_app":
-            return None if accepts else ms_of(sent.occurred_at)
-        if len(accepts) != 1 or request is None:
+        (request, _, person, address), channel = trip, delivery.channel
+        if len(delivery.accepts) != 1:
             return None
-        (accept,) = accepts
-        is_right = (
+        (accept,) = delivery.accepts
+        is_as_asked = (
             accept.address == address
             and accept.round == 0
             and self._channel_of.get(accept.provider) == channel
-            and accept.body_hash == hash_of(channel, request.said.data.number)
+            and is_right(request.said, channel, person, accept.body_hash)
         )
-        return accept.at_ms if is_right else None
+        return accept.at_ms if is_as_asked else None
+
+    def _is_in_time(self, trip: Trip, at_ms: int | None) -> bool:
+        request, way, person, _ = trip
+        if at_ms is None or not self._routes.is_awake(way, person, at_ms):
+            return False
+        expiry_ms = expires_ms(request.said, request.at_ms, way.kind)
+        return request.at_ms < expiry_ms > at_ms and not self._pauses.any_at(at_ms)
 
 
 def _is_told(queued: Receipt, sent: Receipt, number: int, way: Way, device_id: str) -> bool:

@@ -39,7 +39,7 @@ class Routes:
     def address(self, way: Way, person: Person) -> str | None:
         """The only one ever, "" in an inbox; None where something was said that may matter."""
         words = person.words
-        if person.deleted or not way.matters.isdisjoint(words):
+        if person.deleted or not (way.matters.isdisjoint(words) or _are_yes(way, person)):
             return None
         if not way.field:
             return self._only_token(person) if way.channel == "push" else ""
@@ -63,6 +63,15 @@ class Routes:
         if len(words) != 1 or len(self._people.holders(words[0].value)) > 1:
             return None
         return words[0].value or None
+
+
+def _are_yes(way: Way, person: Person) -> bool:
+    """Whether they said only what holds for whoever said nothing: a bar is never that."""
+    return all(
+        each.value is True
+        for about in way.matters.intersection(person.words)
+        for each in person.of(about)
+    )
 
 
 def _is_open(rules: Rules, kind: Kind, channel: str) -> bool:

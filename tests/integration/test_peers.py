@@ -5,7 +5,8 @@ import asyncio
 from pathlib import Path
 
 from benchmarks.peers.aiokafka_peer import AiokafkaSite
-from benchmarks.peers.ledger import Accepted, judge
+from benchmarks.peers.evidence import Evidence
+from benchmarks.peers.ledger import Accepted
 from sandbox.process import SandboxProcess
 from streams.embedded_kafka import EmbeddedKafka
 
@@ -19,18 +20,19 @@ async def test_the_aiokafka_loop_sends_to_everybody_once_also_when_it_is_asked_a
         site = AiokafkaSite(tmp_path, sandbox, kafka, PEOPLE)
         site.fill(PEOPLE)
         async with site.connected():
+            evidence = Evidence(site, PEOPLE)
             site.start()
             try:
-                await site.request("sale")
+                await evidence.ask()
                 await _until_told(site, PEOPLE)
                 site.kill()
                 site.start()
-                await site.request("sale")
+                await site.request(0)
                 await _until_told(site, 2 * PEOPLE)
             finally:
                 site.kill()
 
-        assert judge(sandbox.ledger_dir, PEOPLE, doubts=()).is_clean
+        assert (await evidence.judge()).is_clean
         assert Accepted(sandbox.ledger_dir).look() == PEOPLE
 
 

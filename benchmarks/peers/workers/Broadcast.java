@@ -213,7 +213,7 @@ public final class Broadcast {
     }
   }
 
-  /** The body of one request to SendGrid, for up to a thousand. Nothing in it needs escaping. */
+  /** The body of one request to SendGrid, for up to a thousand. Nothing else in it needs escaping. */
   static final class Mail {
     private static final String OFFER = "20 percent off everything", LINK = "https://example.com/sale";
 
@@ -223,7 +223,7 @@ public final class Broadcast {
       body.append("{\"from\":{\"email\":\"hello@example.com\"},\"subject\":\"Sale\",\"content\":[");
       body.append("{\"type\":\"text/plain\",\"value\":\"").append(OFFER).append("\\n\\n");
       body.append(LINK).append("\"},{\"type\":\"text/html\",\"value\":\"<p>").append(OFFER);
-      body.append("</p><p><a href='").append(LINK).append("'>").append(words);
+      body.append("</p><p><a href=\\\"").append(LINK).append("\\\">").append(words);
       body.append("</a></p>\"}],\"personalizations\":[");
       String separator = "";
       for (Wanted each : recipients) {

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import NamedTuple
 
+from proof.checker.cases import Delivery
 from proof.checker.hearing import Hearing
 from proof.checker.verdict import Violation
 
@@ -13,6 +14,8 @@ _EQUATIONS = {
     "E2": ("deliveries", ("settled", "deferred")),
 }
 _SHOWN = 3
+SENT_AGAIN, LEFT_IN_DOUBT, UNSENT = "sent again", "left in doubt", "of these not sent"
+"""Terms besides: acceptances beyond the first of a unit; deliveries."""
 
 Odd = Mapping[str, list[tuple[str, ...]]]
 """By equation, the ids of each thing that does not add up by itself."""
@@ -43,8 +46,11 @@ def count(hearing: Hearing) -> Counted:
     terms["accepts"] = len(plain) - plain.count("in_app")
     terms["accepts"] += sum(len(each.accepts) for each in hearing.not_plain)
     for delivery in hearing.others:
+        terms += _in_doubt(hearing, delivery)
         units = delivery.units().values()
         settled = sum(each.is_end for some in units for each in some)
+        if not delivery.receipts:  # nobody tells
+            settled = bool(delivery.accepts)
         deferred = sum(hearing.waits(delivery, some) for some in units)
         terms["deliveries"] += len(units)
         terms["settled"] += settled
@@ -52,6 +58,18 @@ def count(hearing: Hearing) -> Counted:
         if settled + deferred != len(units):
             odd["E2"].append(delivery.ids)
     return Counted(terms, odd)
+
+
+def _in_doubt(hearing: Hearing, delivery: Delivery) -> Counter[str]:
+    """What was sent again, and what is left in doubt."""
+    accepts = delivery.accepts
+    reached = {(hearing.device_of(delivery, each), each.round) for each in accepts}
+    is_left = any(each.status == "in_doubt" and each.is_final for each in delivery.receipts)
+    return Counter({
+        SENT_AGAIN: len(accepts) - len(reached),
+        LEFT_IN_DOUBT: int(is_left),
+        UNSENT: int(is_left and not accepts),
+    })  # fmt: skip
 
 
 def some_of(odd: Odd, *names: str) -> tuple[str, ...]:

@@ -62,6 +62,13 @@ def _least_limit(rules: Rules, channel: str) -> int:
     return min((each for each in limits if each is not None), default=_UNLIMITED)
 
 
+def least_allowed(hearing: Hearing, user_id: str, channel: str) -> int:
+    """The least that any limit allows which may ever hold for them."""
+    own: list[int | None] = [each.value for each in _own_words(hearing, user_id, channel)]
+    said = [each for each in own if each is not None]
+    return min([*said, _least_limit(hearing.rules, channel)])
+
+
 def _own_words(hearing: Hearing, user_id: str, channel: str) -> Words:
     return hearing.people.of(user_id).of(f"{channel}.daily_limit")
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from proof.checker.cases import Case, Delivery
-from proof.checker.contents import hash_of
-from proof.checker.evidence import Accept
+from proof.checker.contents import is_right
+from proof.checker.evidence import Accept, Circumstances
 from proof.checker.hearing import UNKNOWN_DEVICE, Hearing
 from proof.checker.people import ADDRESS_FIELDS
 from proof.checker.verdict import Violation
@@ -22,10 +22,11 @@ def phantoms(hearing: Hearing) -> Iterator[Violation]:
         yield from _users(hearing, case)
 
 
-def unclaimed(provider: str, delivery_id: str, at_ms: int) -> Violation:
-    """An acceptance that no receipt of any user speaks of."""
-    words = f"{provider} took a message that no receipt speaks of"
-    return Violation("L2", words, (f"delivery {delivery_id}", f"at {at_ms}"))
+def unclaimed(circumstances: Circumstances, accept: Accept) -> Violation:
+    """An acceptance that no receipt of any user speaks of, or no promise where there are none."""
+    who = "receipt speaks of" if circumstances.has_receipts else "promise is about"
+    words = f"{accept.provider} took a message that no {who}"
+    return Violation("L2", words, (f"delivery {accept.delivery_id}", f"at {accept.at_ms}"))
 
 
 def _accept(hearing: Hearing, delivery: Delivery, accept: Accept) -> Iterator[Violation]:
@@ -34,7 +35,8 @@ def _accept(hearing: Hearing, delivery: Delivery, accept: Accept) -> Iterator[Vi
     if hearing.rules.channel_of.get(accept.provider) != channel:
         yield Violation("L2", f"{accept.provider} has what was told of {channel}", delivery.ids)
         return
-    if accept.body_hash != hash_of(channel, request.said.data.number):
+    person = hearing.people.of(delivery.user_id)
+    if not is_right(request.said, channel, person, accept.body_hash):
         yield Violation("L2", "another content than was asked for", delivery.ids)
     if not _was_ever_theirs(hearing, delivery, accept):
         yield Violation("L2", f"sent to {accept.address}, never theirs", delivery.ids)

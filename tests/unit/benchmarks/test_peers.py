@@ -1,22 +1,19 @@
-"""What peers in Python decide, and how the provider's ledger is counted."""
+"""What peers in Python decide, and what is told of them."""
 
 from pathlib import Path
 
 import msgspec
 import pytest
-from aiokafka import TopicPartition
 
 from benchmarks.peers import page
-from benchmarks.peers.campaign import METERED, STRUCK
-from benchmarks.peers.doubts import Doubts
-from benchmarks.peers.ledger import Accepted, Judgement, judge
+from benchmarks.peers.campaign import BROKEN, KILLS, METERED, STRUCK
+from benchmarks.peers.ledger import Accepted
 from benchmarks.peers.people import rows, slices
 from benchmarks.peers.workers import work
 from benchmarks.peers.workers.work import Local, Recipient
 from benchmarks.whole.people import recipient
 from benchmarks.whole.results import Result, summary
 from sandbox.ledger import Line
-from schemas.kafka import InboundRecord
 
 
 @pytest.mark.parametrize(
@@ -58,18 +55,6 @@ def test_a_slice_has_at_most_a_thousand_members_of_one_partition() -> None:
 
     assert sum(len(users) for _, users in found) == 9_000
     assert max(len(users) for _, users in found) == 1000
-
-
-def test_what_was_never_accepted_is_lost_unless_it_is_reported_and_what_came_twice_is_told(
-    tmp_path: Path,
-) -> None:
-    _accept(tmp_path, [0, 1, 2])
-    _accept(tmp_path, [2, 0])
-
-    verdict = judge(tmp_path, 5, doubts={_address(0), _address(4)})
-
-    assert verdict == Judgement(lost=1, held=1, duplicated=2, doubts=2)
-    assert not verdict.is_clean
 
 
 def test_accepted_recipients_are_counted_on_from_where_the_last_look_ended(tmp_path: Path) -> None:
@@ -123,45 +108,22 @@ def test_who_leaves_people_in_doubt_is_not_the_best_at_losing_or_repeating_none(
     assert "| **0** | **800** | 0 |" in sends_again
 
 
-async def test_a_delivery_in_doubt_is_either_sent_again_or_left_so() -> None:
-    doubts = Doubts(_Topic([("ann", "in_doubt", True), ("bob", "in_doubt", False)]), [_PLACE])
-    await doubts.look()
+def test_kills_and_broken_promises_are_summed_over_all_broadcasts() -> None:
+    broken = {"kills": [5, 4], BROKEN["L1"].name: [0, 2], BROKEN["L3"].name: [700, 720]}
+    figures = {each.name: each for each in (KILLS, *BROKEN.values())}
+    theirs = _result("aiokafka", "a loop")
+    theirs.figures = {
+        name: summary(figures[name], [*map(float, each)]) for name, each in broken.items()
+    }
+    ours = _result("postrider", "Postrider", kills=5)
+    unstruck = _result("celery-solo", "Celery")
+    unstruck.loop_ms = [75.0, 73.0]
 
-    assert (doubts.left, doubts.resending) == ({"ann"}, {"bob"})
+    first, second, third = page.table([ours, unstruck, theirs]).splitlines()[2:5]
 
-    doubts = Doubts(
-        _Topic([("bob", "in_doubt", False), ("bob", "queued", False), ("bob", "sent", False)]),
-        [_PLACE],
-    )
-    await doubts.look()
-
-    assert (doubts.left, doubts.resending) == (set(), set())
-
-
-class _Topic:
-    """Receipts as a consumer hands them out, all at once."""
-
-    def __init__(self, told: list[tuple[str, str, bool]]) -> None:
-        self._records = [
-            InboundRecord("receipts", 0, offset, 0, None, msgspec.json.encode(
-                {"user_id": user_id, "status": status, "is_final": is_final}
-            ))
-            for offset, (user_id, status, is_final) in enumerate(told)
-        ]  # fmt: skip
-        self._read = 0
-
-    async def end_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
-        return {place: len(self._records) for place in places}
-
-    async def position(self, place: TopicPartition) -> int:
-        return self._read
-
-    async def getmany(self, *, timeout_ms: int) -> dict[TopicPartition, list[InboundRecord]]:
-        self._read = len(self._records)
-        return {_PLACE: self._records}
-
-
-_PLACE = TopicPartition("receipts", 0)
+    assert first.endswith("| 5 | none |  |")
+    assert second.endswith("|  |  | 74 (73–75) |")
+    assert third.endswith("| 9 | L1 2, L3 1,420 |  |")
 
 
 def test_a_peer_that_was_measured_is_told_with_what_it_leaves_out() -> None:
@@ -172,7 +134,7 @@ def test_a_peer_that_was_measured_is_told_with_what_it_leaves_out() -> None:
 
 
 def _result(name: str, title: str, **values: float) -> Result:
-    figures = {each.name: each for each in (*METERED, *STRUCK)}
+    figures = {each.name: each for each in (*METERED, *STRUCK, KILLS)}
     return Result(
         scenario=name, measures=title, people=1000, date="2026-11-26 01:00 UTC", commit="c",
         command="", machine={}, costs={}, is_harness_bound=False, curves={}, profiles=[],

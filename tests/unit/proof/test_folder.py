@@ -157,3 +157,41 @@ def test_a_folder_in_which_something_was_asked_for_lacks_nothing(tmp_path: Path)
     write(tmp_path, a_day().evidence)
 
     assert ledgers.missing_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_without_receipts_a_folder_is_judged_by_what_providers_took(
+    tmp_path: Path, processes: int
+) -> None:
+    write(tmp_path, a_sale(lost="user7", twice="user8").evidence)
+
+    verdict = judge_folder(tmp_path, processes=processes)
+
+    assert ledgers.missing_in(tmp_path) == []
+    assert sorted({(each.invariant, each.ids[-1]) for each in verdict.violations}) == [
+        ("L1", "user user7"), ("L2", "at 17"), ("L3", "user user8"),
+    ]  # fmt: skip
+
+
+def test_receipts_that_are_said_not_to_be_there_are_not_passed_over(tmp_path: Path) -> None:
+    story = a_day()
+    story.evidence.circumstances.has_receipts = False
+    write(tmp_path, story.evidence)
+
+    with pytest.raises(ValueError, match="there are receipts"):
+        judge_folder(tmp_path)
+
+
+def a_sale(*, lost: str, twice: str) -> Story:
+    """To forty readers, and to somebody whom nobody asked for."""
+    story = Story()
+    story.evidence.circumstances.has_receipts = False
+    users = [f"user{number}" for number in range(40)]
+    for user in users:
+        story.introduce(user)
+    number = story.announce("digest", user_ids=users, idempotency_key="sale")
+    for user in (*users, twice):
+        if user != lost:
+            story.take(number, user, "email", delivery_id=f"sale:{user}")
+    story.take(number, "user1", "email", at_ms=17, delivery_id="sale:nobody")
+    return story
