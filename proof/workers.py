@@ -59,6 +59,10 @@ class Workers:
         """What the role's processes do, too, before they begin, from their next start on."""
         self._prepared[role].append(prepare)
 
+    def forget(self, role: str, prepare: Prepare) -> None:
+        """From their next start on they do this no more."""
+        self._prepared[role].remove(prepare)
+
     def use_code(self, role: str, folder: Path | None) -> None:
         """From their next start on, the role's processes run the code that lies there; None: ours."""
         self._code[role] = folder

@@ -11,7 +11,6 @@ from proof.checker.verdict import Violation
 from proof.doom import DEATHS, deaths, install_next, lives_of, points_for
 from proof.faults.base import PROMISE, Fault, Field
 from proof.load.plan import LoadPlan
-from proof.worker_process import as_it_is
 from proof.workers import Slot
 from streams.topology import ROLES
 
@@ -84,8 +83,11 @@ class KillAtYields(Fault):
     async def strike(self, field: Field) -> None:
         stage, workers = field.stage, field.workers
         told = before = len(deaths(stage.folder / DEATHS))
-        for role in ROLES:
-            doom = partial(install_next, role, seed=field.plan.seed, folder=stage.folder)
+        dooms = {
+            role: partial(install_next, role, seed=field.plan.seed, folder=stage.folder)
+            for role in ROLES
+        }
+        for role, doom in dooms.items():
             workers.prepare(role, doom)
         for slot in workers.slots:
             await field.kill(slot)
@@ -98,8 +100,8 @@ class KillAtYields(Fault):
                     since = serves_since.setdefault(life, time.monotonic())
                     if time.monotonic() - since > _LIFE_SECONDS:
                         await field.kill(slot)  # whose moment does not come: another's may
-        for role in ROLES:
-            workers.prepare(role, as_it_is)
+        for role, doom in dooms.items():
+            workers.forget(role, doom)
         for slot in workers.slots:
             await field.kill(slot)
         self._note_deaths(field, told)
