@@ -109,7 +109,6 @@ _NOT_COVERED = """\
 - Partitions that become more under running workers: `tests/unit/streams/test_topics.py` sees to it that
   nobody starts with another number.
 - A change of the time zone database while workers run.
-- A disk that becomes read-only under a running worker: here only one without open files can be made so.
 - Faults of HTTP/2, which is off.
 - Retention that overtakes a slow consumer, and changelogs that were cut: what is lost is lost, and
   `tests/acceptance/test_retention.py`, `tests/acceptance/test_bad_disks.py` and

@@ -6,7 +6,7 @@ from proof.faults.base import Calm, Fault
 from proof.faults.brokers import BrokerAway, BrokerHung, BrokerKilled, BrokerRestarted
 from proof.faults.clocks import ClockSet
 from proof.faults.crowds import KillInACrowd
-from proof.faults.disks import DiskDamaged, DiskFull, DiskLost, DiskReadOnly, DiskStale
+from proof.faults.disks import DiskDamaged, DiskFails, DiskFull, DiskLost, DiskReadOnly, DiskStale
 from proof.faults.inputs import (
     GatheringProducers,
     NewerProducers,
@@ -52,6 +52,7 @@ _ALL: tuple[Fault, ...] = (
     DiskDamaged(),
     DiskFull(),
     DiskReadOnly(),
+    DiskFails(),
     FewFiles(),
     LittleMemory(),
     NoNames(),

@@ -116,8 +116,8 @@ class DiskDamaged(_DiskFault):
 class _UselessDisk(Fault, ABC):
     """The disk of `decide` takes nothing for seconds."""
 
-    says: ClassVar[tuple[str, str]]
-    """What one line of its log must have in it for each of its ends."""
+    says: ClassVar[tuple[str, ...]]
+    """What one line of its log must have in it for each of its ends, in lower case."""
 
     def plan(self, seed: int, first: int) -> LoadPlan:
         return LoadPlan(seed=seed, first=first, seconds=30.0, rate=40.0)
@@ -129,7 +129,7 @@ class _UselessDisk(Fault, ABC):
         (slot,) = field.stage.of("decide")
         folder = field.workers.folder_of(slot)
         await field.workers.stop(slot)
-        with _small_disk(folder):
+        with self.disk(folder):
             field.workers.start(slot)
             await field.workers.until_ready([slot])
             while await field.wait(1.0, 3.0):
@@ -143,13 +143,17 @@ class _UselessDisk(Fault, ABC):
         yield from super().judge(field)
         (slot,) = field.stage.of("decide")
         ends = sum(who == slot for who, _ in field.exits)
-        lines = field.log_of(slot).splitlines()
+        lines = field.log_of(slot).lower().splitlines()
         told = sum(all(each in line for each in self.says) for line in lines)
         field.notes.append(f"ended {ends} times by it")
         if not ends:
             yield Violation(PROMISE, "the worker never minded")
         elif told < ends:
             yield Violation(PROMISE, f"of {ends} ends {told} have told the cause")
+
+    def disk(self, folder: Path) -> contextlib.AbstractContextManager[None]:
+        """A small one, there until the body is over."""
+        return _small_disk(folder)
 
     @abstractmethod
     def made_useless(
@@ -163,7 +167,7 @@ class DiskFull(_UselessDisk):
     does = "the disk of `decide` is full for seconds"
     expects = "the worker stops with the cause, and goes on once there is room; nothing in doubt"
     exits = (EXIT_FAILED,)
-    says = "worker ends", "No space left on device"
+    says = "worker ends", "no space left on device"
 
     @contextlib.asynccontextmanager
     async def made_useless(self, field: Field, slot: Slot, folder: Path) -> AsyncIterator[None]:
@@ -190,6 +194,34 @@ class DiskReadOnly(_UselessDisk):
         field.workers.start(slot)
         yield
         _remount(folder, "rw")
+
+
+class DiskFails(_UselessDisk):
+    name = "disk-fails"
+    does = (
+        "the kernel lets nobody write to the disk of `decide` any more, as after an error of the "
+        "device; then it is checked and there again, without the last seconds"
+    )
+    expects = "as disk-full"
+    exits = (EXIT_FAILED, EXIT_CONFIG)
+    says = ("read-only file system",)
+
+    def why_not(self) -> str:
+        tools = "mkfs.ext4", "fsck.ext4"
+        return super().why_not() or ("" if all(map(shutil.which, tools)) else f"needs {tools}")
+
+    def disk(self, folder: Path) -> contextlib.AbstractContextManager[None]:
+        return _ext4(folder)
+
+    @contextlib.asynccontextmanager
+    async def made_useless(self, field: Field, slot: Slot, folder: Path) -> AsyncIterator[None]:
+        await field.stage.note_blow(slot.role, "failing disk", slot)
+        _remount(folder, "abort")
+        yield
+        await field.stage.note_blow(slot.role, "kill", slot)
+        await field.workers.kill(slot)
+        await asyncio.to_thread(_mend, folder)
+        field.workers.start(slot)
 
 
 async def replaced(field: Field, slot: Slot, spoil: Callable[[Path], None]) -> None:
@@ -222,6 +254,37 @@ def _small_disk(folder: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextlib.contextmanager
+def _ext4(folder: Path) -> Iterator[None]:
+    image = _image(folder)
+    with image.open("wb") as file:
+        file.truncate(_DISK_BYTES)
+    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+    _mount_ext4(folder)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _mount_ext4(folder: Path) -> None:
+    subprocess.run(["mount", "-o", "loop", str(_image(folder)), str(folder)], check=True)
+
+
+def _mend(folder: Path) -> None:
+    subprocess.run(["umount", str(folder)], check=True)
+    checked = subprocess.run(
+        ["fsck.ext4", "-p", str(_image(folder))], stdout=subprocess.DEVNULL, check=False
+    )
+    if checked.returncode > 1:  # 1: there was something to mend
+        raise RuntimeError(f"the disk of {folder} cannot be mended")
+    _mount_ext4(folder)
+
+
+def _image(folder: Path) -> Path:
+    return folder.with_suffix(".ext4")
 
 
 def _remount(folder: Path, how: str) -> None:
