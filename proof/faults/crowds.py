@@ -24,7 +24,9 @@ class KillInACrowd(Fault):
         "kill -9 every few seconds, mostly with provider calls open, while broadcasts to thousands are "
         "under way: many turns a partition, e-mails by the hundred, whose provider answers late"
     )
-    expects = "as kill, and of each type no more in doubt than two lives may intend"
+    expects = (
+        "as kill, and of each type no more in doubt than the lives that ended may have intended"
+    )
     rounds = 3
     least_blows = 5
     settings: ClassVar[Mapping[str, Any]] = {
@@ -53,22 +55,22 @@ class KillInACrowd(Fault):
         await field.stage.sky()
 
     def judge(self, field: Field) -> Iterator[Violation]:
-        """Who is killed while it takes over leaves what the life before it had left, too."""
+        """Who is killed before it has told of all that it found leaves that to the next."""
         yield from super().judge(field)
-        left = [
-            (count, kind, blow.role)
-            for blow, doubts in zip(field.blows, field.left_in_doubt(), strict=True)
-            for kind, count in Counter(each.type for each in doubts).items()
-        ]
-        most = max((count for count, _, _ in left), default=0)
+        untold: Counter[tuple[str, str]] = Counter()
+        most = 0
+        for blow, doubts in zip(field.blows, field.left_in_doubt(), strict=True):
+            told = Counter(each.type for each in doubts)
+            most = max(most, *told.values(), 0)
+            for kind in field.stage.rules.kinds:
+                untold[blow.role, kind] += field.stage.config.runner(blow.role).max_exposed
+                if told[kind] > untold[blow.role, kind]:
+                    words = f"{told[kind]} in doubt of type {kind} after a kill of {blow.role}"
+                    yield Violation(PROMISE, f"{words}, {untold[blow.role, kind]} could be left")
+                untold[blow.role, kind] -= told[kind]
         largest = field.seen.largest_request("sendgrid")
         field.notes.append(
             f"up to {most} of one type in doubt after a kill, {largest} mails a request"
         )
         if largest < _LARGE:
             yield Violation(PROMISE, f"no large request: {largest} mails at the most")
-        for count, kind, role in left:
-            allowed = field.stage.config.runner(role).max_exposed
-            if count > 2 * allowed:
-                words = f"{count} in doubt of type {kind} after a kill of {role}"
-                yield Violation(PROMISE, f"{words}, {allowed} allowed a life")
