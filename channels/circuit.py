@@ -59,6 +59,8 @@ class Circuit:
 def _is_fault(outcome: Outcome) -> bool:
     """Whether the provider, not the message or our own haste, is to blame."""
     match outcome:
+        case NotProcessed(reason="unreachable", consumes_attempt=False):
+            return False
         case Unknown() | NotProcessed(reason="unreachable" | "server_error"):
             return True
         case Misconfigured():

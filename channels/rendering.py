@@ -84,9 +84,10 @@ def _content(
         template_name = message.parts[unfit.part].name or unfit.part
         return TemplateError(template_name, 1, unfit.cause)
     except Exception as error:  # a template is a program: whatever it raises is this delivery's
+        line = _line_of(error)
         if is_of_the_machine(error):
             raise
-        return TemplateError(name, _line_of(error), type(error).__name__)
+        return TemplateError(name, line, type(error).__name__)
 
 
 class _Unfit(Exception):

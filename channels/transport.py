@@ -6,8 +6,11 @@ anything later may have been carried out although nobody heard of it.
 """
 
 import asyncio
+import errno
 import io
 import math
+import os
+import socket
 import ssl
 from collections.abc import Iterable, Mapping
 from datetime import UTC
@@ -112,28 +115,32 @@ class Transport:
         Raises:
             ValueError: nothing was sent: the URL is none, the body is empty, or a header has more
                 than one line.
+            OSError: libcurl has no memory; whether anything was sent, nobody knows.
         """
         if self._connections is None:
             raise RuntimeError("start the transport before the first request")
         if not body:
             raise ValueError("a request without a body could be sent twice, unnoticed")
         now = asyncio.get_running_loop().time
-        curl = self._idle.pop() if self._idle else self._new_handle()
         outgoing, answered, content = io.BytesIO(body), list[bytes](), list[bytes]()
-        curl.setopt(pycurl.URL, url)
-        curl.setopt(pycurl.HTTPHEADER, _lines(headers))
-        curl.setopt(pycurl.POSTFIELDSIZE_LARGE, len(body))
-        # It can be read once, and not again from its start: libcurl, which on its own would repeat
-        # a request that a kept connection has lost, whatever became of it, has to give up instead.
-        curl.setopt(pycurl.READFUNCTION, outgoing.read)
-        curl.setopt(pycurl.HEADERFUNCTION, answered.append)
-        curl.setopt(pycurl.WRITEFUNCTION, content.append)
-        curl.setopt(pycurl.FRESH_CONNECT, now() < self._distrusted_until)
-        curl.setopt(pycurl.TIMEOUT_MS, _milliseconds(timeout_seconds))
-        curl.setopt(pycurl.CONNECTTIMEOUT_MS, _milliseconds(timeout_seconds * _CONNECT_SHARE))
         try:
+            curl = self._idle.pop() if self._idle else self._new_handle()
+            curl.setopt(pycurl.URL, url)
+            curl.setopt(pycurl.HTTPHEADER, _lines(headers))
+            curl.setopt(pycurl.POSTFIELDSIZE_LARGE, len(body))
+            # It can be read once, and not again from its start: libcurl, which on its own would
+            # repeat a request that a kept connection has lost, whatever became of it, has to give
+            # up instead.
+            curl.setopt(pycurl.READFUNCTION, outgoing.read)
+            curl.setopt(pycurl.HEADERFUNCTION, answered.append)
+            curl.setopt(pycurl.WRITEFUNCTION, content.append)
+            curl.setopt(pycurl.FRESH_CONNECT, now() < self._distrusted_until)
+            curl.setopt(pycurl.TIMEOUT_MS, _milliseconds(timeout_seconds))
+            curl.setopt(pycurl.CONNECTTIMEOUT_MS, _milliseconds(timeout_seconds * _CONNECT_SHARE))
             await self._connections.perform(curl)
         except pycurl.error as error:
+            if _is_out_of_memory(error):
+                raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from error
             has_left = outgoing.tell() > 0
             code, said = error.args
             if code in _OURS_TO_MEND and not has_left:
@@ -210,11 +217,26 @@ def _milliseconds(seconds: float) -> int:
     return max(round(seconds * 1000), 1)
 
 
+def _is_out_of_memory(error: pycurl.error) -> bool:
+    """Where no handle can be had, pycurl says so in words alone."""
+    return error.args[0] == pycurl.E_OUT_OF_MEMORY or not isinstance(error.args[0], int)
+
+
+def _may_connect() -> bool:
+    """Whether it was not this process that could open no more connections: that costs a message no
+    attempt, and is no fault of its provider. libcurl says the same of both."""
+    try:
+        socket.socket().close()
+    except OSError:
+        return False
+    return True
+
+
 def _outcome_of(code: int, *, has_left: bool) -> NotProcessed | Unknown:
     """What is known about a request that ended in this error. Without its body it cannot have been
     carried out."""
     if not has_left:
-        return NotProcessed(consumes_attempt=True, reason="unreachable")
+        return NotProcessed(consumes_attempt=_may_connect(), reason="unreachable")
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return Unknown(reason="timeout")
     return Unknown(reason="connection_lost")

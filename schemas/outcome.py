@@ -39,8 +39,8 @@ class NotProcessed(_Outcome, frozen=True):
     """Certainly not sent, so it is safe to call again.
 
     `consumes_attempt` is False when the cause is load or our own state (429, drain, breaker
-    open): then the delivery's expiry is the only bound. A refused connection or a 5xx
-    documented as not processed takes the retry ladder.
+    open, no more connections to be had): then the delivery's expiry is the only bound. A refused
+    connection or a 5xx documented as not processed takes the retry ladder.
     """
 
     retry_after_seconds: float = 0.0

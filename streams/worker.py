@@ -20,6 +20,7 @@ import faust
 import mode
 import uvloop
 
+from policies.blame import RUN_OUT
 from policies.clock import SystemClock
 from schemas.kafka import TopicPartition
 from streams import faust_patches, kafka_patches
@@ -198,6 +199,7 @@ class _Process:
         try:
             await self._probes.start()
         except OSError as error:
+            _may_pass(error)
             port = self._settings.probe_port
             why = os.strerror(error.errno or 0).lower()
             told = (
@@ -208,6 +210,7 @@ class _Process:
         try:
             self._probes.announce()
         except OSError as error:
+            _may_pass(error)
             raise ConfigurationRefused(
                 [unwritable(slot_folder(self._settings.group), error)]
             ) from None
@@ -340,6 +343,12 @@ class _FaustWorker(faust.Worker):
         watchdog.daemon = True
         watchdog.start()
         super()._schedule_shutdown(signal)
+
+
+def _may_pass(error: OSError) -> None:
+    """Files, memory or room that are lacking may be there when it starts again: no refusal for good."""
+    if error.errno in RUN_OUT:
+        die(error)
 
 
 def die(error: BaseException) -> NoReturn:

@@ -7,9 +7,15 @@ End = tuple[str, str]
 
 BROKER, DECIDE = "broker", "decide"
 """Roles that blows name besides channels."""
-CLEAN_BLOWS = frozenset({"stop", "join", "restart", "crash", "full disk"})
+CLEAN_BLOWS = frozenset(
+    {
+        "stop", "join", "restart", "crash", "full disk", "failing disk", "names", "few-files",
+        "little-memory",
+    }
+)  # fmt: skip
 """What leaves nothing in doubt: a worker that drains, or takes partitions from others, or has no
-room to write; and a broker that ends in whatever way, since workers wait for it."""
+room to write, or too little of something, until it ends by it; and a broker that ends in whatever way,
+since workers wait for it."""
 
 _THROTTLED = frozenset({("expired", "throttled"), ("expired", "breaker_open")})
 _UNREACHED = frozenset(

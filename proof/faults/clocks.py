@@ -31,7 +31,7 @@ class ClockSet(Fault):
     least_blows = 4
 
     def plan(self, seed: int, first: int) -> LoadPlan:
-        return LoadPlan(seed=seed, first=first, seconds=45.0)
+        return LoadPlan(seed=seed, first=first, seconds=60.0)
 
     async def strike(self, field: Field) -> None:
         if not _file(field, ROLES[0]).exists():

@@ -57,12 +57,11 @@ class KillInACrowd(Fault):
     def judge(self, field: Field) -> Iterator[Violation]:
         """Who is killed before it has told of all that it found leaves that to the next."""
         yield from super().judge(field)
+        left = [Counter(each.type for each in doubts) for doubts in field.left_in_doubt()]
+        most = max((count for told in left for count in told.values()), default=0)
         untold: Counter[tuple[str, str]] = Counter()
-        most = 0
-        for blow, doubts in zip(field.blows, field.left_in_doubt(), strict=True):
-            told = Counter(each.type for each in doubts)
-            most = max(most, *told.values(), 0)
-            for kind in field.stage.rules.kinds:
+        for blow, told in zip(field.blows, left, strict=True):
+            for kind in sorted(set().union(*left)):
                 untold[blow.role, kind] += field.stage.config.runner(blow.role).max_exposed
                 if told[kind] > untold[blow.role, kind]:
                     words = f"{told[kind]} in doubt of type {kind} after a kill of {blow.role}"

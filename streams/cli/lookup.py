@@ -20,8 +20,11 @@ from streams.cli.errors import Mistake
 from streams.cli.laid_out import require_topics
 from streams.cli.options import CONFIG_FILE, ConfigFile, DataDir, load_config, new_app
 from streams.config import Config
+from streams.config_errors import ConfigurationRefused
 from streams.lookup.run import Lookup, Progress
+from streams.open_files import allow_most
 from streams.supervisor import SlotLock, SlotTaken, SlotUnwritable
+from tables.state import StoreFailed
 from tables.store import StoreBudget
 
 app = new_app()
@@ -42,11 +45,14 @@ def lookup(
     """
     loaded = load_config(config, data_dir=data_dir)
     try:
+        allow_most(partitions=loaded.partitions, connections=0)
         with SlotLock(loaded.data_dir / "lookup"), _shown() as show:
             asyncio.run(_run(loaded, once, show))
     except SlotTaken:
         raise Mistake(f"another lookup runs in {loaded.data_dir}") from None
-    except SlotUnwritable as error:
+    except ConfigurationRefused as refused:
+        raise Mistake("; ".join(refused.problems)) from None
+    except (SlotUnwritable, StoreFailed) as error:
         raise Mistake(str(error)) from None
 
 

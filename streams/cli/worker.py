@@ -49,11 +49,15 @@ def worker(
     """
     if role not in ROLES:
         raise Mistake(f"no role is called {role!r}: choose from {', '.join(ROLES)}")
+    # Until the worker has partitions there is nothing to end in order, however long it waits.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     logs.configure(level=level.upper(), role=role, slot=str(slot))
     try:
-        allow_most()
         # Whatever is wrong with the file is told at once, even while Kafka is away.
         loaded = load_config(config, role=role, data_dir=data_dir, with_templates=role in CHANNELS)
+        connections = loaded.runner(role).max_open_calls if role in CHANNELS else 0
+        allow_most(partitions=loaded.partitions, connections=connections)
         sys.exit(
             _work(role, slot, loaded) if once else _supervise(role, slot, config, loaded, level)
         )
@@ -75,9 +79,6 @@ def _supervise(role: str, slot: int, config: Path, loaded: Config, level: str) -
 
 
 def _work(role: str, slot: int, config: Config) -> int:
-    # Until the worker has partitions there is nothing to end in order, however long it waits.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
     # Imported here: Faust takes half a second, and a mistake in the file should be told at once.
     from streams.assembly import layout_of, plan_for, worker_settings
     from streams.worker import run

@@ -18,7 +18,7 @@ from streams.lookup.folding import Folding, Read
 from streams.names import Names
 from streams.patience import Patience
 from tables.expiry import expires_ms_of
-from tables.state import StoreFailed
+from tables.state import StoreDamaged
 from tables.store import LocalStore, StoreBudget, destroy
 
 _READ_MS = 500
@@ -122,7 +122,7 @@ class Lookup:
         path = store_path(self._data_dir, number)
         try:
             return LocalStore(path, self._budget)
-        except StoreFailed as error:
+        except StoreDamaged as error:
             self._say(f"store {number} is damaged ({error}): read from the beginning")
             destroy(path)
             return LocalStore(path, self._budget)

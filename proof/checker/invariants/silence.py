@@ -35,7 +35,8 @@ def _is_excused(hearing: Hearing, delivery: Delivery, times: int) -> bool:
     ended_ms = hearing.circumstances.ended_ms
     if not hearing.is_certainly_meant(delivery):
         return True
-    if send_ms(matter.said) > ended_ms or not oracle.may_be_awake(matter, [ended_ms]):
+    # Whoever went to sleep later could have had it before.
+    if send_ms(matter.said) > ended_ms or not oracle.may_be_awake(matter, [matter.at_ms, ended_ms]):
         return True
     reasons = {reason for _, reason in oracle.ends(matter) - {SENT}}
     if reasons and reasons <= _OF_LIMITS:

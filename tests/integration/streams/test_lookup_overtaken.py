@@ -1,4 +1,5 @@
-"""A lookup under which receipts are deleted, or made anew, says so and goes on with what there is."""
+"""A lookup under which receipts are deleted, or made anew, says so and goes on with what there is; it
+throws nothing away that is not damaged."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,8 +10,9 @@ import pytest
 from aiokafka.admin import RecordsToDelete
 
 from schemas.topics import RECEIPTS
-from streams.lookup.run import Lookup, Progress
-from tables.store import StoreBudget
+from streams.lookup.run import Lookup, Progress, store_path
+from tables.state import StoreFailed
+from tables.store import LocalStore, StoreBudget
 from tests.integration.streams.desk import Desk
 from tests.integration.streams.kafka_proxy import FETCH, HeldRequest, KafkaProxy
 from tests.unit.streams.test_lookup import FACTS, told
@@ -98,3 +100,26 @@ async def test_receipts_that_were_made_anew_are_read_from_their_beginning(
 
     await looking.until_folded(5)
     assert looking.said == ["receipts 0 were re-created: read from their beginning"]
+
+
+async def test_a_store_that_cannot_be_opened_just_now_is_not_thrown_away(
+    desk: Desk, tmp_path: Path
+) -> None:
+    budget = StoreBudget(cache_bytes=1 << 20, write_buffer_bytes=4 << 20)
+    await desk.create(RECEIPTS)
+    held = LocalStore(store_path(tmp_path, 0), budget)
+    held.apply([(b"known", b"of old")], 0)
+    lookup = Lookup(
+        data_dir=tmp_path, partitions=[0], names=desk.names,
+        connection=desk.connection, budget=budget, now_ms=lambda: 0,
+        on_progress=lambda progress: None, say=lambda line: None, patience=desk.patience,
+    )  # fmt: skip
+
+    with pytest.raises(StoreFailed, match="lock"):
+        await lookup.run(once=True)
+
+    assert held.get(b"known") == b"of old"
+    held.close()
+    reopened = LocalStore(store_path(tmp_path, 0), budget)
+    assert reopened.get(b"known") == b"of old"
+    reopened.close()

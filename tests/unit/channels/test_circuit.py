@@ -37,6 +37,7 @@ class Wired:
     ("answer", "opens"),
     [
         (UNREACHABLE, True),
+        (NotProcessed(reason="unreachable"), False),  # no connection to be had here
         (NotProcessed(reason="server_error"), True),
         (Unknown(reason="timeout"), True),
         (Unknown(reason="connection_lost"), True),

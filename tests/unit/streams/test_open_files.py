@@ -8,7 +8,7 @@ import resource
 from streams.open_files import allow_most
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 300))
-allow_most()
+allow_most(partitions=8, connections=20)
 print(resource.getrlimit(resource.RLIMIT_NOFILE))
 """
 
