@@ -80,8 +80,8 @@ What rounds found in the product, each mended at its root and kept as a test:
   (`tests/unit/streams/test_stop_feed.py`, decision 9).
 - A worker that had just started might fetch requests before what had been said of people long before
   them, and decided by what the last one had known (`tests/unit/engine/test_head_start.py`, decision 20).
-- What a machine has run out of was blamed on records: two text messages ended as failed, since the list of
-  time zones could not be opened just then (`tests/unit/engine/test_running.py`, decision 24).
+- What a machine has run out of was blamed on records: two text messages ended as failed, since the
+  list of time zones could not be opened just then (`tests/unit/engine/test_running.py`, decision 24).
 
 Rounds that showed these, or that the checker or the harness was wrong itself, were played again once
 that was mended: the table holds those.
