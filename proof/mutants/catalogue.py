@@ -112,7 +112,7 @@ _ALL = (
     Mutant(
         name="resend-the-whole-batch",
         does="one bad mailbox in a batch, and all of it is sent again",
-        scene=NEWS, roles=("email",), caught_by={"L3"}, says="told in doubt 0 times",
+        scene=NEWS, roles=("email",), caught_by={"L5"}, says="though it was refused for good",
         plant=sending.send_the_whole_batch_again,
     ),
     Mutant(
