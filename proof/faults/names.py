@@ -53,7 +53,7 @@ class NoNames(Fault):
                 slot = await field.victim([role for role in ROLES if role != "in_app"])
                 if slot is None:
                     continue
-                await field.stage.note_blow(slot.role, "names", slot)
+                began_ms = (await field.stage.note_blow(slot.role, "names", slot)).at_ms
                 await field.workers.stop(slot)
                 # `decide` calls no provider.
                 missing = {_KAFKA} if slot.role == "decide" else next(lost)
@@ -65,6 +65,8 @@ class NoNames(Fault):
                     field.workers.start(slot)
                 _know(_etc(field))
                 await field.workers.until_ready([slot])
+                if slot.role in PROVIDERS:  # which it could not reach
+                    field.stage.note_storm(slot.role, began_ms, ("refuse",))
 
     def judge(self, field: Field) -> Iterator[Violation]:
         yield from super().judge(field)

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from proof.checker.verdict import Violation
 from proof.faults.base import PROMISE, Fault, Field
+from proof.faults.storms import PROVIDERS
 from proof.load.plan import LoadPlan
 from proof.workers import Slot
 from streams.worker import EXIT_FAILED
@@ -44,7 +45,7 @@ class _Scarcity(Fault, ABC):
                 await field.workers.stop(slot)
                 field.workers.start(slot)
                 await field.workers.until_ready([slot])
-            await field.stage.note_blow(slot.role, self.name, slot)
+            began_ms = (await field.stage.note_blow(slot.role, self.name, slot)).at_ms
             ends, pid = _ends(field, slot), field.workers.pid(slot)
             # Who comes after it has the usual limit.
             with contextlib.suppress(ProcessLookupError, FileNotFoundError):
@@ -55,6 +56,8 @@ class _Scarcity(Fault, ABC):
             if _ends(field, slot) > ends:  # what was in its hands then is lost by that
                 field.stage.note_told_blow(slot.role, "end", None)
             await field.workers.until_ready([slot])
+            if slot.role in PROVIDERS:  # which it may not have reached
+                field.stage.note_storm(slot.role, began_ms, ("refuse",))
 
     async def _until_over(self, field: Field, slot: Slot, ends: int) -> None:
         """After seconds, or once the worker has ended."""
