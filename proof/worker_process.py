@@ -17,7 +17,14 @@ from streams.children import die_with_parent
 
 _context = get_context("forkserver")
 _context.set_forkserver_preload(
-    ["proof.fork_server", "__main__", "streams.cli.worker", "streams.topic_admin"]
+    # The faults, too: what they prepare is read in the process of a worker, before it can be stopped.
+    [
+        "proof.fork_server",
+        "__main__",
+        "streams.cli.worker",
+        "streams.topic_admin",
+        "proof.faults.catalogue",
+    ]
 )
 
 _asking = threading.Lock()

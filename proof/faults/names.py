@@ -38,7 +38,7 @@ class NoNames(Fault):
     least_blows = 4
 
     def plan(self, seed: int, first: int) -> LoadPlan:
-        return LoadPlan(seed=seed, first=first, seconds=60.0)
+        return LoadPlan(seed=seed, first=first, seconds=80.0)
 
     def why_not(self) -> str:
         return "" if os.geteuid() == 0 else "only root may give a process name servers of its own"
