@@ -71,7 +71,7 @@ class NoNames(Fault):
     def judge(self, field: Field) -> Iterator[Violation]:
         yield from super().judge(field)
         unsent = field.seen.deferred("unreachable")
-        waited = sum(field.log_of(slot).count("cannot be resolved") for slot in field.stage.slots)
+        waited = sum(field.log_of(slot).count("waiting for Kafka") for slot in field.stage.slots)
         field.notes.append(f"{unsent} attempts put off by it, waited for Kafka {waited} times")
         if not unsent and not waited:  # a silent server keeps a worker waiting until it is told
             yield Violation(PROMISE, "nobody has missed a name")
