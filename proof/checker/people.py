@@ -75,7 +75,7 @@ class Person:
     """All words about one user, by what they are about: `email`, `push.enabled`, `types.offer`,
     `device:phone`, `member:news`, `bar:email`."""
 
-    __slots__ = ("deleted", "last_ms", "spoken_of_ms", "tokens", "words")
+    __slots__ = ("deleted", "last_ms", "meant_ms", "spoken_of_ms", "tokens", "words")
 
     def __init__(self) -> None:
         self.words: dict[str, list[Word]] = {}
@@ -86,6 +86,8 @@ class Person:
         """When the last word came."""
         self.spoken_of_ms = 0
         """Likewise, but that they are to be deleted."""
+        self.meant_ms = 0
+        """The latest instant that such a word says it is of."""
 
     def of(self, about: str) -> Words:
         return self.words.get(about, NO_WORDS)
@@ -100,9 +102,11 @@ class Person:
 
     @property
     def gone_ms(self) -> int | None:
-        """When they were deleted, if nobody spoke of them after it."""
+        """When they were deleted, if nobody spoke of them after it, nor of a later instant before."""
         came_ms = max((each.came_ms for each in self.deleted), default=0)
-        return came_ms if came_ms > self.spoken_of_ms else None
+        if came_ms <= self.spoken_of_ms:
+            return None
+        return came_ms if max(self.deleted, key=_order).rank >= (False, self.meant_ms) else None
 
     def devices(self) -> list[str]:
         """What tokens are said about."""
@@ -193,6 +197,7 @@ class People:
             case _:
                 raise ValueError(f"no change is called {said.change!r}")
         person.spoken_of_ms = max(person.spoken_of_ms, came_ms)
+        person.meant_ms = max(person.meant_ms, occurred_ms)
 
 
 def _wishes(said: Said) -> Iterable[tuple[str, Any]]:

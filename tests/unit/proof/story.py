@@ -87,10 +87,20 @@ class Story:
         self.say(user, "device_registered", at_ms=at_ms, device_id="phone", token=f"token-{user}")
         self.evidence.known = [Known(NOON_MS - MINUTE)]
 
-    def say(self, user: str, change: str, *, at_ms: int, source: str = "user", **said: Any) -> None:
+    def say(
+        self,
+        user: str,
+        change: str,
+        *,
+        at_ms: int,
+        came_ms: int | None = None,
+        source: str = "user",
+        **said: Any,
+    ) -> None:
+        """It came in that instant, unless another is named."""
         what = Said(change, user, text_of(at_ms), source, **said)
         place = ("recipients.changed", 0, next(self._offsets))
-        self.evidence.changes.append(Change(at_ms, *place, what))
+        self.evidence.changes.append(Change(came_ms or at_ms, *place, what))
 
     def wish(
         self, user: str, channel: str, *, at_ms: int, source: str = "user", **wish: Any

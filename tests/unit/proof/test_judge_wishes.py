@@ -113,7 +113,14 @@ def a_producers_word_of_before_a_deletion(story: Story) -> None:
     story.deliver("ann", "order")
 
 
+def a_deletion_that_is_of_before_what_came_before_it(story: Story) -> None:
+    story.introduce("ann", at_ms=NOON_MS - 5 * MINUTE)
+    story.say("ann", "recipient_deleted", at_ms=NOON_MS - 6 * MINUTE, came_ms=NOON_MS - 4 * MINUTE)
+    story.deliver("ann", "order")
+
+
 GOOD: list[Tell] = [
+    a_deletion_that_is_of_before_what_came_before_it,
     queued_while_an_opt_out_was_on_its_way_from_a_wrong_partition,
     queued_after_a_broker_that_did_not_answer,
     back_in_the_instant_of_their_deletion,
@@ -213,7 +220,13 @@ def a_word_of_their_own_of_before_a_deletion(story: Story) -> None:
     story.deliver("ann", "order")
 
 
+def a_message_to_somebody_who_was_deleted(story: Story) -> None:
+    story.say("ann", "recipient_deleted", at_ms=NOON_MS - 4 * MINUTE, came_ms=NOON_MS - 3 * MINUTE)
+    story.deliver("ann", "order")
+
+
 BAD: dict[Tell, str] = {
+    a_message_to_somebody_who_was_deleted: "had been deleted",
     a_word_of_their_own_of_before_a_deletion: "L4 reached at",
     queued_for_somebody_who_had_opted_out: "L4 queued, though email.enabled was known to be off",
     gone_by_a_deletion_of_long_ago: "L1 email, round 0 ended suppressed address_gone, expected",
