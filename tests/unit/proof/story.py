@@ -82,7 +82,9 @@ class Story:
     def introduce(
         self, user: str, *, zone: str = "UTC", at_ms: int = NOON_MS - HOUR, **said: str
     ) -> None:
-        known = {"email": f"{user}@example.org", "phone": f"+1{user}", "timezone": zone} | said
+        known: dict[str, Any] = {
+            "email": f"{user}@example.org", "phone": f"+1{user}", "timezone": zone
+        } | said  # fmt: skip
         self.say(user, "recipient_updated", at_ms=at_ms, source="producer", **known)
         self.say(user, "device_registered", at_ms=at_ms, device_id="phone", token=f"token-{user}")
         self.evidence.known = [Known(NOON_MS - MINUTE)]
@@ -105,8 +107,8 @@ class Story:
     def wish(
         self, user: str, channel: str, *, at_ms: int, source: str = "user", **wish: Any
     ) -> None:
-        said = {"preferences": msgspec.convert({channel: wish}, Preferences)}
-        self.say(user, "preferences_updated", at_ms=at_ms, source=source, **said)
+        said = msgspec.convert({channel: wish}, Preferences)
+        self.say(user, "preferences_updated", at_ms=at_ms, source=source, preferences=said)
 
     def ask(self, user: str, kind: str, *, at_ms: int = NOON_MS, **said: Any) -> int:
         number = next(self._numbers)
