@@ -48,7 +48,7 @@ prove: setup ## Strike real workers for hours, check every promise, plant mutant
 bench: setup ## Measure on two quiet cores, just under 90 minutes: benchmarks/README.md; ARGS=--quick to try
 	@$(BIN)/python -m benchmarks.whole $(ARGS)
 
-bench-peers: setup $(PEERS) ## The same broadcast through what others would use, 20 minutes: benchmarks/peers/README.md
+bench-peers: setup $(PEERS) ## The same broadcast through what others would use, half an hour: benchmarks/peers/README.md
 	@$(BIN)/python -m benchmarks.peers $(ARGS)
 
 check: setup ## Style, types, layers
