@@ -96,7 +96,6 @@ class FewFiles(_Scarcity):
     expects = "what cannot be sent is tried again, or the worker ends with the cause; nothing lost"
     limit = resource.RLIMIT_NOFILE
     exits = (EXIT_FAILED,)
-
     says = ("Too many open files",)
 
     def taken(self, pid: int) -> int:

@@ -4,8 +4,6 @@ import asyncio
 import datetime
 import gzip
 import ipaddress
-import os
-import resource
 import socket
 import ssl
 from asyncio import StreamReader as Reader
@@ -14,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-import pycurl
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -138,48 +135,6 @@ async def test_request_that_left_and_was_not_answered_may_have_been_carried_out(
 ) -> None:
     async with serving(behave) as url:
         assert await post(url, seconds=0.3 if outcome is TIMEOUT else 5) == outcome
-
-
-@contextmanager
-def no_more_files() -> Iterator[None]:
-    """Nothing can be opened meanwhile, connections included."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = os.dup(0)
-    os.close(free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-
-
-async def test_who_can_open_no_connection_at_all_blames_no_provider_for_it() -> None:
-    async with serving(Scripted(http(200))) as url, transport(url) as made:
-        assert isinstance(await made.post(url, b"first", {}, timeout_seconds=5), Reply)
-        with no_more_files():
-            outcome = await made.post("http://127.0.0.1:9", b"body", {}, timeout_seconds=5)
-
-    assert outcome == NotProcessed(consumes_attempt=False, reason="unreachable")
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        pycurl.error("initializing curl failed"),
-        pycurl.error(pycurl.E_OUT_OF_MEMORY, "out of memory"),
-    ],
-    ids=["no handle", "no memory"],
-)
-async def test_a_request_without_memory_is_for_whoever_comes_after_this_process(
-    monkeypatch: pytest.MonkeyPatch, error: pycurl.error
-) -> None:
-    def refuse(self: Transport) -> pycurl.Curl:
-        raise error
-
-    monkeypatch.setattr(Transport, "_new_handle", refuse)
-
-    with pytest.raises(OSError, match="Cannot allocate memory"):
-        await post("http://127.0.0.1:9")
 
 
 @pytest.mark.parametrize("end", [close, reset])
