@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Set
 from pathlib import Path
-from statistics import median
 
 from proof.checker import ledgers
 from proof.checker.evidence import CHANNELS, Broadcast, Receipt, Request, Rubbish
@@ -33,24 +32,24 @@ class Seen:
         found = ledgers.read(self._folder).rubbish
         return [each for each in found if each.at_ms >= self._since_ms]
 
-    def overtaken(self) -> int:
-        """Deliveries of broadcasts that were on their way when their user opted out."""
-        queued, stopped = set[str](), set[str]()
+    def overtaken(self) -> list[Receipt]:
+        """Of deliveries that were on their way when their user opted out: what stopped them."""
+        queued, stopped = set[str](), list[Receipt]()
         for each in self._deliveries(set(CHANNELS)):
-            if each.broadcast_id and ms_of(each.occurred_at) >= self._since_ms:
+            if ms_of(each.occurred_at) >= self._since_ms:
                 if each.status == "queued":
                     queued.add(each.delivery_id)
                 elif each.reason in _OPT_OUTS:
-                    stopped.add(each.delivery_id)
-        return len(queued & stopped)
+                    stopped.append(each)
+        return [each for each in stopped if each.delivery_id in queued]
 
-    def deferred(self, reason: str) -> int:
+    def deferred(self, reason: str, channels: Set[str] = frozenset(CHANNELS)) -> int:
         """Attempts that were put off for this reason."""
         return sum(
             each.status == "deferred"
             and each.reason == reason
             and ms_of(each.occurred_at) >= self._since_ms
-            for each in self._deliveries(set(CHANNELS))
+            for each in self._deliveries(channels)
         )
 
     def busiest_second(self, provider: str) -> int:
@@ -78,9 +77,9 @@ class Seen:
             default=0,
         )
 
-    def middle_wait(self, channels: Set[str], from_ms: int, until_ms: int) -> int:
+    def waits_ms(self, channels: Set[str], from_ms: int, until_ms: int) -> list[int]:
         """Of deliveries that were decided for in this span and that nothing deferred: until their
-        first end, in milliseconds; the median, since one may wait for a limit or a pause."""
+        first end."""
         queued: dict[str, int] = {}
         ended: dict[str, int] = {}
         deferred: set[str] = set()
@@ -92,12 +91,11 @@ class Seen:
                 deferred.add(each.delivery_id)
             elif each.is_end:
                 ended[each.delivery_id] = min(at_ms, ended.get(each.delivery_id, at_ms))
-        waits = [
+        return [
             ended[delivery_id] - at_ms
             for delivery_id, at_ms in queued.items()
             if from_ms <= at_ms <= until_ms and delivery_id in ended and delivery_id not in deferred
         ]
-        return round(median(waits)) if waits else 0
 
     def _deliveries(self, channels: Set[str]) -> Iterator[Receipt]:
         for shard in range(ledgers.SHARDS):

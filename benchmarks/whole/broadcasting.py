@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from benchmarks.whole.lab import Lab, Producing
 from benchmarks.whole.people import AUDIENCE
 from benchmarks.whole.run import Run, Stretch
-from benchmarks.whole.worker import Worker, until_told
+from benchmarks.whole.worker import Worker, until_done
 from schemas import topics
 from schemas.kafka import Record
 
@@ -64,6 +64,7 @@ async def in_two_halves(
     sending = [lab.start("email", slot) for slot in slots]
     sent = await send(run, lab, sending, deliveries=people * broadcasts, name=f"send{label}")
     memory_mb["email"] = max(each.peak_resident_mb() for each in sending)
+    lab.must_have_sent(people * broadcasts)
     return Done(fanned_out, sent, memory_mb)
 
 
@@ -73,12 +74,12 @@ async def fan_out(
     """From the request until every member's delivery is on its way."""
     for each in workers:
         await each.ready()
-    before = sum([await each.told() for each in workers])
+    before = sum([await each.done() for each in workers])
     async with lab.producing() as producing:
         with run.stretch(name, lab, *workers) as stretch:
             await ask(producing, broadcasts)
             told = people * broadcasts
-            stretch.end(await until_told(workers, before + told), count=told)
+            stretch.end(await until_done(workers, before + told), count=told)
     return stretch
 
 
@@ -91,9 +92,9 @@ async def send(
     """
     for each in workers:
         await each.ready()
-    before = sum([await each.told() for each in workers])
+    before = sum([await each.done() for each in workers])
     with run.stretch(name, lab, *workers) as stretch:
-        stretch.end(await until_told(workers, deliveries), count=deliveries - before)
+        stretch.end(await until_done(workers, deliveries), count=deliveries - before)
     return stretch
 
 

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 
 from benchmarks.whole.meter import Meter
 from benchmarks.whole.worker import Worker, until_silent
+from sandbox.ledger import read_ledger
 from sandbox.process import SandboxProcess
 from schemas.kafka import Record
 from streams.config import Config, load
@@ -82,6 +83,16 @@ class Lab:
                     return at
         finally:
             await lag.close()
+
+    def must_have_sent(self, deliveries: int) -> None:
+        """Raises `RuntimeError` unless the sandbox has so many at least, each of them once: a rate of
+        what nobody got is none."""
+        accepted = [each.delivery_id for each in read_ledger(self.sandbox.ledger_dir)]
+        distinct = len(set(accepted))
+        if distinct < deliveries or distinct < len(accepted):
+            raise RuntimeError(
+                f"{len(accepted)} messages of {distinct} deliveries were sent, not {deliveries} once"
+            )
 
     def bytes_in_kafka(self) -> int:
         """In all topics, as they lie on the broker's disk: compressed, without indexes."""

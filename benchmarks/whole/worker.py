@@ -44,15 +44,21 @@ class Worker:
             await asyncio.sleep(_LOOK_SECONDS)
         return time.monotonic()
 
-    async def metric(self, name: str) -> list[float]:
-        """The values of all its series, label by label."""
+    async def metric(self, name: str, label: str = "") -> list[float]:
+        """The values of all its series, or of those with this label (`status="sent"`)."""
         text = await asyncio.to_thread(self._get, "/metrics")
-        found = re.findall(rf"^postrider_{name}{{.*}} (\S+)$", text, re.MULTILINE)
+        found = re.findall(rf"^postrider_{name}{{.*{label}.*}} (\S+)$", text, re.MULTILINE)
         return [float(each) for each in found]
 
     async def told(self) -> int:
         """Receipts that the process has written."""
         return round(sum(await self.metric("deliveries_total")))
+
+    async def done(self) -> int:
+        """Of these, what its role is there for: deliveries that are on their way, or sent. What is
+        suppressed, put off or failed is none, and costs less."""
+        status = "queued" if self.name.startswith("decide") else "sent"
+        return round(sum(await self.metric("deliveries_total", f'status="{status}"')))
 
     def peak_resident_mb(self) -> float:
         return peak_resident_mb(self.pid)
@@ -94,12 +100,12 @@ class Worker:
             return text
 
 
-async def until_told(workers: Sequence[Worker], count: int) -> float:
-    """Wait for so many receipts of all of them; the instant they were first seen."""
+async def until_done(workers: Sequence[Worker], count: int) -> float:
+    """Wait for so many deliveries of all of them; the instant they were first seen."""
     until = time.monotonic() + _PATIENCE_SECONDS
-    while (told := sum([await each.told() for each in workers])) < count:
+    while (done := sum([await each.done() for each in workers])) < count:
         if time.monotonic() > until:
-            raise TimeoutError(f"{told} receipts of {count}")
+            raise TimeoutError(f"{done} deliveries of {count}")
         await asyncio.sleep(_COUNT_SECONDS)
     return time.monotonic()
 

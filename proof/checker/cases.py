@@ -1,6 +1,7 @@
 """What was asked for whom by which channel, and all that is known of it."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 import msgspec
@@ -81,16 +82,18 @@ class Delivery(msgspec.Struct, gc=False, eq=False):
         return max(ms_of(each.occurred_at) for each in self.ends())
 
     def passed_ms(self) -> int | None:
-        """When it was decided for, so that it counts where there are limits."""
+        """When it was decided for, so that it counts where there are limits; whoever was reached
+        counts, even if nobody tells of that."""
         if self.is_plain:
             return ms_of(self._queued_at)
-        if not self.receipts:  # nobody tells
-            return self.accepts[0].at_ms if self.accepts else None
         for each in self.receipts:
             is_counted = each.status == "deferred" and each.reason in _COUNTED_REASONS
             if each.status == "queued" or is_counted:
                 return ms_of(each.occurred_at)
-        return None
+        if self.accepts:
+            return self.accepts[0].at_ms
+        sent = (ms_of(each.occurred_at) for each in self.receipts if each.status == "sent")
+        return next(sent, None)
 
 
 class Case(msgspec.Struct, gc=False, eq=False):
@@ -124,6 +127,17 @@ def key_of(request: Request) -> Key | None:
     said = request.said
     key = said.idempotency_key
     return None if key is None else (said.tenant, said.user_id, key)
+
+
+def in_one_window(requests: Sequence[R], window_ms: int) -> Iterator[list[R]]:
+    """Likewise, in the order they were appended; a key that was at rest for the window is a new one."""
+    for group in same_key(requests):
+        began = 0
+        for place, (former, later) in enumerate(pairwise(group), 1):
+            if later.at_ms - former.at_ms >= window_ms:
+                yield group[began:place]
+                began = place
+        yield group[began:]
 
 
 def same_key(requests: Sequence[R]) -> Iterator[list[R]]:

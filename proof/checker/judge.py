@@ -24,16 +24,17 @@ from proof.checker.invariants.receipts import receipts
 from proof.checker.invariants.repeats import broadcast_repeats, repeats
 from proof.checker.invariants.silence import silence
 from proof.checker.invariants.stops import stops
+from proof.checker.invariants.times import times
 from proof.checker.invariants.unsure import unsure
 from proof.checker.untold import expect
 from proof.checker.verdict import Tally, Verdict, Violation
 
 _INVARIANTS: Sequence[Callable[[Hearing], Iterator[Violation]]] = (
-    loss, expiries, unsure, phantoms, repeats, doubles, decisions, stops, caps, patience, quiet,
-    receipts, burials,
+    loss, expiries, unsure, phantoms, repeats, doubles, decisions, stops, times, caps, patience,
+    quiet, receipts, burials,
 )  # fmt: skip
 """Those that are asked of each part."""
-_WITHOUT_RECEIPTS = (silence, phantoms, doubles, stops, caps, quiet)
+_WITHOUT_RECEIPTS = (silence, phantoms, doubles, stops, times, caps, quiet)
 """Those that need none."""
 
 

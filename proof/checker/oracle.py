@@ -254,7 +254,7 @@ class Oracle:
                 yield Sure.MAYBE, [ADDRESS_GONE]
             yield Sure.ALWAYS if is_gone and not inline else Sure.MAYBE, [NO_ADDRESS]
         if matter.channel == "push":
-            devices = self._devices(matter, person)
+            devices = self._devices(matter, person).values()
             present, is_changing = max(devices, default=Sure.NEVER), Sure.MAYBE in devices
         elif matter.channel in ADDRESS_FIELDS:
             field = ADDRESS_FIELDS[matter.channel]
@@ -273,16 +273,25 @@ class Oracle:
         if self._may_be_dead(matter):
             yield Sure.MAYBE, [NO_ADDRESS, ADDRESS_GONE, *REFUSED_ADDRESS]
 
-    def _devices(self, matter: Matter, person: Person) -> list[Sure]:
+    def sure_devices(self, matter: Matter) -> set[str]:
+        """Those that it must have been sent to, where it was sent to any."""
+        person = self._people.of(matter.user_id)
+        if person.deleted or self._may_be_dead(matter):
+            return set()
+        devices = self._devices(matter, person).items()
+        return {device_id for device_id, answer in devices if answer is Sure.ALWAYS}
+
+    def _devices(self, matter: Matter, person: Person) -> dict[str, Sure]:
         """Of each, whether it is there, and nobody else has its token."""
-        answers = []
+        answers = {}
         for about in person.devices():
             tokens = self._possible(matter, about, "")
             answer = sure(tokens, bool)
             for token in filter(None, tokens):
                 holders = self._holders(token, matter)
                 answer = min(answer, sure(holders, lambda who: who == matter.user_id))
-            answers.append(Sure.MAYBE if len(set(tokens)) > 1 else answer)
+            is_changing = len(set(tokens)) > 1
+            answers[about.partition(":")[2]] = Sure.MAYBE if is_changing else answer
         return answers
 
     def _limits(self, matter: Matter) -> Iterator[Answer]:

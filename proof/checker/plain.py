@@ -13,7 +13,7 @@ from proof.checker.contents import is_right
 from proof.checker.evidence import Receipt, Request
 from proof.checker.instants import ms_of
 from proof.checker.members import Members
-from proof.checker.oracle import Oracle, expires_ms
+from proof.checker.oracle import SLACK_MS, Oracle, expires_ms
 from proof.checker.pauses import Pauses
 from proof.checker.people import People, Person
 from proof.checker.routes import Routes, Way
@@ -109,7 +109,8 @@ class Plain:
         if at_ms is None or not self._routes.is_awake(way, person, at_ms):
             return False
         expiry_ms = expires_ms(request.said, request.at_ms, way.kind)
-        return request.at_ms < expiry_ms > at_ms and not self._pauses.any_at(at_ms)
+        is_between = request.at_ms - SLACK_MS <= at_ms < expiry_ms > request.at_ms
+        return is_between and not self._pauses.any_at(at_ms)
 
 
 def _is_told(queued: Receipt, sent: Receipt, number: int, way: Way, device_id: str) -> bool:

@@ -14,7 +14,7 @@ INVARIANTS = {
     "L6": "quiet hours: nobody is woken, by the wall clock of their own zone",
     "L7": "receipts: in whatever order they come they tell one story",
     "L8": "liveness: all comes to rest, rubbish as a dead letter",
-    "E1": "requests = decided + rejected + duplicate + waiting",
+    "E1": "requests = decided + rejected + duplicate",
     "E2": "deliveries = settled + deferred",
 }
 

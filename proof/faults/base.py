@@ -128,10 +128,12 @@ class Field:
                 return
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def kill(self, slot: Slot) -> None:
-        """kill -9; whoever watches starts it again."""
-        await self.stage.note_blow(slot.role, "kill", slot)
-        self.workers.send(slot, signal.SIGKILL)
+    async def kill(self, *slots: Slot) -> None:
+        """kill -9, of several at once; whoever watches starts them again."""
+        for slot in slots:
+            await self.stage.note_blow(slot.role, "kill", slot)
+        for slot in slots:
+            self.workers.send(slot, signal.SIGKILL)
 
     @contextlib.asynccontextmanager
     async def storm(

@@ -118,7 +118,7 @@ class OptOutInAFanOut(_Input):
 
     def struck(self, field: Field) -> int:
         field.notes.append(f"{len(field.seen.broadcasts())} broadcasts")
-        return field.seen.overtaken()
+        return sum(bool(each.broadcast_id) for each in field.seen.overtaken())
 
 
 class OffsetsReset(Fault):

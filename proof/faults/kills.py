@@ -50,21 +50,23 @@ class KillTwo(Fault):
     name = "kill-two"
     does = "kill -9 of two workers at once, roles in rotation, two slots each"
     expects = "as kill"
+    least_blows = 6
     slots: ClassVar[dict[str, int]] = {"decide": 2, "email": 2}
 
     def plan(self, seed: int, first: int) -> LoadPlan:
-        return LoadPlan(seed=seed, first=first, seconds=30.0)
+        return LoadPlan(seed=seed, first=first, seconds=40.0)
 
     async def strike(self, field: Field) -> None:
         pairs = [("decide", "email"), ("decide", "decide"), ("email", "email")]
         for first, second in itertools.cycle(pairs):
-            if not await field.wait(1.5, 3.0):
-                return
-            victims = [await field.victim([first])]
-            others = [each for each in field.workers.slots if each.role == second]
-            victims += [each for each in others if each not in victims][:1]
-            for slot in filter(None, victims):
-                await field.kill(slot)
+            one = other = None
+            while one is None or other is None:
+                if not await field.wait(1.5, 3.0):
+                    return
+                one = await field.victim([first])
+                others = [each for each in field.workers.slots if each.role == second]
+                other = next((each for each in others if each != one), None)
+            await field.kill(one, other)
 
 
 class KillAtYields(Fault):

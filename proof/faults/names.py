@@ -21,6 +21,12 @@ _HERE = "127.0.0.1"
 _SILENT, _ABSENT = "127.53.0.1", "127.53.0.2"
 """Name servers: one never answers, where the other should be nobody listens."""
 _NAME_SERVER_PORT = 53
+_BLOWS = (
+    ({_PROVIDERS}, _ABSENT), ({_KAFKA}, _ABSENT), ({_PROVIDERS}, _SILENT), ({_KAFKA}, _SILENT),
+    ({_PROVIDERS, _KAFKA}, _ABSENT), ({_PROVIDERS, _KAFKA}, _SILENT),
+)  # fmt: skip
+"""What nobody has an address of, and which name server is asked for it. One that is silent keeps a
+worker waiting; only where there is none is a name missed at once."""
 _CLONE_NEWNS = 0x20000
 _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -46,18 +52,16 @@ class NoNames(Fault):
     async def strike(self, field: Field) -> None:
         if not _etc(field).exists():
             await _go_by_names(field)
-        lost = itertools.cycle([{_PROVIDERS}, {_KAFKA}, {_PROVIDERS}, {_PROVIDERS, _KAFKA}])
-        servers = itertools.cycle([_SILENT, _ABSENT])
         with _silence():
-            while await field.wait(0.5, 2.0):
-                slot = await field.victim([role for role in ROLES if role != "in_app"])
+            for missing, server in itertools.cycle(_BLOWS):
+                if not await field.wait(0.5, 2.0):
+                    return
+                slot = await field.victim(list(PROVIDERS if _PROVIDERS in missing else ROLES))
                 if slot is None:
                     continue
                 began_ms = (await field.stage.note_blow(slot.role, "names", slot)).at_ms
                 await field.workers.stop(slot)
-                # `decide` calls no provider.
-                missing = next(lost) if slot.role != "decide" else {_KAFKA}
-                _know(_etc(field), without=missing, server=next(servers))
+                _know(_etc(field), without=missing, server=server)
                 field.workers.start(slot)
                 await field.wait(5.0, 8.0)
                 if field.random.random() < 0.5:
@@ -73,8 +77,10 @@ class NoNames(Fault):
         unsent = field.seen.deferred("unreachable")
         waited = sum(field.log_of(slot).count("waiting for Kafka") for slot in field.stage.slots)
         field.notes.append(f"{unsent} attempts put off by it, waited for Kafka {waited} times")
-        if not unsent and not waited:  # a silent server keeps a worker waiting until it is told
-            yield Violation(PROMISE, "nobody has missed a name")
+        if not unsent:
+            yield Violation(PROMISE, "no provider was missed")
+        if not waited:
+            yield Violation(PROMISE, "nobody has waited for Kafka")
 
 
 async def _go_by_names(field: Field) -> None:

@@ -21,10 +21,10 @@ class RollingRestart(Fault):
     name = "rolling-restart"
     does = "SIGTERM to one worker after the other, each started again"
     expects = "nothing in doubt"
-    least_blows = 3
+    least_blows = len(ROLES)
 
     def plan(self, seed: int, first: int) -> LoadPlan:
-        return LoadPlan(seed=seed, first=first, seconds=35.0)
+        return LoadPlan(seed=seed, first=first, seconds=70.0)
 
     async def strike(self, field: Field) -> None:
         roles = list(ROLES)
@@ -135,3 +135,10 @@ class OptOutBesideABacklog(Fault):
             await field.wait(12.0, 13.0)
             field.workers.start(slot)
         await field.workers.until_ready(field.stage.slots)
+
+    def judge(self, field: Field) -> Iterator[Violation]:
+        yield from super().judge(field)
+        stopped = len(field.seen.overtaken())
+        field.notes.append(f"{stopped} were stopped after they had been queued")
+        if not stopped:
+            yield Violation(PROMISE, "nobody has opted out of what waited")

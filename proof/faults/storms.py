@@ -1,6 +1,7 @@
 """Providers that do not behave: each storm is over after seconds, and comes again."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
 from typing import ClassVar
 
 import msgspec
@@ -14,6 +15,8 @@ PROVIDERS: Mapping[str, str] = {"push": "fcm", "email": "sendgrid", "sms": "twil
 OTHERS_WAIT_MS = 2_500
 """A channel whose provider is well delivers half of its messages within this, whatever another's
 does: a call that hangs is given up after ten seconds, so who waited for one would take longer."""
+_ENOUGH_WAITS = 3
+"""For a median that tells anything."""
 _IN_APP_FACTOR = 3
 """On a machine that is busy with much else all channels are slower; in-app messages, which no provider
 has, tell by how much. Mail waits for its call and its rate limit besides."""
@@ -86,7 +89,7 @@ class Hanging(ProviderStorm):
     does = "one channel's provider never answers a third of the calls, and a third by dribbles"
     expects = (
         "in doubt once the call has timed out, and told; who is decided for meanwhile on another "
-        "channel has it, by the median, within 5 s or thrice what in-app takes"
+        f"channel has it, by the median, within {OTHERS_WAIT_MS / 1000} s or thrice what in-app takes"
     )
     rounds = 3  # a channel each
     rules = (
@@ -106,12 +109,22 @@ class Hanging(ProviderStorm):
 
     def judge(self, field: Field) -> Iterator[Violation]:
         yield from super().judge(field)
+        seen, is_judged = field.seen, False
         for storm in field.storms:
-            others = PROVIDERS.keys() - {storm.channel}
-            others_ms = field.seen.middle_wait(others, storm.from_ms, storm.until_ms)
-            in_app_ms = field.seen.middle_wait({"in_app"}, storm.from_ms, storm.until_ms)
-            told = f"others waited {others_ms / 1000:.1f} s, in_app {in_app_ms / 1000:.1f} s"
+            span, others = (storm.from_ms, storm.until_ms), PROVIDERS.keys() - {storm.channel}
+            waits_ms, in_app_ms = seen.waits_ms(others, *span), seen.waits_ms({"in_app"}, *span)
+            if min(len(waits_ms), len(in_app_ms)) < _ENOUGH_WAITS:
+                continue
+            is_judged, wait_ms, usual_ms = True, median(waits_ms), median(in_app_ms)
+            told = f"others waited {wait_ms / 1000:.1f} s, in_app {usual_ms / 1000:.1f} s"
             field.notes.append(f"while {storm.channel} hung, {told}")
-            if others_ms > max(OTHERS_WAIT_MS, _IN_APP_FACTOR * in_app_ms):
+            if wait_ms > max(OTHERS_WAIT_MS, _IN_APP_FACTOR * usual_ms):
                 words = f"while {storm.channel} hung, {told}"
                 yield Violation(PROMISE, words, (f"from {storm.from_ms}",))
+        if not is_judged:
+            yield Violation(PROMISE, "too few waited on other channels to tell")
+        others = PROVIDERS.keys() - {each.channel for each in field.storms}
+        if held_back := seen.deferred("breaker_open", others):
+            yield Violation(
+                PROMISE, f"{held_back} held back by breakers of providers that were well"
+            )

@@ -1,14 +1,18 @@
 """Workers of an earlier version beside those of this one, as while an installation is upgraded."""
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
-from proof.faults.base import Fault, Field
+from proof.checker.verdict import Violation
+from proof.faults.base import PROMISE, Fault, Field
 from proof.load.plan import LoadPlan
 from streams.topology import ROLES
 
 BEFORE = "24746f3"
 """A commit that knows bodies of broadcasts by other rows; after a release, the one before."""
+_SAYS_SO = f"this is {BEFORE}"
+"""What the earlier version is made to log at each start: or nobody would know that it was it."""
 _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("schemas", "policies", "tables", "channels", "agents", "streams", "sandbox")
 
@@ -43,6 +47,12 @@ class Upgrade(Fault):
             field.workers.use_code(role, None)
             await _restart(field, role, is_blow=is_under_load)
 
+    def judge(self, field: Field) -> Iterator[Violation]:
+        yield from super().judge(field)
+        for slot in field.stage.slots:
+            if _SAYS_SO not in field.log_of(slot):
+                yield Violation(PROMISE, f"{slot} was never of the earlier version")
+
 
 async def _restart(field: Field, role: str, *, is_blow: bool = True) -> None:
     for slot in field.stage.of(role):
@@ -61,4 +71,6 @@ def _unpacked(folder: Path) -> Path:
         archive = ["git", "-C", str(_ROOT), "archive", BEFORE, *_PACKAGES]
         packed = subprocess.run(archive, capture_output=True, check=True)
         subprocess.run(["tar", "-x", "-C", str(folder)], input=packed.stdout, check=True)
+        with (folder / "streams" / "__init__.py").open("a") as code:
+            code.write(f"\nprint({_SAYS_SO!r}, flush=True)\n")
     return folder

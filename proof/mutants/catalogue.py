@@ -56,7 +56,7 @@ RUSH = Scene(
 KILLS = Scene(name="kills", fault=Kill(), changes={"seconds": 20.0})
 THROTTLE = Scene(name="throttle", fault=Throttled(), changes={"seconds": 12.0, "ttl_seconds": 50})
 LOST = Scene(name="lost replies", fault=LostReplies(), changes={"seconds": 12.0, "ttl_seconds": 30})
-RESTART = Scene(name="restart", fault=RollingRestart(), changes={"seconds": 30.0, "rate": 40.0})
+RESTART = Scene(name="restart", fault=RollingRestart(), changes={"rate": 40.0})
 CLOCKS = Scene(name="clocks", fault=ClockSet(), changes={"seconds": 40.0})
 ZOMBIES = Scene(name="zombies", fault=Suspended(), changes={"seconds": 45.0})
 WINDOW = Scene(
@@ -196,6 +196,18 @@ _ALL = (
         does="messages expire at half of their time to live",
         scene=SHORT_LIVES, roles=DECIDE, caught_by={"L1"}, says="before its time",
         plant=deciding.halve_the_time_to_live,
+    ),
+    Mutant(
+        name="never-expires",
+        does="messages go out a day after their time, if nothing let them out before",
+        scene=SHORT_LIVES, roles=DECIDE, caught_by={"L2"}, says="after it had expired",
+        plant=deciding.let_nothing_expire,
+    ),
+    Mutant(
+        name="at-once",
+        does="what is to be sent later is sent at once",
+        scene=DAY, roles=DECIDE, caught_by={"L2"}, says="before it was to be sent",
+        plant=deciding.send_all_at_once,
     ),
     Mutant(
         name="slice-off-by-one",

@@ -1,6 +1,6 @@
 """Deciding stages that break a promise."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +19,7 @@ from policies.profile_changes import ProfileEdit
 from policies.zones import Zones
 from proof.mutants.base import replace
 from proof.mutants.sending import ask_no_stop
+from schemas.notification import Message
 from schemas.profile import Profile
 from streams.engine.running import StageRun
 from tables import caps, recipients
@@ -26,6 +27,7 @@ from tables.state import State
 
 _EDGE_MS = 5_000
 """Of the window for repeats: real producers meet so much of it in a minute and a half."""
+_DAY_MS = 86_400_000
 
 
 def forget_what_was_decided() -> None:
@@ -86,15 +88,16 @@ def keep_no_opt_out() -> None:
 
 
 def halve_the_time_to_live() -> None:
-    body_of = agents.notices.body_of
+    _live(lambda lives_ms: lives_ms // 2)
 
-    def body_that_dies_young(message: Any, kind: Any, *, appended_ms: int, **more: Any) -> Any:
-        body = body_of(message, kind, appended_ms=appended_ms, **more)
-        lives_ms = max(0, body.expires_ms - appended_ms)
-        return msgspec.structs.replace(body, expires_ms=appended_ms + lives_ms // 2)
 
-    for module in (agents.decide, agents.accept_broadcast):
-        replace(module, "body_of", body_that_dies_young)
+def let_nothing_expire() -> None:
+    _live(lambda lives_ms: lives_ms + _DAY_MS)
+
+
+def send_all_at_once() -> None:
+    """Whatever is said of when."""
+    replace(Message, "send_ms", lambda self: None)
 
 
 def pass_over_the_last_member() -> None:
@@ -119,6 +122,18 @@ def leave_sold_phones_alone() -> None:
         return claim(address, former, event, [])
 
     replace(agents.keep_addresses, "_claim", claim_in_silence)
+
+
+def _live(changed: Callable[[int], int]) -> None:
+    body_of = agents.notices.body_of
+
+    def body_that_lives(message: Any, kind: Any, *, appended_ms: int, **more: Any) -> Any:
+        body = body_of(message, kind, appended_ms=appended_ms, **more)
+        lives_ms = max(0, body.expires_ms - appended_ms)
+        return msgspec.structs.replace(body, expires_ms=appended_ms + changed(lives_ms))
+
+    for module in (agents.decide, agents.accept_broadcast):
+        replace(module, "body_of", body_that_lives)
 
 
 def _move_the_window(by_ms: int) -> None:

@@ -136,6 +136,8 @@ PLANTS: Mapping[str, Plant] = {
             "cancellation-unheard",
             "opt-outs-not-kept",
             "half-a-life",
+            "never-expires",
+            "at-once",
             "no-dedup-window",
             "conflict-untold",
             "utc-for-local-time",

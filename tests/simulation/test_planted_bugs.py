@@ -55,6 +55,8 @@ KNOWN = {
     "logic:cancellation-unheard": 6,
     "logic:opt-outs-not-kept": 53,
     "logic:half-a-life": 133,
+    "logic:never-expires": 7,
+    "logic:at-once": 3,
     "logic:no-dedup-window": 5,
     "logic:conflict-untold": 22,
     "logic:utc-for-local-time": 2,

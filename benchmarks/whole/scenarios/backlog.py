@@ -16,6 +16,7 @@ async def _run(run: Run) -> None:
     people = min(_PEOPLE, run.people)
     async with run.lab(people=people) as lab:
         before = await _rates(run, lab, people, label="-before")
+        lab.must_have_sent(people * _MEASURED)
         decide = lab.start("decide")
         await broadcasting.fan_out(
             run, lab, [decide], people=people, name="fan-out-waiting",

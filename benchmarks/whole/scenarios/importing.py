@@ -1,7 +1,7 @@
 """An import is applied: profiles, memberships and addresses, by one worker.
 
 A recipient has 3.5 rows on average, a plain one (a mailbox, a name, a zone, wishes) two: rows are
-what an import costs.
+what an import costs, and that they are there is what it is for.
 """
 
 from benchmarks.whole.lab import Lab
@@ -10,18 +10,23 @@ from benchmarks.whole.scenario import Figure, Scenario
 from benchmarks.whole.worker import Worker
 
 
-async def _applied(run: Run, lab: Lab, name: str) -> tuple[Worker, Stretch]:
+async def _applied(run: Run, lab: Lab, name: str, *, rows_each: float) -> tuple[Worker, Stretch]:
+    """Raises `RuntimeError` where fewer rows were written than that."""
     decide = lab.start("decide")
     await decide.ready()
+    before = sum(await decide.metric("rows_total"))
     with run.stretch(name, lab, decide) as stretch:
         stretch.end(await lab.until_idle(decide), count=run.people)
+    rows = sum(await decide.metric("rows_total")) - before
+    if rows < rows_each * run.people:
+        raise RuntimeError(f"{run.people} recipients came to {rows:.0f} rows")
     return decide, stretch
 
 
 async def _run(run: Run) -> None:
     async with run.lab("unread") as lab:
         before = lab.bytes_in_kafka()
-        decide, stretch = await _applied(run, lab, "import")
+        decide, stretch = await _applied(run, lab, "import", rows_each=3.5)
         run.figure("rate", stretch.rate)
         run.figure("cpu", stretch.per_million())
         run.figure("memory", decide.peak_resident_mb())
@@ -30,7 +35,7 @@ async def _run(run: Run) -> None:
         on_disk = sum(each.stat().st_size for each in decide.files())
         run.figure("disk", on_disk / run.people)
     async with run.lab("unread-plain") as lab:
-        _, stretch = await _applied(run, lab, "plain")
+        _, stretch = await _applied(run, lab, "plain", rows_each=2.0)
         run.figure("plain_rate", stretch.rate)
         run.figure("plain_cpu", stretch.per_million())
 

@@ -9,7 +9,7 @@ from benchmarks.whole.load import OpenLoop, longest_over_time, quantile
 from benchmarks.whole.people import user_id
 from benchmarks.whole.run import Run
 from benchmarks.whole.scenario import Figure, Scenario
-from benchmarks.whole.worker import until_told
+from benchmarks.whole.worker import until_done
 
 _IDLE_SECONDS, _BUSY_SECONDS = 20.0, 40.0
 """Beside what is urgent a broadcast to everybody takes minutes: the first seconds will do."""
@@ -36,15 +36,15 @@ async def _run(run: Run) -> None:
                     broadcasting.ask_users(producing, some, channel="email"),
                     load.until_compiled(producing),
                 )
-                await until_told(workers[1:], load.asked + len(some))
+                await until_done(workers[1:], load.asked + len(some))
             warmed_up = load.asked
             await load.run(producing, seconds)
             idle = (await load.until_told(lab))[warmed_up:]
-            single, sent = load.asked, await workers[1].told()
+            single, sent = load.asked, await workers[1].done()
             with run.stretch("broadcast", lab, *workers) as stretch:
                 await broadcasting.ask(producing)
                 await load.run(producing, busy_seconds)
-                members = await workers[1].told() - sent - (load.asked - single)
+                members = await workers[1].done() - sent - (load.asked - single)
                 stretch.end(time.monotonic(), count=members)
         told = await load.until_told(lab)
     if members >= run.people:

@@ -4,7 +4,7 @@ from benchmarks.whole import broadcasting
 from benchmarks.whole.people import user_id
 from benchmarks.whole.run import Run
 from benchmarks.whole.scenario import Figure, Scenario
-from benchmarks.whole.worker import until_told
+from benchmarks.whole.worker import until_done
 
 _DEVICES = 50_000
 _QUICK_DEVICES = 5_000
@@ -19,9 +19,10 @@ async def _run(run: Run) -> None:
             # Every second of the people has a device.
             users = [user_id(2 * place + 1) for place in range(devices)]
             await broadcasting.ask_users(producing, users, channel="push")
-        await until_told([decide], devices)
+        await until_done([decide], devices)
         decide.stop()
         sent = await broadcasting.send(run, lab, [lab.start("push")], deliveries=devices)
+        lab.must_have_sent(devices)
     run.figure("rate", sent.rate)
     run.figure("cpu", sent.per_million())
 

@@ -8,7 +8,7 @@ from benchmarks.whole.lab import Lab
 from benchmarks.whole.load import in_batches, request
 from benchmarks.whole.run import Run, Stretch
 from benchmarks.whole.scenario import Figure, Scenario
-from benchmarks.whole.worker import until_told
+from benchmarks.whole.worker import until_done
 from schemas.kafka import Record
 
 _REQUESTS = 100_000
@@ -25,6 +25,7 @@ async def _run(run: Run) -> None:
         decided = await _decide(run, lab, count)
         email = lab.start("email")
         sent = await broadcasting.send(run, lab, [email], deliveries=count)
+        lab.must_have_sent(count)
         run.figure("kafka", (lab.bytes_in_kafka() - before) / count)
     async with run.lab() as lab:
         await _write(lab, in_batches(whom, _A_RECORD))
@@ -47,9 +48,9 @@ async def _write(lab: Lab, records: Iterable[Record]) -> None:
 async def _decide(run: Run, lab: Lab, count: int, name: str = "decide") -> Stretch:
     decide = lab.start("decide")
     await decide.ready()
-    told = await decide.told()
+    told = await decide.done()
     with run.stretch(name, lab, decide) as decided:
-        decided.end(await until_told([decide], count), count=count - told)
+        decided.end(await until_done([decide], count), count=count - told)
     decide.stop()
     return decided
 

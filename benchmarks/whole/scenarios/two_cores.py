@@ -6,7 +6,7 @@ from benchmarks.whole import broadcasting
 from benchmarks.whole.lab import BOTH_CORES
 from benchmarks.whole.run import Run
 from benchmarks.whole.scenario import Figure, Scenario
-from benchmarks.whole.worker import until_told
+from benchmarks.whole.worker import until_done
 from sandbox.ledger import read_ledger
 
 _OF_GOAL = 5_000_000
@@ -21,10 +21,11 @@ async def _run(run: Run) -> None:
             with run.stretch("whole", lab, decide, email, is_pinned=False) as stretch:
                 asked_ms = time.time() * 1000
                 await broadcasting.ask(producing)
-                await until_told([email], run.people)
+                await until_done([email], run.people)
                 accepted = [each.at_ms for each in read_ledger(lab.sandbox.ledger_dir)]
                 seconds = (max(accepted) - asked_ms) / 1000
                 stretch.end(stretch.began + seconds, count=run.people)
+        lab.must_have_sent(run.people)
     run.figure("rate", stretch.rate)
     run.figure("seconds", seconds)
     run.figure("first", (min(accepted) - asked_ms) / 1000)

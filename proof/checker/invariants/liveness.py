@@ -21,6 +21,9 @@ def liveness(found: Evidence, left: tuple[str, ...]) -> Iterator[Violation]:
             yield Violation("L8", "a dead letter of a good record", (place,))
         if count > 1:
             yield Violation("L8", f"{count} dead letters of one record", (place,))
+    for each in found.letters:
+        if not each.cause:
+            yield Violation("L8", "a dead letter without a cause", (_place(each),))
 
 
 def _place(each: Rubbish | Letter) -> str:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence, Set
 
-from proof.checker.cases import Case, Delivery, same_key
+from proof.checker.cases import Case, Delivery, in_one_window
 from proof.checker.evidence import Receipt
 from proof.checker.hearing import Hearing
 from proof.checker.oracle import End, send_ms
@@ -61,6 +61,9 @@ def _ends(hearing: Hearing, delivery: Delivery) -> Iterator[Violation]:
     if devices and len(devices) != count:
         words = f"{len(devices)} of {count} devices were heard of"
         yield Violation("L1", words, delivery.ids)
+    if devices:
+        for forgotten in sorted(hearing.oracle.sure_devices(matter) - devices):
+            yield Violation("L1", f"{forgotten} was forgotten", delivery.ids)
     for (device, number), receipts in delivery.units().items():
         ends = [each for each in receipts if each.is_end]
         where = f"{first.channel}{' ' + device if device else ''}, round {number}"
@@ -154,7 +157,7 @@ def _is_given_up(delivery: Delivery) -> bool:
 
 def _forgotten_members(hearing: Hearing) -> Iterator[Violation]:
     """Everybody who was meant by a broadcast is reached, unless it was called off before."""
-    for group in same_key(hearing.found.broadcasts):
+    for group in in_one_window(hearing.found.broadcasts, hearing.rules.dedup_ms):
         request, kind = group[0], hearing.rules.kinds.get(group[0].said.type)
         cases = [hearing.cases.by_number[each.number] for each in group]
         if kind is None or _is_called_off(hearing, cases):

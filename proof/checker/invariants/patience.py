@@ -1,11 +1,12 @@
-"""L5, patience: whom a provider refused it is not asked about again too soon, nor too often."""
+"""L5, patience: whom a provider refused it is not asked about again too soon, nor too often, nor given
+up before."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from proof.checker.cases import Delivery
-from proof.checker.evidence import Accept, Refusal
+from proof.checker.evidence import Accept, Receipt, Refusal
 from proof.checker.hearing import Hearing
 from proof.checker.verdict import Violation
 
@@ -23,6 +24,10 @@ _Call = Accept | Refusal
 def patience(hearing: Hearing) -> Iterator[Violation]:
     for delivery in hearing.others:
         refusals = hearing.background.refusals_of.get(delivery.id, ())
+        for (_, number), told in delivery.units().items():
+            yield from _given_up_too_soon(
+                delivery, told, [each for _, each in refusals if each.round == number]
+            )
         calls: defaultdict[tuple[str, str, int], list[_Call]] = defaultdict(list)
         for address, refusal in refusals:
             calls[refusal.provider, address, refusal.round].append(refusal)
@@ -32,6 +37,24 @@ def patience(hearing: Hearing) -> Iterator[Violation]:
             calls[accept.provider, accept.address, accept.round].append(accept)
         for some in calls.values():
             yield from _judge(delivery, sorted(some, key=lambda each: each.at_ms))
+
+
+def _given_up_too_soon(
+    delivery: Delivery, told: Sequence[Receipt], refusals: Sequence[Refusal]
+) -> Iterator[Violation]:
+    """A device in a round, after fewer attempts than the ladder has: each was refused, or is told to
+    have been in doubt, or not to have come to the provider, of which the last is not told apart."""
+    if not any(each.reason == "attempts_exhausted" for each in told):
+        return
+    spent = {each.attempt for each in refusals if each.status == 0 or each.status >= 500}
+    spent |= {each.attempt for each in told if each.status == "in_doubt"}
+    unheard = {each.attempt for each in told if each.reason in _NEVER_ASKED}
+    owed = set(range(1, len(_LADDER_MS) + 2)) - spent - unheard
+    if unheard:
+        owed.discard(len(_LADDER_MS) + 1)
+    if owed:
+        words = f"given up, though nothing tells of attempt {min(owed)}"
+        yield Violation("L5", words, delivery.ids)
 
 
 def _judge(delivery: Delivery, calls: list[_Call]) -> Iterator[Violation]:

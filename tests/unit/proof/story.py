@@ -212,4 +212,4 @@ class Story:
         """Rubbish, and so many dead letters of it."""
         place = ("notifications.requested", 0, next(self._offsets))
         self.evidence.rubbish.append(Rubbish(NOON_MS, *place))
-        self.evidence.letters += [Letter("record", *place)] * buried
+        self.evidence.letters += [Letter("record", *place, "bad_json")] * buried

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.proof.judging import Tell, assert_clean, assert_told_of
-from tests.unit.proof.story import MINUTE, NOON_MS, Story
+from tests.unit.proof.story import DAY_SECONDS, MINUTE, NOON_MS, Story
 
 
 def a_cap(story: Story) -> None:
@@ -52,6 +52,23 @@ def a_rate_that_is_passed(story: Story) -> None:
         story.deliver("ann", "code", at_ms=NOON_MS + place * MINUTE)
 
 
+def a_rate_that_is_passed_untold(story: Story) -> None:
+    for place in range(4):
+        at_ms = NOON_MS + place * MINUTE
+        number = story.ask("ann", "code", at_ms=at_ms)
+        story.tell(number, "ann", "sms", "sent", at_ms=at_ms + 90)
+        story.take(number, "ann", "sms", at_ms=at_ms + 50)
+
+
+def deferred_by_a_cap_and_sent_on_the_same_day(story: Story) -> None:
+    story.deliver("ann", "digest", ttl_seconds=2 * DAY_SECONDS)
+    late = {"at_ms": NOON_MS + MINUTE}
+    number = story.ask("ann", "digest", ttl_seconds=2 * DAY_SECONDS, **late)
+    story.tell(number, "ann", "email", "deferred", "daily_limit", **late)
+    story.take(number, "ann", "email", at_ms=NOON_MS + 2 * MINUTE)
+    story.tell(number, "ann", "email", "sent", at_ms=NOON_MS + 2 * MINUTE + 40)
+
+
 def a_cap_that_was_not_reached(story: Story) -> None:
     number = story.ask("ann", "news")
     story.tell(number, "ann", "email", "suppressed", "daily_limit")
@@ -73,6 +90,8 @@ BAD: dict[Tell, str] = {
     a_cap_that_is_passed: "L5 ann by email: more than 2 social on one day",
     a_cap_of_their_own_that_is_passed: "L5 ann by email: more than 1",
     a_rate_that_is_passed: "L5 ann by sms: more than 3 within",
+    a_rate_that_is_passed_untold: "L5 ann by sms: more than 3 within",
+    deferred_by_a_cap_and_sent_on_the_same_day: "L5 ann by email: more than 1 patient on one day",
     a_cap_that_was_not_reached: "L5 daily_limit after 0 of 2",
     a_rate_that_there_is_not: "L5 rate_limited, and there is no such limit",
     a_rate_that_was_not_reached: "L5 rate_limited after 0 of 3",

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.proof.judging import Tell, assert_clean, assert_told_of
-from tests.unit.proof.story import DAY_SECONDS, MINUTE, NOON_MS, SECOND, Story
+from tests.unit.proof.story import DAY_SECONDS, MINUTE, NOON_MS, RULES, SECOND, Story
 
 
 def quiet_hours_that_last(story: Story) -> None:
@@ -121,6 +121,23 @@ def a_member_forgotten_long_before_it_was_called_off(story: Story) -> None:
     _a_member_left_out(story, called_off_ms=NOON_MS + MINUTE)
 
 
+def a_device_that_is_forgotten(story: Story) -> None:
+    story.say("ann", "device_registered", device_id="tablet", token="t", at_ms=NOON_MS - 2 * MINUTE)
+    story.send(story.ask("ann", "order", channels=["push"]), "ann", "push")
+
+
+def a_broadcast_lost_long_after_another_with_its_key(story: Story) -> None:
+    story.say("ann", "audience_joined", audience="readers", at_ms=NOON_MS - 2 * MINUTE)
+    again_ms = NOON_MS + RULES.dedup_ms
+    story.evidence.circumstances.ended_ms = again_ms + MINUTE
+    for at_ms in (NOON_MS, again_ms):
+        number = story.announce(
+            "news", at_ms=at_ms, audience="readers", idempotency_key="k", channels=["email"]
+        )
+        if at_ms == NOON_MS:
+            story.send(number, "ann", "email")
+
+
 def a_request_that_came_unacknowledged_and_was_lost(story: Story) -> None:
     a_delivery_without_an_end(story)
     story.leave_unacknowledged()
@@ -138,6 +155,8 @@ BAD: dict[Tell, str] = {
     quiet_hours_that_outlast_what_waits_for_their_end: "L1 email, round 0 never ended",
     a_member_who_is_forgotten: "L1 ann was forgotten by email",
     a_member_forgotten_long_before_it_was_called_off: "L1 bob was forgotten by email",
+    a_device_that_is_forgotten: "L1 tablet was forgotten",
+    a_broadcast_lost_long_after_another_with_its_key: "L1 ann was forgotten by email [intent 1",
     a_request_that_came_unacknowledged_and_was_lost: "L1 sms, round 0 came, and ended 0 times",
 }
 

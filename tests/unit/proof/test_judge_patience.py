@@ -77,7 +77,12 @@ def in_doubt_since_a_crash_had_lost_that_it_was_throttled(story: Story) -> None:
     )
 
 
+def given_up_after_all_calls(story: Story) -> None:
+    _given_up(story, refused=4)
+
+
 GOOD: list[Tell] = [
+    given_up_after_all_calls,
     throttled_and_called_when_it_may,
     throttled_without_a_word_and_called_a_second_later,
     throttled_twice_and_called_after_twice_the_time,
@@ -133,7 +138,29 @@ def refused_more_often_than_its_rate_allows(story: Story) -> None:
         )
 
 
+def given_up_without_a_call(story: Story) -> None:
+    _given_up(story, refused=0)
+
+
+def given_up_after_three_calls(story: Story) -> None:
+    _given_up(story, refused=3)
+
+
+def _given_up(story: Story, *, refused: int) -> None:
+    story.storm("email", "refuse")
+    number = story.ask("ann", "news", channels=["email"])
+    story.tell(number, "ann", "email", "queued")
+    for place in range(refused):
+        delivery_id, at_ms = story.accepted[number, "ann email"], NOON_MS + place * 10 * MINUTE
+        called = (at_ms, "sendgrid", 503, 0, 0, place + 1, [delivery_id], ["ann@example.org"])
+        story.evidence.refusals.append(Refusal(*called, "sendgrid"))
+    story.tell(number, "ann", "email", "failed", "attempts_exhausted", at_ms=NOON_MS + 40 * MINUTE)
+    story.bury(number, "ann", "email", "attempts_exhausted")
+
+
 BAD: dict[Tell, str] = {
+    given_up_without_a_call: "L5 given up, though nothing tells of attempt 1",
+    given_up_after_three_calls: "L5 given up, though nothing tells of attempt 4",
     called_before_retry_after: "as attempt 1, 1000 ms before its Retry-After was over",
     unavailable_and_called_before_retry_after: "L5 called again after 30000 ms, as attempt 2, which",
     throttled_and_called_at_once: "999 ms, as attempt 1, which is too soon after throttle 1",

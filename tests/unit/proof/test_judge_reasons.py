@@ -7,10 +7,10 @@ from tests.unit.proof.story import MINUTE, NOON_MS, SECOND, Story
 
 
 def a_fallback(story: Story) -> None:
-    story.storm("sms", "refuse")
+    story.storm("sms", "reject")
     number = story.ask("ann", "code")
     story.tell(number, "ann", "sms", "queued")
-    story.tell(number, "ann", "sms", "failed", "attempts_exhausted", at_ms=NOON_MS + MINUTE)
+    story.tell(number, "ann", "sms", "failed", "rejected_by_provider", at_ms=NOON_MS + MINUTE)
     story.send(number, "ann", "email", at_ms=NOON_MS + MINUTE)
 
 
