@@ -1,11 +1,13 @@
-"""`Collector`: reads receipts and dead letters into the folder of evidence, and knows what is open."""
+"""`Collector`: reads receipts, dead letters and inboxes into the folder of evidence, and knows what is
+open."""
 
 import asyncio
 import contextlib
 import os
 import time
+import uuid
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,16 +16,20 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from proof.checker import ledgers
-from proof.checker.evidence import Receipt
+from proof.checker.contents import hash_of_places
+from proof.checker.evidence import Receipt, Shown
 from proof.checker.instants import ms_of
 from proof.intents import acknowledged
 from schemas import topics
-from streams.names import Names
+from streams.names import Names, changelog
+from tables.inbox import Message
+from tables.state import Kind
 
 _HELD = frozenset({"quiet_hours", "legal_window", "daily_limit"})
 """What a policy holds back may stay so for hours."""
 _RETRY_SECONDS = 0.5
 _decode = msgspec.json.Decoder(Receipt).decode
+_decode_kept = msgspec.msgpack.Decoder(tuple[int, Message]).decode
 
 
 class Doubt(NamedTuple):
@@ -40,6 +46,7 @@ class Collector:
     def __init__(self, connection: Mapping[str, Any], *, names: Names, folder: Path) -> None:
         self._receipts = names.physical(topics.RECEIPTS)
         self._letters = names.physical(topics.DEAD_LETTERS)
+        self._inboxes = names.physical(changelog("in_app", Kind.DURABLE))
         self._connection = connection
         self._folder = folder
         self._consumer = self._new_consumer()
@@ -93,6 +100,9 @@ class Collector:
             with contextlib.suppress(KafkaError):  # a broker that is away comes back
                 for place, records in (await self._consumer.getmany(timeout_ms=200)).items():
                     self._next[place] = records[-1].offset + 1
+                    if place.topic == self._inboxes:
+                        self._append(_shown(records))
+                        continue
                     values = [each.value for each in records if each.value is not None]
                     if place.topic == self._letters:
                         self._append({ledgers.LETTERS: values})
@@ -119,6 +129,7 @@ class Collector:
         return AIOKafkaConsumer(
             self._receipts,
             self._letters,
+            self._inboxes,
             **self._connection,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
@@ -157,3 +168,19 @@ class Collector:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
                 self._files[name] = os.open(self._folder / name, flags, 0o644)
             os.write(self._files[name], b"".join(value + b"\n" for value in values))
+
+
+def _shown(records: Sequence[Any]) -> dict[str, list[bytes]]:
+    """Messages put into inboxes, from what the role keeps of them: `i`, user, NUL, place in the inbox;
+    and a row without a place that counts them."""
+    shards: defaultdict[str, list[bytes]] = defaultdict(list)
+    for record in records:
+        user, _, place = record.key[1:].partition(b"\0")
+        if record.key[:1] == b"i" and place and record.value is not None:
+            _, message = _decode_kept(record.value)
+            content = hash_of_places([message.title, message.text])
+            shown = Shown(user.decode(), str(uuid.UUID(bytes=message.delivery_id)), content)
+            shards[ledgers.inbox_of(ledgers.shard_of(shown.user_id))].append(
+                msgspec.json.encode(shown)
+            )
+    return shards

@@ -79,6 +79,7 @@ class Stage:
             lag_ms=lag_ms,
             prompt_ms=PROMPT_MS,
             dead_addresses=(DEAD, BAD_MAILBOX),
+            has_inboxes=True,
         )
         self.tally = Tally()
         """Of all that was judged so far."""

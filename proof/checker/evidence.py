@@ -251,6 +251,15 @@ class Receipt(msgspec.Struct, gc=False, kw_only=True):
         return self.is_final or self.status == "sent"
 
 
+class Shown(Slim):
+    """A message that was put into an inbox, as what is kept there says; what a full inbox has forgotten
+    since was there."""
+
+    user_id: str
+    delivery_id: str
+    body_hash: int
+
+
 class Letter(msgspec.Struct, gc=False):
     """A dead letter: a record, or deliveries given up."""
 
@@ -304,6 +313,8 @@ class Circumstances(msgspec.Struct):
     """False when the time to come to rest was over before all had come to an end."""
     dead_addresses: tuple[str, ...] = ()
     """Beginnings of addresses that the provider refuses for good."""
+    has_inboxes: bool = False
+    """Whether the evidence tells what was put into them."""
     has_receipts: bool = True
     """False of a system that tells nobody what became of a delivery: see `untold`."""
 
@@ -325,6 +336,7 @@ class Evidence:
     accepts: list[Accept] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
+    shown: list[Shown] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
 
     def add(self, promise: Promise) -> None:

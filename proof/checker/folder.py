@@ -27,6 +27,7 @@ from proof.checker.ledgers import (
     receipts_in,
     requests_in,
     shard_of,
+    shown_in,
 )
 from proof.checker.verdict import Verdict
 
@@ -71,7 +72,8 @@ def _judge(found: Evidence, folder: Path, shards: Sequence[int]) -> _Heard:
         background = Background(found, changes, accepted.times, shard_of, shards)
         parts = []
         for shard in shards:
-            theirs = replace(found, requests=requests_in(folder, shard))
+            requests, shown = requests_in(folder, shard), shown_in(folder, shard)
+            theirs = replace(found, requests=requests, shown=shown)
             cases = Cases(theirs, receipts_in(folder, shard), accepted.of, background.plain)
             parts.append(judge_part(hear(cases, background, shard)))
         if 0 in shards:  # limits of providers are nobody's in particular

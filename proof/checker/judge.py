@@ -14,6 +14,7 @@ from proof.checker.invariants.burials import burials
 from proof.checker.invariants.decisions import decisions
 from proof.checker.invariants.doubles import doubles
 from proof.checker.invariants.expiries import expiries
+from proof.checker.invariants.inboxes import inboxes
 from proof.checker.invariants.limits import caps, rates
 from proof.checker.invariants.liveness import liveness
 from proof.checker.invariants.loss import loss
@@ -31,7 +32,7 @@ from proof.checker.verdict import Tally, Verdict, Violation
 
 _INVARIANTS: Sequence[Callable[[Hearing], Iterator[Violation]]] = (
     loss, expiries, unsure, phantoms, repeats, doubles, decisions, stops, times, caps, patience,
-    quiet, receipts, burials,
+    quiet, receipts, burials, inboxes,
 )  # fmt: skip
 """Those that are asked of each part."""
 _WITHOUT_RECEIPTS = (silence, phantoms, doubles, stops, times, caps, quiet)

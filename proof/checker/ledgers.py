@@ -5,6 +5,7 @@
     requests-<shard>.jsonl    single requests, by user
     changes-<shard>.jsonl     what was said of a user, by user
     receipts-<shard>.jsonl    values of the receipts topic, by user; none where none are written
+    inbox-<shard>.jsonl       what was put into inboxes, by user; none where nobody reads them
     letters.jsonl             values of the dead letters topic
     ledger/                   the sandbox's own
 
@@ -28,6 +29,7 @@ from proof.checker.evidence import (
     Receipt,
     Refusal,
     Request,
+    Shown,
 )
 from proof.checker.rules import Rules
 from sandbox.ledger import Line
@@ -56,6 +58,10 @@ def changes_of(shard: int) -> str:
 
 def receipts_of(shard: int) -> str:
     return f"receipts-{shard:02}.jsonl"
+
+
+def inbox_of(shard: int) -> str:
+    return f"inbox-{shard:02}.jsonl"
 
 
 def file_of(promise: Promise) -> str:
@@ -110,6 +116,11 @@ def receipts_in(folder: Path, shard: int) -> "Lines[Receipt]":
     return Lines(folder / receipts_of(shard), _decode_receipts)
 
 
+def shown_in(folder: Path, shard: int) -> list[Shown]:
+    """To the users of a shard."""
+    return list(Lines(folder / inbox_of(shard), _decode_shown))
+
+
 def calls_in(folder: Path) -> Iterator[Line]:
     """Requests that the sandbox accepted, in the order that it did."""
     for file in sorted((folder / LEDGER).glob("ledger-*.jsonl")):
@@ -149,6 +160,7 @@ _decode_promises = msgspec.json.Decoder(Promise).decode_lines
 _decode_changes = msgspec.json.Decoder(Change).decode_lines
 _decode_requests = msgspec.json.Decoder(Request).decode_lines
 _decode_receipts = msgspec.json.Decoder(Receipt).decode_lines
+_decode_shown = msgspec.json.Decoder(Shown).decode_lines
 _decode_refusals = msgspec.json.Decoder(Refusal).decode_lines
 _decode_letters = msgspec.json.Decoder(Letter).decode_lines
 _decode_lines = msgspec.json.Decoder(Line).decode_lines

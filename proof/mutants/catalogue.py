@@ -128,6 +128,12 @@ _ALL = (
         plant=sending.limit_each_process,
     ),
     Mutant(
+        name="inbox-unkept",
+        does="what is told to be in an inbox is not put there",
+        scene=DAY, roles=("in_app",), caught_by={"L1"}, says="no inbox has it",
+        plant=sending.keep_no_inbox,
+    ),
+    Mutant(
         name="pause-unheard",
         does="senders do not follow what operators pause",
         scene=PAUSES, roles=CHANNELS, caught_by={"L4"}, says="was paused", plant=sending.hear_no_pause,
@@ -245,8 +251,7 @@ _ALL = (
     Mutant(
         name="rows-before-the-commit",
         does="the local store runs ahead of Kafka",
-        scene=KILLS, caught_by={"L1"}, says="nothing was ever said of a request",
-        plant=running.apply_rows_before_the_commit,
+        scene=KILLS, caught_by={"L1"}, plant=running.apply_rows_before_the_commit,
     ),
     Mutant(
         name="positions-ahead-of-the-work",

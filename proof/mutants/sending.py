@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+import agents.keep_inbox
 import agents.pace
 from agents.send import Send
 from agents.settlement import Settlement
@@ -102,6 +103,11 @@ def mix_up_addresses() -> None:
 def limit_each_process() -> None:
     """By the whole limit, whatever share of the partitions it has."""
     replace(agents.pace, "share", lambda limit, *, assigned, partitions: limit)
+
+
+def keep_no_inbox() -> None:
+    """What is told to be shown is thrown away."""
+    replace(agents.keep_inbox, "_rows", lambda state, arrivals: [])
 
 
 def hear_no_pause() -> None:

@@ -1,4 +1,5 @@
-"""The collector of the proof, on a real Kafka: it knows when it has heard all that was told."""
+"""The collector of the proof, on a real Kafka: it knows when it has heard all that was told, and what
+inboxes hold."""
 
 import asyncio
 import uuid
@@ -9,11 +10,16 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from proof.checker import ledgers
-from proof.checker.evidence import Meta, Receipt
+from proof.checker.contents import hash_of
+from proof.checker.evidence import Meta, Receipt, Shown
 from proof.collector import Collector
 from schemas import topics
 from streams.embedded_kafka import EmbeddedKafka
-from streams.names import Names
+from streams.names import Names, changelog
+from tables import inbox
+from tables.state import Kind
+
+INBOXES = changelog("in_app", Kind.DURABLE)
 
 
 async def test_what_is_committed_is_read_to_its_end_and_what_is_queued_stays_open(
@@ -27,6 +33,31 @@ async def test_what_is_committed_is_read_to_its_end_and_what_is_queued_stays_ope
         receipts = names.physical(topics.RECEIPTS)
         for user, status in (("ann", "queued"), ("bob", "queued"), ("ann", "sent")):
             await producer.send_and_wait(receipts, _receipt(user, status))
+    await _read_all(collector)
+
+    assert collector.open_deliveries == 1
+    assert len(list(ledgers.receipts_in(tmp_path, ledgers.shard_of("ann")))) == 2
+
+
+async def test_what_is_put_into_inboxes_is_read_from_what_is_kept_of_them(
+    kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    names = Names(f"c{uuid.uuid4().hex[:8]}.")
+    connection = {"bootstrap_servers": kafka.bootstrap}
+    await _create(names, kafka)
+    delivery_id = uuid.uuid4()
+    message = inbox.Message(bytes(16), delivery_id.bytes, "news", "7", "7", {}, 0, 9)
+    async with AIOKafkaProducer(**connection) as producer:
+        for row in inbox.add("ann", 3, [message]):
+            await producer.send_and_wait(names.physical(INBOXES), row.value, row.key)
+    collector = Collector(connection, names=names, folder=tmp_path)
+    await _read_all(collector)
+
+    shown = Shown("ann", str(delivery_id), hash_of("in_app", "7"))
+    assert ledgers.shown_in(tmp_path, ledgers.shard_of("ann")) == [shown]
+
+
+async def _read_all(collector: Collector) -> None:
     await collector.start()
     try:
         async with asyncio.timeout(30):
@@ -35,15 +66,12 @@ async def test_what_is_committed_is_read_to_its_end_and_what_is_queued_stays_ope
     finally:
         await collector.stop()
 
-    assert collector.open_deliveries == 1
-    assert len(list(ledgers.receipts_in(tmp_path, ledgers.shard_of("ann")))) == 2
-
 
 async def _create(names: Names, kafka: EmbeddedKafka) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await admin.start()
     try:
-        told = (names.physical(each) for each in (topics.RECEIPTS, topics.DEAD_LETTERS))
+        told = (names.physical(each) for each in (topics.RECEIPTS, topics.DEAD_LETTERS, INBOXES))
         await admin.create_topics([NewTopic(each, 1, 1) for each in told])
     finally:
         await admin.close()
