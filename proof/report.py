@@ -111,6 +111,8 @@ _NOT_COVERED = """\
 - Partitions that become more under running workers: `tests/unit/streams/test_topics.py` sees to it that
   nobody starts with another number.
 - A change of the time zone database while workers run.
+- How many deliveries one crash may leave in doubt: `kill-in-a-crowd` alone is held to a bound of that.
+  Elsewhere they are shown beside what was in flight.
 - Faults of HTTP/2, which is off.
 - Retention that overtakes a slow consumer, and changelogs that were cut: what is lost is lost, and
   `tests/acceptance/test_retention.py`, `tests/acceptance/test_bad_disks.py` and
