@@ -96,9 +96,11 @@ class RecipientEdits:
         elif isinstance(news, list):
             for fact in _meant_for_us(news):
                 edit = self._edit_of(fact.user_id)
-                if edit.by("provider", fact.occurred_ms):
-                    self._derive(edit, fact)
-                    self._follow_up(fact.user_id, edit, offset)
+                # Also what was found before they were deleted: a bar stays with the address, and it
+                # is theirs again. A device that they have now is newer than such a loss.
+                edit.by("provider", fact.occurred_ms)
+                self._derive(edit, fact)
+                self._follow_up(fact.user_id, edit, offset)
         else:
             edit = self._edit_of(news.user_id)
             if edit.by(news.source, news.occurred_ms):

@@ -243,6 +243,24 @@ async def test_what_was_said_before_a_deletion_is_not_brought_back_by_arriving_l
     assert profile_of(state).name == "Ann"
 
 
+async def test_an_address_barred_before_a_deletion_is_barred_when_its_owner_is_back() -> None:
+    """Mail to whoever complained, or a text to a number that said STOP, would go out again."""
+    state = MemoryState()
+    mailbox = address_hash(KEY, "email", "ann@example.com")
+    bar = Item([HolderBarred("ann", NOON_MS + 2000, "email", mailbox, "complaint")])
+    await keep(state, change("recipient_deleted", at=5))
+
+    await keep(state, bar)
+    assert profile_of(state).suppressions == {}, "there is nobody to be reached"
+
+    await keep(state, change("recipient_updated", email="ann@example.com", at=9))
+    await keep(state, bar)
+    assert profile_of(state).suppressions["email"].reason == "complaint"
+
+    await keep(state, Item([HolderUnbarred("ann", NOON_MS + 3000, "email", mailbox)]))
+    assert profile_of(state).suppressions == {}
+
+
 async def test_one_transaction_holds_about_a_thousand_recipients() -> None:
     state = MemoryState()
     lines = [ImportedRecipient(f"user-{n}", NOON_MS, name="N") for n in range(600)]
