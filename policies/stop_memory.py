@@ -122,8 +122,8 @@ class StopMemory:
         self._note(self._tokens, key, rank, appended_ms, False)
 
     def note_deleted(self, user_id: str, *, occurred_ms: int, appended_ms: int) -> None:
-        """The user is forgotten; whatever was decided for them stops, until they are known again: then
-        by any address, though they themselves had named another one before."""
+        """The user is forgotten; whatever was decided for them before stops, until they are known
+        again: then by any address, though they themselves had named another one before."""
         key = facts.about(user_id)
         known = self._deletions.get(key)
         if known is not None and occurred_ms <= facts.said_ms(known):

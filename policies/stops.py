@@ -3,7 +3,8 @@
 A sender notes what it tails and asks once more before each request. What a person said about
 themselves counts whenever it was said: the decision may have been made before it was read.
 What others said (an import, a producer's sync) counts only against deliveries decided before
-it came, since a decision made later has weighed it against the person's own word.
+it came, since a decision made later has weighed it against the person's own word. So does a
+deletion: a decision made later knows who was imported or asked for since, which no tail tells.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -161,7 +162,7 @@ class StopList(StopMemory):
             if fact is not None and facts.is_opt_out(fact, released_ms):
                 return _OPTED_OUT_TYPE
         fact = self._deleted.get(facts.about(user_id))
-        if fact is not None and not fact & 1:
+        if fact is not None and not fact & 1 and facts.is_news(fact, released_ms):
             return _ADDRESS_GONE
         if channel == "push":
             fact = self._devices.get(facts.about(user_id, target.device_id))

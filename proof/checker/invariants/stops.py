@@ -36,7 +36,9 @@ def _reasons(
     for control in _controls(delivery, kind, accept):
         if hearing.pauses.over(control, at_ms, stop_ms):
             yield f"{control} was paused"
-    if person.gone_ms is not None and person.gone_ms + stop_ms < at_ms:
+    # Asked for since, with an address of its own, it may be for whoever comes anew: a sign-up's code.
+    is_anew = request.said.recipient is not None and request.at_ms > (person.gone_ms or 0)
+    if person.gone_ms is not None and person.gone_ms + stop_ms < at_ms and not is_anew:
         yield "had been deleted"
     if accept is not None:
         yield from _about_the_address(hearing, delivery, accept)

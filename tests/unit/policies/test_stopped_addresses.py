@@ -125,7 +125,7 @@ def test_push_goes_to_devices_that_are_still_there(
 
 
 def test_a_deleted_user_gets_nothing_until_known_again(stops: StopList) -> None:
-    stops.note_deleted("ada", occurred_ms=5, appended_ms=BEFORE)
+    stops.note_deleted("ada", occurred_ms=5, appended_ms=SINCE)
     assert check(stops, "email") == check(stops, "in_app") == GONE
     assert check(stops, "sms", type_name="code") == GONE
 
@@ -134,6 +134,21 @@ def test_a_deleted_user_gets_nothing_until_known_again(stops: StopList) -> None:
     stops.note_address("ada", "email", HASH, source="user", occurred_ms=6, appended_ms=SINCE)
 
     assert check(stops, "email") == check(stops, "in_app") == GO
+
+
+def test_a_decision_that_knew_of_the_deletion_is_not_stopped_by_it(stops: StopList) -> None:
+    """It may be for who was imported since, or go to an inline address: no tail tells of either."""
+    stops.note_deleted("ada", occurred_ms=5, appended_ms=BEFORE)
+
+    assert check(stops, "email") == check(stops, "push") == check(stops, "in_app") == GO
+    assert check(stops, "sms", type_name="code") == GO
+
+
+def test_a_decision_within_what_clocks_may_differ_is_stopped_by_a_deletion(stops: StopList) -> None:
+    stops.note_deleted("ada", occurred_ms=5, appended_ms=BEFORE + 1)
+
+    assert check(stops, "email") == check(stops, "in_app") == GONE
+    assert check(stops, "sms", type_name="code") == GONE
 
 
 def own_word(occurred_ms: int) -> Note:

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from proof.checker.evidence import Inline
 from tests.unit.proof.judging import Tell, assert_clean, assert_told_of
 from tests.unit.proof.story import MINUTE, NOON_MS, SECOND, Story
 
@@ -113,6 +114,11 @@ def a_producers_word_of_before_a_deletion(story: Story) -> None:
     story.deliver("ann", "order")
 
 
+def a_code_to_the_number_that_somebody_signs_up_with_after_their_deletion(story: Story) -> None:
+    story.say("ann", "recipient_deleted", at_ms=NOON_MS - 5 * MINUTE)
+    story.deliver("ann", "code", recipient=Inline(phone="+1ann"))
+
+
 def a_deletion_that_is_of_before_what_came_before_it(story: Story) -> None:
     story.introduce("ann", at_ms=NOON_MS - 5 * MINUTE)
     story.say("ann", "recipient_deleted", at_ms=NOON_MS - 6 * MINUTE, came_ms=NOON_MS - 4 * MINUTE)
@@ -120,6 +126,7 @@ def a_deletion_that_is_of_before_what_came_before_it(story: Story) -> None:
 
 
 GOOD: list[Tell] = [
+    a_code_to_the_number_that_somebody_signs_up_with_after_their_deletion,
     a_deletion_that_is_of_before_what_came_before_it,
     queued_while_an_opt_out_was_on_its_way_from_a_wrong_partition,
     queued_after_a_broker_that_did_not_answer,
@@ -225,7 +232,16 @@ def a_message_to_somebody_who_was_deleted(story: Story) -> None:
     story.deliver("ann", "order")
 
 
+def a_code_to_a_number_of_its_own_that_was_asked_for_before_a_deletion(story: Story) -> None:
+    story.say("ann", "recipient_deleted", at_ms=NOON_MS + SECOND)
+    number = story.ask("ann", "code", recipient=Inline(phone="+1ann"))
+    story.tell(number, "ann", "sms", "queued")
+    story.take(number, "ann", "sms", at_ms=NOON_MS + MINUTE)
+    story.tell(number, "ann", "sms", "sent", at_ms=NOON_MS + MINUTE)
+
+
 BAD: dict[Tell, str] = {
+    a_code_to_a_number_of_its_own_that_was_asked_for_before_a_deletion: "had been deleted",
     a_message_to_somebody_who_was_deleted: "had been deleted",
     a_word_of_their_own_of_before_a_deletion: "L4 reached at",
     queued_for_somebody_who_had_opted_out: "L4 queued, though email.enabled was known to be off",

@@ -111,12 +111,16 @@ def test_a_change_of_a_recipient_stops_what_it_speaks_of(
         (1 - HOME, 61, ""),
     ],
 )
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [("recipient_updated", {"email": "new@example.org"}), ("recipient_deleted", {})],
+)
 def test_a_change_in_a_wrong_partition_counts_though_it_was_decided_later(
-    partition: int, minutes: int, expected: str
+    partition: int, minutes: int, expected: str, change: str, said: dict[str, Any]
 ) -> None:
     ear = Ear()
 
-    ear.hear_change("recipient_updated", email="new@example.org", partition=partition)
+    ear.hear_change(change, partition=partition, **said)
 
     decided_ms = SAID_MS + minutes * 60_000
     assert reason(ear.check("email", released_ms=decided_ms)) == expected
