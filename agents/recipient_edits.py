@@ -10,7 +10,7 @@ from policies.profile_changes import ProfileEdit, outranks
 from schemas.ids import partition_of_hash
 from schemas.instants import to_ms
 from schemas.kafka import Record
-from schemas.profile import Choice, Profile, Source
+from schemas.profile import Choice, Profile
 from schemas.recipient import (
     AddressReleased,
     AddressSuppressed,
@@ -150,9 +150,8 @@ class RecipientEdits:
                 edit.remove_device(change.device_id)
             case AudienceJoined() | AudienceLeft():
                 is_member = isinstance(change, AudienceJoined)
-                self._join(
-                    change.audience, change.user_id, is_member, change.source, change.occurred_ms
-                )
+                said = Choice(is_member, change.source, change.occurred_ms)
+                self._join(change.audience, change.user_id, said, edit.deleted_ms)
             case AddressSuppressed():
                 until_ms = 0 if change.until is None else to_ms(change.until)
                 edit.suppress(change.channel, change.reason, until_ms)
@@ -181,7 +180,7 @@ class RecipientEdits:
         return edit
 
     def _import(self, line: ImportedRecipient, offset: int) -> None:
-        user_id = line.user_id
+        user_id, deleted_ms = line.user_id, 0
         is_known = (
             self._profiles[user_id] is not None
             or user_id in self._introduced
@@ -195,8 +194,9 @@ class RecipientEdits:
                 return
             imported_lines.weigh(edit, line)
             self._follow_up(user_id, edit, offset)
+            deleted_ms = edit.deleted_ms
         for audience in line.audiences:
-            self._join(audience, user_id, True, "import", line.occurred_ms)
+            self._join(audience, user_id, Choice(True, "import", line.occurred_ms), deleted_ms)
 
     def _introduce(self, line: ImportedRecipient, offset: int) -> None:
         user_id, occurred_ms, events = line.user_id, line.occurred_ms, self._address_events
@@ -226,20 +226,19 @@ class RecipientEdits:
             case _:
                 assert_never(fact)
 
-    def _join(
-        self, audience: str, user_id: str, is_member: bool, source: Source, occurred_ms: int
-    ) -> None:
+    def _join(self, audience: str, user_id: str, said: Choice, deleted_ms: int) -> None:
+        """A deletion ends memberships, so a join of before it is no reason to ignore a new one; who
+        had left stays away."""
         key = memberships.key_of(audience, user_id)
         old = self._members[key]
-        if old is not None:
-            if not outranks(old, source, occurred_ms):
+        if old is not None and not (old.enabled and old.occurred_ms <= deleted_ms):
+            if not outranks(old, said.source, said.occurred_ms):
                 return
-            if old.enabled == is_member and source == "import":
+            if old.enabled == said.enabled and said.source == "import":
                 return  # known already
-        new = Choice(is_member, source, occurred_ms)
-        if new != old:
-            self._members[key] = new
-            self._member_rows[key] = memberships.put(key, new)
+        if said != old:
+            self._members[key] = said
+            self._member_rows[key] = memberships.put(key, said)
 
     def _follow_up(self, user_id: str, edit: ProfileEdit, offset: int) -> None:
         for is_claim, held in edit.moves:

@@ -60,6 +60,7 @@ class ProfileEdit:
 
     email: Address | None
     phone: Address | None
+    deleted_ms: int
     _name: str
     _locale: str
     _zone: str
@@ -67,7 +68,6 @@ class ProfileEdit:
     _types: dict[str, bool]
     _devices: Sequence[Device]
     _suppressions: dict[str, Suppression]
-    _deleted_ms: int
     _removed: dict[str, int]
     _packed_words: bytes
     _unpacked: Words | None
@@ -88,14 +88,14 @@ class ProfileEdit:
         """Whose word the next changes are; False when the recipient was deleted since."""
         self._source = source
         self.occurred_ms = occurred_ms
-        return occurred_ms > self._deleted_ms
+        return occurred_ms > self.deleted_ms
 
     def profile(self) -> Profile:
         """What holds after all changes so far."""
         words = self._packed_words if self._unpacked is None else pack_words(self._unpacked)
         return Profile(
             self._name, self._locale, self.email, self.phone, tuple(self._devices),
-            self._suppressions, self._removed, self._deleted_ms,
+            self._suppressions, self._removed, self.deleted_ms,
             pack_wishes(Wishes(self._zone, self._channels, self._types)), words,
         )  # fmt: skip
 
@@ -182,7 +182,7 @@ class ProfileEdit:
 
     def had_device(self, device_id: str, token: str) -> None:
         """It was registered before the recipient was deleted, and told of only now."""
-        self._had_device(device_id, token, until_ms=self._deleted_ms)
+        self._had_device(device_id, token, until_ms=self.deleted_ms)
 
     def remove_device(self, device_id: str) -> None:
         if self._removed.get(device_id, -1) >= self.occurred_ms:
@@ -244,7 +244,7 @@ class ProfileEdit:
             name: False for name, enabled in types.items() if is_own_stop(f"types.{name}", enabled)
         }
         self._unpacked = kept
-        self._deleted_ms = self.occurred_ms
+        self.deleted_ms = self.occurred_ms
         self.is_changed = True
 
     def _take_up(self, profile: Profile) -> None:
@@ -253,7 +253,7 @@ class ProfileEdit:
         self.email, self.phone = profile.email, profile.phone
         self._devices = profile.devices
         self._suppressions = profile.suppressions
-        self._deleted_ms = profile.deleted_ms
+        self.deleted_ms = profile.deleted_ms
         self._zone = wishes.timezone
         # Wishes are shared by all who have the same ones.
         self._channels, self._types = dict(wishes.channels), dict(wishes.types)

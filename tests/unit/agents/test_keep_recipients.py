@@ -177,6 +177,36 @@ async def test_members_of_an_audience_are_found_in_order_and_those_who_left_are_
     assert [member.user_id for member in members] == ["ann", "cid"]
 
 
+@pytest.mark.parametrize("first", ["import", "user"])
+@pytest.mark.parametrize("second", ["import", "producer"])
+async def test_who_joins_again_after_a_deletion_is_a_member_since_then(
+    first: str, second: str
+) -> None:
+    """Who joined before it is passed over by broadcasts."""
+    state = MemoryState()
+
+    def join(source: str, at: int) -> Item[Any]:
+        if source == "import":
+            return imported(at=at, name="Ann", audiences=("news",))
+        return change("audience_joined", audience="news", source=source, at=at)
+
+    await keep(state, join(first, 1), change("recipient_deleted", at=5))
+    await keep(state, join(second, 9))
+
+    members = memberships.page(state, "news", b"", 10).members
+    assert members == [memberships.Member("ann", NOON_MS + 9000)]
+
+
+async def test_who_left_before_a_deletion_is_not_brought_back_by_an_import() -> None:
+    state = MemoryState()
+    await keep(state, change("audience_left", audience="news", at=1))
+    await keep(state, change("recipient_deleted", at=5))
+
+    await keep(state, imported(at=9, name="Ann", audiences=("news",)))
+
+    assert memberships.page(state, "news", b"", 10).members == []
+
+
 async def test_a_suppression_bars_the_address_wherever_it_is_held() -> None:
     state = MemoryState()
     await keep(state, change("recipient_updated", phone="+15550100123"))
