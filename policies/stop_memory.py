@@ -48,10 +48,15 @@ class StopMemory:
         occurred_ms: int,
         appended_ms: int,
     ) -> None:
-        """A channel or a type was turned on or off; None takes back what was said."""
+        """A channel or a type was turned on or off; None takes back what was said, and outranks nobody
+        then."""
         table, about = (self._channels, channel) if channel else (self._types, type_name)
-        rank = facts.rank_of_word(source, occurred_ms)
-        self._note(table, facts.about(user_id, about), rank, appended_ms, enabled is not False)
+        key, rank = facts.about(user_id, about), facts.rank_of_word(source, occurred_ms)
+        if enabled is not None:
+            self._note(table, key, rank, appended_ms, enabled)
+        elif key in table and facts.yields_to(table[key], rank):
+            del table[key]
+            self.version += 1
 
     def note_imported_opt_outs(
         self,

@@ -94,6 +94,28 @@ def test_taking_back_an_opt_out_undoes_it(stops: StopList) -> None:
     assert check(stops) == GO
 
 
+def test_what_a_producer_turns_off_counts_when_a_person_has_taken_their_own_word_back(
+    stops: StopList,
+) -> None:
+    choice(stops, True, said=BEFORE)
+    choice(stops, None, said=BEFORE + 1)
+    choice(stops, False, said=BEFORE + 2, source="producer")
+
+    assert check(stops) == OPTED_OUT
+
+
+def test_who_takes_back_nothing_that_holds_changes_nothing(stops: StopList) -> None:
+    choice(stops, None, said=BEFORE)
+    choice(stops, False, said=BEFORE + 1)
+    version = stops.version
+
+    choice(stops, None, said=BEFORE)
+    choice(stops, None, said=BEFORE + 2, source="producer")
+
+    assert stops.version == version
+    assert check(stops) == OPTED_OUT
+
+
 def test_a_producers_opt_out_stops_only_what_was_decided_before_it_came(stops: StopList) -> None:
     choice(stops, False, source="producer", came=SINCE)
     assert check(stops) == OPTED_OUT
@@ -116,23 +138,24 @@ def test_an_imports_opt_out_does_not_undo_a_persons_opt_in(stops: StopList) -> N
 
 
 words = st.tuples(
-    st.booleans(), st.sampled_from(["user", "producer", "import", "provider"]), st.integers(0, 4)
+    st.sampled_from([True, False, None]),
+    st.sampled_from(["user", "producer", "import", "provider"]),
+    st.integers(0, 4),
 )
 
 
 @given(st.lists(words, min_size=1, max_size=6))
 def test_choices_outrank_each_other_as_they_do_where_profiles_are_kept(
-    said: list[tuple[bool, Source, int]],
+    said: list[tuple[bool | None, Source, int]],
 ) -> None:
     stops, kept = StopList(RULES), None
 
     for enabled, source, occurred_ms in said:
         choice(stops, enabled, source=source, said=occurred_ms)
         if outranks(kept, source, occurred_ms):
-            kept = Choice(enabled, source, occurred_ms)
+            kept = None if enabled is None else Choice(enabled, source, occurred_ms)
 
-    assert kept is not None
-    assert check(stops) == (GO if kept.enabled else OPTED_OUT)
+    assert check(stops) == (GO if kept is None or kept.enabled else OPTED_OUT)
 
 
 @pytest.mark.parametrize("cancelled", [NOTIFICATION, BROADCAST])
