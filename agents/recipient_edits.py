@@ -10,7 +10,7 @@ from policies.profile_changes import ProfileEdit, outranks
 from schemas.ids import partition_of_hash
 from schemas.instants import to_ms
 from schemas.kafka import Record
-from schemas.profile import Choice, Profile
+from schemas.profile import Address, Choice, Profile
 from schemas.recipient import (
     AddressReleased,
     AddressSuppressed,
@@ -152,22 +152,13 @@ class RecipientEdits:
                 is_member = isinstance(change, AudienceJoined)
                 said = Choice(is_member, change.source, change.occurred_ms)
                 self._join(change.audience, change.user_id, said, edit.deleted_ms)
-            case AddressSuppressed():
-                until_ms = 0 if change.until is None else to_ms(change.until)
-                edit.suppress(change.channel, change.reason, until_ms)
-                if address_hash := _present(edit, change.channel):
-                    self._address_events.append(
-                        AddressBarred(
-                            address_hash, change.channel, change.occurred_ms, offset,
-                            change.reason, until_ms,
-                        )
-                    )  # fmt: skip
-            case AddressReleased():
-                edit.release(change.channel)
-                if address_hash := _present(edit, change.channel):
-                    self._address_events.append(
-                        AddressUnbarred(address_hash, change.channel, change.occurred_ms, offset)
-                    )
+            case AddressSuppressed() | AddressReleased():
+                address = _present(edit, change.channel)
+                if address is not None and change.occurred_ms < address.since_ms:
+                    return  # it is on the one of before, which must not bar the new one for everybody
+                _bar_or_release(edit, change)
+                if address is not None:
+                    self._address_events.append(_told_to_all(change, address.hash, offset))
             case _:
                 assert_never(change)
 
@@ -218,10 +209,10 @@ class RecipientEdits:
             case DeviceLost():
                 edit.lose_device(fact.device_id, fact.address_hash)
             case HolderBarred():
-                if _present(edit, fact.channel) == fact.address_hash:
+                if _has(edit, fact.channel, fact.address_hash):
                     edit.suppress(fact.channel, fact.reason, fact.until_ms)
             case HolderUnbarred():
-                if _present(edit, fact.channel) == fact.address_hash:
+                if _has(edit, fact.channel, fact.address_hash):
                     edit.release(fact.channel)
             case _:
                 assert_never(fact)
@@ -259,10 +250,35 @@ def _meant_for_us(facts: Sequence[DerivedChange]) -> Iterator[_Consequence]:
     return (fact for fact in facts if not isinstance(fact, ImportedOptOut))
 
 
-def _present(edit: ProfileEdit, channel: str) -> bytes:
-    """The hash of the recipient's mailbox or number; b"" where a channel has no such thing."""
-    address = {"email": edit.email, "sms": edit.phone}.get(channel)
-    return b"" if address is None else address.hash
+def _present(edit: ProfileEdit, channel: str) -> Address | None:
+    """The recipient's mailbox or number; None also where a channel has no such thing."""
+    return {"email": edit.email, "sms": edit.phone}.get(channel)
+
+
+def _has(edit: ProfileEdit, channel: str, address_hash: bytes) -> bool:
+    address = _present(edit, channel)
+    return address is not None and address.hash == address_hash
+
+
+def _bar_or_release(edit: ProfileEdit, change: AddressSuppressed | AddressReleased) -> None:
+    if isinstance(change, AddressSuppressed):
+        edit.suppress(change.channel, change.reason, _until_ms(change))
+    else:
+        edit.release(change.channel)
+
+
+def _told_to_all(
+    change: AddressSuppressed | AddressReleased, address_hash: bytes, offset: int
+) -> AddressEvent:
+    """What whoever has the address hears of it."""
+    about = address_hash, change.channel, change.occurred_ms, offset
+    if isinstance(change, AddressSuppressed):
+        return AddressBarred(*about, change.reason, _until_ms(change))
+    return AddressUnbarred(*about)
+
+
+def _until_ms(change: AddressSuppressed) -> int:
+    return 0 if change.until is None else to_ms(change.until)
 
 
 def _runs(events: list[EventT]) -> Iterator[list[EventT]]:

@@ -45,8 +45,8 @@ def introduce(line: ImportedRecipient, hash_of: AddressHash) -> Introduction:
     profile = Profile(
         line.name,
         line.locale,
-        Address(email, hash_of("email", email)) if email else None,
-        Address(phone, hash_of("sms", phone)) if phone else None,
+        Address(email, hash_of("email", email), line.occurred_ms) if email else None,
+        Address(phone, hash_of("sms", phone), line.occurred_ms) if phone else None,
         tuple(
             Device(
                 device.device_id, device.token, device.platform, line.occurred_ms,

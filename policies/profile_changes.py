@@ -321,7 +321,7 @@ class ProfileEdit:
     def _claim(self, channel: str, text: str) -> Address | None:
         if not text:
             return None
-        new = Address(text, self._hash_of(channel, text))
+        new = Address(text, self._hash_of(channel, text), self.occurred_ms)
         self.moves.append((True, Held(channel, new.hash, "", self.occurred_ms)))
         return new
 

@@ -37,6 +37,8 @@ class Address(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     text: str
     hash: bytes
+    since_ms: int = 0
+    """When it was said to be theirs; a bar that is older is on another one."""
 
 
 class Device(msgspec.Struct, array_like=True, frozen=True, gc=False):

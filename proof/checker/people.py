@@ -108,6 +108,13 @@ class Person:
             return None
         return came_ms if max(self.deleted, key=_order).rank >= (False, self.meant_ms) else None
 
+    def has_moved_since(self, channel: str, occurred_ms: int) -> bool:
+        """Whether they have another address by now than they had then."""
+        words = self.of(ADDRESS_FIELDS.get(channel, ""))
+        then = last([each for each in words if each.rank[-1] <= occurred_ms], FOR_EVER_MS)
+        now = last(words, FOR_EVER_MS)
+        return now is not None and bool(now.value) and (then is None or then.value != now.value)
+
     def devices(self) -> list[str]:
         """What tokens are said about."""
         return [about for about in self.words if about.startswith("device:")]
@@ -186,6 +193,10 @@ class People:
                 note(f"device:{said.device_id}", "", plain)
             case "audience_joined" | "audience_left":
                 note(f"member:{said.audience}", said.change == "audience_joined")
+            case "address_suppressed" | "address_released" if person.has_moved_since(
+                said.channel, occurred_ms
+            ):
+                pass  # it is on the address of before
             case "address_suppressed":
                 until_ms = ms_of(said.until) if said.until else FOR_EVER_MS
                 note(f"bar:{said.channel}", until_ms, plain)

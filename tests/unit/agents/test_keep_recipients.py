@@ -49,7 +49,7 @@ async def test_a_new_address_is_remembered_and_claimed() -> None:
     kept = await keep(state, change("recipient_updated", email="Ann@Example.com", at=3))
 
     digest = address_hash(KEY, "email", "Ann@example.com")
-    assert profile_of(state).email == Address("Ann@example.com", digest)
+    assert profile_of(state).email == Address("Ann@example.com", digest, NOON_MS + 3000)
     assert words_of(state)["email"] == Word("user", NOON_MS + 3000)
     assert address_events(kept.records) == [
         AddressClaimed(digest, "email", NOON_MS + 3000, 3, "ann")
@@ -223,6 +223,53 @@ async def test_a_suppression_bars_the_address_wherever_it_is_held() -> None:
         AddressUnbarred(number, "sms", NOON_MS + 2000, 2),
     ]
     assert profile_of(state).suppressions == {}
+
+
+def bounce(at: int) -> Item[Any]:
+    """Of a mail that was sent before."""
+    said = {"channel": "email", "reason": "bounce", "source": "provider"}
+    return change("address_suppressed", at=at, **said)
+
+
+@pytest.mark.parametrize("is_imported", [True, False])
+async def test_a_bounce_that_is_told_late_bars_no_address_that_was_said_after_it(
+    is_imported: bool,
+) -> None:
+    """It would be barred for everybody who has it."""
+    state = MemoryState()
+    await keep(state, change("recipient_updated", email="old@example.com", source="producer", at=1))
+    new: dict[str, Any] = {"email": "new@example.com", "at": 8}
+    said = imported(**new) if is_imported else change("recipient_updated", **new)
+    await keep(state, said)
+
+    late = await keep(state, bounce(at=3))
+    assert (profile_of(state).suppressions, address_events(late.records)) == ({}, [])
+
+    await keep(state, bounce(at=9))
+    assert profile_of(state).suppressions["email"].reason == "bounce"
+
+
+async def test_a_release_that_is_told_late_lifts_no_bar_of_an_address_said_after_it() -> None:
+    state = MemoryState()
+    mailbox = address_hash(KEY, "email", "new@example.com")
+    await keep(state, change("recipient_updated", email="new@example.com", at=8))
+    await keep(state, Item([HolderBarred("ann", NOON_MS + 1, "email", mailbox, "complaint")]))
+
+    late = await keep(state, change("address_released", channel="email", at=3))
+
+    assert profile_of(state).suppressions["email"].reason == "complaint"
+    assert address_events(late.records) == []
+
+
+async def test_a_bounce_that_is_told_late_bars_an_address_that_was_said_again_since() -> None:
+    state = MemoryState()
+    for at in (1, 8):
+        await keep(state, change("recipient_updated", email="ann@example.com", at=at))
+
+    late = await keep(state, bounce(at=3))
+
+    assert profile_of(state).suppressions["email"].reason == "bounce"
+    assert len(address_events(late.records)) == 1
 
 
 async def test_a_bar_found_elsewhere_counts_for_the_present_address_only() -> None:

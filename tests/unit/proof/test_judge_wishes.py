@@ -119,6 +119,14 @@ def a_code_to_the_number_that_somebody_signs_up_with_after_their_deletion(story:
     story.deliver("ann", "code", recipient=Inline(phone="+1ann"))
 
 
+def a_bounce_that_is_told_after_they_have_another_address(story: Story) -> None:
+    story.introduce("ann", at_ms=NOON_MS - 8 * MINUTE, email="old@example.org")
+    story.introduce("ann", at_ms=NOON_MS - 6 * MINUTE)
+    bounced, came = NOON_MS - 7 * MINUTE, NOON_MS - 5 * MINUTE
+    story.say("ann", "address_suppressed", channel="email", at_ms=bounced, came_ms=came)
+    story.deliver("ann", "order")
+
+
 def a_deletion_that_is_of_before_what_came_before_it(story: Story) -> None:
     story.introduce("ann", at_ms=NOON_MS - 5 * MINUTE)
     story.say("ann", "recipient_deleted", at_ms=NOON_MS - 6 * MINUTE, came_ms=NOON_MS - 4 * MINUTE)
@@ -126,6 +134,7 @@ def a_deletion_that_is_of_before_what_came_before_it(story: Story) -> None:
 
 
 GOOD: list[Tell] = [
+    a_bounce_that_is_told_after_they_have_another_address,
     a_code_to_the_number_that_somebody_signs_up_with_after_their_deletion,
     a_deletion_that_is_of_before_what_came_before_it,
     queued_while_an_opt_out_was_on_its_way_from_a_wrong_partition,
@@ -240,7 +249,15 @@ def a_code_to_a_number_of_its_own_that_was_asked_for_before_a_deletion(story: St
     story.tell(number, "ann", "sms", "sent", at_ms=NOON_MS + MINUTE)
 
 
+def a_bounce_of_an_address_that_was_said_again(story: Story) -> None:
+    story.introduce("ann", at_ms=NOON_MS - 6 * MINUTE)
+    bounced, came = NOON_MS - 7 * MINUTE, NOON_MS - 5 * MINUTE
+    story.say("ann", "address_suppressed", channel="email", at_ms=bounced, came_ms=came)
+    story.deliver("ann", "order")
+
+
 BAD: dict[Tell, str] = {
+    a_bounce_of_an_address_that_was_said_again: "email was suppressed",
     a_code_to_a_number_of_its_own_that_was_asked_for_before_a_deletion: "had been deleted",
     a_message_to_somebody_who_was_deleted: "had been deleted",
     a_word_of_their_own_of_before_a_deletion: "L4 reached at",
