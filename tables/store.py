@@ -154,6 +154,8 @@ class LocalStore:
             raise self._failed(error) from error
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """All of start <= key < end, in key order, or the first `limit`: never fewer, or the rest of
+        an audience would be passed over."""
         found: list[tuple[bytes, bytes]] = []
         try:
             rows: Iterator[tuple[Any, Any]] = self._db.items(from_key=start)
@@ -161,10 +163,12 @@ class LocalStore:
                 if key >= end:
                     return found
                 found.append((key, value))
-            if len(found) < limit:
-                self._is_at_end(found[-1][0] if found else start, None)
+            go_on = found[-1][0] + b"\x00" if found else start
+            is_whole = len(found) == limit or self._is_at_end(go_on, _below(end))
         except Exception as error:
             raise self._failed(error) from error
+        if not is_whole:
+            raise StoreFailed(f"{self.path.name}: a scan ended where there are more rows")
         return found
 
     def apply(self, rows: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
@@ -238,32 +242,30 @@ class LocalStore:
     def _walk(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """From row to row, as long as half of those passed are asked for, and few were deleted in
         between; the rest is found one by one."""
-        until = ReadOptions()
-        until.set_iterate_upper_bound(keys[-1] + b"\x00")
+        until = _below(keys[-1] + b"\x00")
         until.set_max_skippable_internal_keys(_MOST_SKIPPED)
         rows: Iterator[tuple[Any, Any]] = self._db.items(from_key=keys[0], read_opt=until)
         passed: dict[bytes, bytes] = {}
-        at, known, is_over = keys[0], 0, False
+        go_on, known, is_over = keys[0], 0, False
         while not is_over and len(passed) <= 2 * known + _CROWD:
             some = list(islice(rows, _CROWD))
             if some:
                 passed.update(some)
-                at = some[-1][0]
-                known = bisect_right(keys, at)
+                last = some[-1][0]
+                go_on, known = last + b"\x00", bisect_right(keys, last)
             if len(some) < _CROWD:
-                if self._is_at_end(at, until):
+                if self._is_at_end(go_on, until):
                     known = len(keys)
                 is_over = True
         values = [passed.get(key) for key in keys[:known]]
         return values + self._find(keys[known:]) if known < len(keys) else values
 
-    def _is_at_end(self, last: bytes, until: ReadOptions | None) -> bool:
-        """`items` ends in silence at a block that cannot be read, as if there were no more rows, or
-        where it skipped too many. Raises what RocksDB says of the former."""
+    def _is_at_end(self, start: bytes, until: ReadOptions) -> bool:
+        """Whether there is no row from `start` on. `items` ends in silence at a block that cannot be
+        read, as if there were no more rows, or where it skipped too many. Raises what RocksDB says of
+        the former, where it still cannot be read: a file that could not be opened may be by now."""
         rows = self._db.iter(until)
-        rows.seek(last)
-        if rows.valid() and rows.key() == last:
-            rows.next()
+        rows.seek(start)
         try:
             rows.status()
         except Exception as error:
@@ -288,6 +290,12 @@ class LocalStore:
     def _integer(self, key: bytes) -> int | None:
         value = self.get(key)
         return None if value is None else int(_INTEGER.unpack(value)[0])
+
+
+def _below(end: bytes) -> ReadOptions:
+    until = ReadOptions()
+    until.set_iterate_upper_bound(end)
+    return until
 
 
 def _are_sorted_crowd(keys: Sequence[bytes]) -> bool:

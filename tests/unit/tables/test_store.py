@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -140,6 +142,44 @@ def test_a_sweep_goes_round_in_small_steps_and_deletes_only_garbage(store: Local
     assert steps == 3
     assert [value for _, value in store.scan(b"k", b"l", 20)] == [b"new"] * 4
     assert store.offset == 1, "what is swept is no news to the changelog"
+
+
+class ReadsFailOnce:
+    """RocksDB where a file cannot be opened while its rows are gone through, and can be afterwards:
+    after `rows` of them they seem to be over."""
+
+    def __init__(self, whole: Any, rows: int) -> None:
+        self._whole = whole
+        self._rows = rows
+
+    def items(self, **options: Any) -> Iterator[tuple[bytes, bytes]]:
+        return islice(self._whole.items(**options), self._rows)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._whole, name)
+
+
+@pytest.mark.parametrize("seen", [0, 1, 63])
+def test_a_scan_that_a_passing_error_cut_short_fails(store: LocalStore, seen: int) -> None:
+    store.apply([(b"k%05d" % number, b"1") for number in range(100)], 1)
+    store._db = cast(Any, ReadsFailOnce(store._db, seen))
+
+    with pytest.raises(StoreFailed, match="more rows"):
+        store.scan(b"k", b"l", 100)
+
+    assert len(store.scan(b"k", b"k%05d" % seen, 100)) == seen, "all of what was asked for"
+
+
+@pytest.mark.parametrize("held", [1, 2, 100])
+@pytest.mark.parametrize("seen", [0, 1, 64])
+def test_many_keys_are_found_though_a_passing_error_cut_a_walk_short(
+    store: LocalStore, seen: int, held: int
+) -> None:
+    keys = [b"k%05d" % number for number in range(100)]
+    store.apply([(key, b"1") for key in keys[:held]], 1)
+    store._db = cast(Any, ReadsFailOnce(store._db, seen))
+
+    assert store.get_many(keys) == [b"1"] * held + [None] * (100 - held)
 
 
 Rows = list[tuple[bytes, bytes]]
