@@ -53,6 +53,13 @@ class RoleApp(faust.App):
         else:
             await super()._on_partitions_revoked(revoked)
 
+    def _crash(self, reason: BaseException) -> None:
+        """Told of whatever crashes below the app, too. Faust would stop in order, which may wait for
+        ever for what has crashed, and beat meanwhile as the owner of partitions."""
+        if not self.should_stop:
+            self.die(reason)
+        super()._crash(reason)
+
     def _new_transport(self) -> Any:
         return Transport(self.conf.broker_consumer, self)
 

@@ -126,7 +126,7 @@ class LocalStore:
         try:
             self._offset = self._integer(_OFFSET_KEY)
         except StoreFailed:
-            self._db.close()  # or its lock would keep us from building it anew
+            self.close()  # or its lock would keep us from building it anew
             raise
 
     @property
@@ -222,7 +222,11 @@ class LocalStore:
         return rows[-1][0] + b"\x00" if len(rows) == limit else None
 
     def close(self) -> None:
-        self._db.close()
+        """Writes what is in memory only, which a full disk may refuse: then it is in RocksDB's log."""
+        try:
+            self._db.close()
+        except Exception as error:
+            raise self._failed(error) from error
 
     def destroy(self) -> None:
         """Close and delete the directory."""

@@ -157,13 +157,21 @@ class Runner:
 
         Calls open at the bound are cut off and recorded as `Unknown`; nothing else is in
         doubt. Afterwards a later yield raises. Both may happen at once: the second waits for what
-        the first has begun.
+        the first has begun. One that fails ends the process: Faust would take it for a crash of its
+        own, and may wait for ever while the group takes us for the owner.
         """
         if self._giving_up is None:
             self._giving_up = asyncio.create_task(self._give_up())
         await asyncio.shield(self._giving_up)
 
     async def _give_up(self) -> None:
+        try:
+            await self._drain()
+        except Exception as error:
+            self._die(error)
+            raise
+
+    async def _drain(self) -> None:
         if self._ticking is not None:
             self._ticking.cancel()
             self._ticking = None

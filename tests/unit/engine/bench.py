@@ -11,7 +11,7 @@ from streams.engine.ports import RestoreReport
 from streams.engine.routes import Topology
 from streams.engine.runner import Bounds, Runner, RunnerSettings
 from streams.watched_clock import ClockAskew
-from tables.state import Kind
+from tables.state import Kind, StoreFailed
 from tests.simulation.broker import Broker
 from tests.simulation.disk import Files, MemoryLog, MemoryStore
 from tests.simulation.process import Notes
@@ -66,9 +66,10 @@ class GivenLease:
 
 
 class TidiedStore(MemoryStore):
-    """Counts how often it is tidied, and tells when it is restored."""
+    """Counts how often it is tidied, tells when it is restored, and may refuse to be closed."""
 
     tidied = 0
+    can_close = True
     scans = 0
     told: list[str]
 
@@ -82,6 +83,11 @@ class TidiedStore(MemoryStore):
 
     def tidy(self, now_ms: int, horizon_ms: int) -> None:
         self.tidied += 1
+
+    def close(self) -> None:
+        if not self.can_close:
+            raise StoreFailed("no room")
+        super().close()
 
 
 class ToldLog(MemoryLog):

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from streams.engine import committer
+from tables.state import StoreFailed
 from tests.unit.engine.bench import SOURCE, Bench
 
 
@@ -88,6 +89,17 @@ async def test_who_gives_up_while_another_does_waits_for_the_same_drain(bench: B
     await asyncio.gather(*both)
 
     assert bench.statuses() == {b"slow": [b"sent"]}
+
+
+async def test_a_drain_that_fails_ends_the_process(bench: Bench) -> None:
+    await bench.take_over()
+    bench.stores[-1].can_close = False
+
+    with pytest.raises(StoreFailed, match="no room"):
+        await bench.runner.give_up()
+
+    assert [str(death) for death in bench.deaths] == ["no room"]
+    bench.deaths.clear()
 
 
 async def test_a_call_that_outlives_the_bound_is_recorded_unknown_and_nothing_else_is_in_doubt(

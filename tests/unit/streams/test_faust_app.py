@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import mode
 import pytest
 from aiokafka.structs import TopicPartition as KafkaPartition
 from faust.exceptions import ConsumerNotStarted
@@ -130,6 +131,23 @@ async def test_a_take_over_that_fails_ends_the_process(bench: Bench) -> None:
         await bench.assign(0)
 
     assert [str(death) for death in bench.deaths] == ["disk full"]
+
+
+@pytest.mark.parametrize("is_below", [False, True], ids=["the-app", "below-it"])
+async def test_what_crashes_in_faust_ends_the_process(bench: Bench, is_below: bool) -> None:
+    crashing = mode.Service(beacon=bench.app.beacon) if is_below else bench.app
+
+    await crashing.crash(OSError("disk full"))
+
+    assert [str(death) for death in bench.deaths] == ["disk full"]
+
+
+async def test_a_crash_while_it_stops_is_left_to_the_watchdog(bench: Bench) -> None:
+    bench.stop()
+
+    await bench.app.crash(OSError("disk full"))
+
+    assert bench.deaths == []
 
 
 async def test_nothing_is_taken_over_after_a_stop(bench: Bench) -> None:
