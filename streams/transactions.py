@@ -128,7 +128,6 @@ class KafkaLog:
             # when it was away meanwhile: then the partition is still ours, and we do it again.
             await self._lease.wait_until_renewed()
             await self._renew()
-            await self._refuse_if_overtaken()
             committed = await self._attempt(transaction)
         for kind in Kind:
             if (offset := committed.offsets[kind]) is not None:
@@ -148,14 +147,16 @@ class KafkaLog:
 
         Initialising fences whoever owns the partition now. If that were another worker, ours
         would be stale memory writing again: so a heartbeat that is sent *after* it must be answered,
-        or ends the process.
+        or ends the process. A good one does not tell whether there was an owner in between, whom
+        this very initialising may have fenced.
         """
         await self.close()
         await self.start()
         await self._lease.wait_until_renewed()
+        await self._refuse_if_overtaken()
 
     async def _refuse_if_overtaken(self) -> None:
-        """Whoever fenced us may have committed before we fenced them: a worker that took over late,
+        """Whoever was the owner may have committed before we fenced them: a worker that took over late,
         by an assignment that the group had given up already."""
         places = {
             TopicPartition(changelog(self._role, kind), self._partition): self._known_ends[kind]

@@ -9,9 +9,9 @@ import pytest
 from aiokafka.errors import MessageSizeTooLargeError, ProducerFenced
 
 from streams.embedded_kafka import EmbeddedKafka
-from streams.engine.ports import Committed, Transaction
+from streams.engine.ports import Committed
 from streams.names import changelog
-from streams.transactions import Fenced, KafkaLog, Overtaken
+from streams.transactions import Fenced, KafkaLog
 from tables.packing import unpack_rows
 from tables.state import Kind
 from tests.integration.streams.desk import OUT, ROLE, Desk, GivenLease, transaction
@@ -165,42 +165,6 @@ async def test_who_is_fenced_twice_in_a_row_is_not_alone_and_ends(desk: Desk) ->
         await log.commit(transaction(out=(b"of two",)))
 
     assert await desk.values(OUT) == []
-
-
-class _LeaseAfterAnother(GivenLease):
-    """By the time that it is good again, somebody else has taken over and done something."""
-
-    def __init__(self, desk: Desk, done: Transaction | None) -> None:
-        super().__init__()
-        self._desk = desk
-        self._done = done
-
-    async def wait_until_renewed(self) -> None:
-        if self._done is not None:
-            done, self._done = self._done, None
-            await (await self._desk.log()).commit(done)
-
-
-async def test_who_was_overtaken_ends_since_its_memory_is_stale(desk: Desk) -> None:
-    other = transaction(durable=[(b"r", b"other")], out=(b"other",))
-    log = await desk.log(lease=_LeaseAfterAnother(desk, other))
-    await log.commit(transaction(durable=[(b"r", b"first")]))
-    await desk.log()
-
-    with pytest.raises(Overtaken, match="written by somebody else"):
-        await log.commit(transaction(durable=[(b"r", b"stale")]))
-
-    assert await desk.values(DURABLE) == [b"first", b"other"]
-
-
-async def test_who_was_fenced_by_somebody_that_wrote_nothing_of_ours_goes_on(desk: Desk) -> None:
-    log = await desk.log(lease=_LeaseAfterAnother(desk, transaction(out=(b"other",))))
-    await log.commit(transaction(transient=[(b"t", b"1")], durable=[(b"r", b"1")]))
-    await desk.log()
-
-    await log.commit(transaction(transient=[(b"t", b"2")], durable=[(b"r", b"2")]))
-
-    assert await desk.values(DURABLE) == [b"1", b"2"]
 
 
 async def test_taking_over_aborts_what_a_dead_owner_left_open(desk: Desk) -> None:
