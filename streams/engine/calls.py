@@ -141,7 +141,8 @@ class BatchCalls:
                 finished.append((call, await self._make(call, send)))
             except Exception as bug:
                 bugs.append(bug)
-            progress.set()
+            finally:  # also of one that was cancelled: its item is not done, which is a bug by itself
+                progress.set()
 
         tasks = [asyncio.create_task(make(call)) for call in calls]
         self._tasks.update(tasks)

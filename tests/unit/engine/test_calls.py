@@ -234,3 +234,22 @@ async def test_ending_a_batch_waits_for_calls_that_nobody_reads_any_more() -> No
 
     await ending
     assert gate.open_calls == 0
+
+
+async def test_a_call_that_cancels_itself_ends_without_an_outcome_and_holds_nobody_up() -> None:
+    """As where a client was closed under it: its batch finds the item not done."""
+
+    async def send(call: Call) -> Sequence[Outcome]:
+        if call.name == "cancelled":
+            raise asyncio.CancelledError
+        return [Accepted(provider_message_id=call.name)]
+
+    calls = BatchCalls(CallGate(limit=2, lease=GivenLease()))
+    found = []
+    async with asyncio.timeout(1):
+        async for group in calls.run([Call("first"), Call("cancelled")], send):
+            found += [call.name for call, _ in group]
+        async for group in calls.run([Call("cancelled")], send):
+            found += [call.name for call, _ in group]
+
+    assert found == ["first"]
