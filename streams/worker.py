@@ -354,11 +354,14 @@ def _may_pass(error: OSError) -> None:
 def die(error: BaseException) -> NoReturn:
     """End this process now: its memory may be ahead of Kafka, or its partitions somebody else's."""
     code = EXIT_LOST if isinstance(error, _NO_FAULT_OF_OURS) else EXIT_FAILED
-    log.critical("worker ends", extra={"cause": f"{type(error).__name__}: {error}", "code": code})
-    if code == EXIT_FAILED:
-        log.error("the cause", exc_info=error)
-    logging.shutdown()
-    os._exit(code)
+    try:
+        cause = f"{type(error).__name__}: {error}"
+        log.critical("worker ends", extra={"cause": cause, "code": code})
+        if code == EXIT_FAILED:
+            log.error("the cause", exc_info=error)
+        logging.shutdown()
+    finally:  # there may be no memory left even to say it
+        os._exit(code)
 
 
 def slot_folder(group: GroupSettings) -> Path:
