@@ -5,6 +5,7 @@ makes one wrong or needless.
 """
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -68,6 +69,25 @@ def tell_of_a_dead_fetcher() -> None:
         return await original(self, *args, **options)
 
     Fetcher.fetched_records = fetched_records
+
+
+def tell_of_dead_metadata(die: Callable[[BaseException], None]) -> None:
+    """The task that refreshes a client's metadata dies of whatever it does not expect, such as a
+    thread that cannot be started to authenticate with, or memory that has run out. Nobody hears of
+    it, and whoever waits for metadata waits for ever, with good heartbeats.
+
+    `die` is called in the client's thread.
+    """
+    original = AIOKafkaClient._md_synchronizer
+
+    async def _md_synchronizer(self: Any) -> None:
+        try:
+            await original(self)
+        except Exception as error:
+            die(error)
+            raise
+
+    AIOKafkaClient._md_synchronizer = _md_synchronizer
 
 
 def wait_for_rebalances(seconds: float) -> None:

@@ -241,6 +241,7 @@ class _Process:
         kafka_patches.take_a_reset_for_a_broken_connection()
         kafka_patches.wait_between_connects()
         kafka_patches.tell_of_a_dead_fetcher()
+        kafka_patches.tell_of_dead_metadata(die)
         kafka_patches.compress_quickly()
         kafka_patches.wait_for_rebalances(self._settings.group.rebalance_seconds + 5.0)
 

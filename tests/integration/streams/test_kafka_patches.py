@@ -38,6 +38,7 @@ _BATCH_HEAD_BYTES = 61
 PATCHED: tuple[tuple[Any, str], ...] = (
     (AIOKafkaConnection, "send"),
     (AIOKafkaClient, "_get_conn"),
+    (AIOKafkaClient, "_md_synchronizer"),
     (Fetcher, "fetched_records"),
     (default_records, "zstd_encode"),
 )
@@ -152,6 +153,31 @@ async def test_a_consumer_whose_fetcher_has_died_says_so(desk: Desk) -> None:
     with contextlib.suppress(KafkaError):  # it cannot be stopped either
         await consumer.stop()
     await consumer._client.close()
+
+
+class _WithoutThreads(AIOKafkaClient):  # type: ignore[misc]  # which has no types
+    async def _get_conn(self, *args: Any, **options: Any) -> Any:
+        raise RuntimeError("can't start new thread")
+
+
+async def _is_refreshed(bootstrap: str) -> bool:
+    """Whether somebody who waits for metadata hears anything."""
+    client = _WithoutThreads(bootstrap_servers=bootstrap)
+    await client.bootstrap()
+    done, _ = await asyncio.wait([client.force_metadata_update()], timeout=0.5)
+    with pytest.raises(RuntimeError, match="new thread"):
+        await client.close()
+    return bool(done)
+
+
+async def test_a_client_whose_metadata_are_refreshed_no_more_ends_the_process(desk: Desk) -> None:
+    deaths: list[BaseException] = []
+    assert not await _is_refreshed(desk.bootstrap), "upstream"
+
+    kafka_patches.tell_of_dead_metadata(deaths.append)
+
+    assert not await _is_refreshed(desk.bootstrap), "nor could it be: the process has ended"
+    assert [str(death) for death in deaths] == ["can't start new thread"]
 
 
 def test_batches_are_compressed_at_the_quickest_level() -> None:
