@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 from pydantic import TypeAdapter, ValidationError
 
+from schemas.forwarding import origin_of
 from schemas.instants import rfc3339
 from schemas.kafka import InboundRecord
 from schemas.notification import Control, Message
@@ -172,7 +173,8 @@ def _cloud_event_key(record: InboundRecord) -> str | None:
         return None
     if len(event_id) + len(source) > _MAX_CLOUD_EVENT_HEADER_BYTES:
         raise Undecodable("invalid", "ce_id and ce_source: together at most 1024 bytes")
-    place = f"[{record.part}]" if record.part >= 0 else ""  # one event may hold many requests
+    part = origin_of(record).part
+    place = f"[{part}]" if part >= 0 else ""  # one event may hold many requests
     try:
         # The length keeps two different pairs from reading the same when joined.
         return f"ce:{len(source)}:{source.decode()}{event_id.decode()}{place}"

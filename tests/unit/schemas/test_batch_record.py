@@ -7,8 +7,10 @@ from pydantic import TypeAdapter
 
 from schemas.batch_record import MAX_REQUESTS, RequestDecoder, parts_of
 from schemas.decode import MAX_RECORD_BYTES, Undecodable
+from schemas.forwarding import forward
 from schemas.kafka import Headers, InboundRecord
 from schemas.notification import NotificationRequest
+from tests.unit.schemas.inbound import arrived
 
 TOPIC = "notifications.requested"
 DECODE = RequestDecoder(TypeAdapter(NotificationRequest), on_ignored=lambda topic, count: None)
@@ -90,3 +92,11 @@ def test_a_cloud_event_of_many_requests_makes_a_key_for_each() -> None:
     ]
 
     assert keys == ["ce:4:shop7[0]", "ce:4:shop7[1]", "k"]
+
+
+def test_a_request_of_a_cloud_event_keeps_its_key_in_its_users_partition() -> None:
+    parts = parts_of(record(b"[%b,%b]" % (ANN, ANN), (("ce_id", b"7"), ("ce_source", b"shop"))))
+
+    forwarded = [DECODE(arrived(forward(part, 6))).idempotency_key for part in parts]
+
+    assert forwarded == [DECODE(part).idempotency_key for part in parts]

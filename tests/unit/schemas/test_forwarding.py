@@ -2,18 +2,9 @@ import msgspec
 import pytest
 
 from schemas.forwarding import Origin, forward, origin_of
-from schemas.kafka import Headers, InboundRecord, Record
+from schemas.kafka import Headers, InboundRecord
 from schemas.topics import forwarded
-from tests.unit.schemas.inbound import NORMAL, record, request
-
-APPENDED_MS = 1_772_000_000_000
-
-
-def arrived(sent: Record) -> InboundRecord:
-    """As the record is read on its new topic, later and at other coordinates."""
-    return InboundRecord(
-        sent.topic, sent.partition, 99, APPENDED_MS + 5_000, sent.key, sent.value, sent.headers
-    )
+from tests.unit.schemas.inbound import APPENDED_MS, NORMAL, arrived, record, request
 
 
 def test_a_forwarded_record_speaks_for_its_origin() -> None:
