@@ -6,6 +6,8 @@ batch, one dead letter.
 
 from typing import TypeVar
 
+import msgspec
+
 from agents.work import Work, part_of
 from schemas import ids
 from schemas.dead_letter import encode_dead_letter, letter_of_deliveries
@@ -45,7 +47,7 @@ class FollowUps:
         self._state = state
         self._partitions = partitions
         self._now_ms = now_ms
-        self._scheduled: dict[tuple[Work, int, int], list[int]] = {}
+        self._scheduled: dict[tuple[Work, int, int, int], list[int]] = {}
         self._parked: dict[tuple[Work, str], list[int]] = {}
         self._returned: dict[tuple[Work, str, int], list[int]] = {}
         self._dead: dict[tuple[Work, str], list[int]] = {}
@@ -54,8 +56,11 @@ class FollowUps:
         self._devices: dict[bytes, tuple[int, Stand]] = {}
         """Devices lost in this yield: ledger key to call and stand."""
 
-    def schedule(self, work: Work, member: int, due_ms: int, attempt: int) -> None:
-        _add(self._scheduled, (work, due_ms, attempt), member)
+    def schedule(
+        self, work: Work, member: int, due_ms: int, attempt: int, *, is_held: bool = False
+    ) -> None:
+        held_attempt = attempt if is_held else work.batch.held_attempt
+        _add(self._scheduled, (work, due_ms, attempt, held_attempt), member)
 
     def park(self, work: Work, member: int, control: str) -> None:
         _add(self._parked, (work, control), member)
@@ -107,8 +112,9 @@ class FollowUps:
             attempts.put(key, call, bytes([stand]), expires_ms)
             for key, (call, stand) in self._devices.items()
         ]
-        for (work, due_ms, attempt), members in self._scheduled.items():
-            batch = part_of(work.batch, members, attempt=attempt, call=work.batch.call + 1)
+        for (work, due_ms, attempt, held_attempt), members in self._scheduled.items():
+            part = part_of(work.batch, members, attempt=attempt, call=work.batch.call + 1)
+            batch = msgspec.structs.replace(part, held_attempt=held_attempt)
             row_id = _row_id(batch)
             rows.append(SCHEDULES[batch.lane].put(due_ms, row_id, encode_batch(batch)))
         for (work, control), members in self._parked.items():

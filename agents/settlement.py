@@ -207,9 +207,10 @@ class Settlement:
                 self._schedule(work, member, following.due_ms, following.attempt)
             case Hold():
                 self._terms.on_misconfigured(provider, following.reason)
-                if work.batch.call == 1:  # said once, not at every try
+                attempt = work.batch.attempt
+                if work.batch.held_attempt != attempt:  # said once, not at every try
                     self._tell(work, member, "deferred", MISCONFIGURED, provider, outcome)
-                self._schedule(work, member, following.due_ms, work.batch.attempt)
+                self._schedule(work, member, following.due_ms, attempt, is_held=True)
             case Settled(status="failed"):
                 is_dead = following.reason == EXHAUSTED
                 self._fail(work, member, "failed", following.reason, provider, outcome, is_dead)
@@ -224,8 +225,10 @@ class Settlement:
             case _:
                 assert_never(following)
 
-    def _schedule(self, work: Work, member: int, due_ms: int, attempt: int) -> None:
-        self._follow_ups.schedule(work, member, due_ms, attempt)
+    def _schedule(
+        self, work: Work, member: int, due_ms: int, attempt: int, *, is_held: bool = False
+    ) -> None:
+        self._follow_ups.schedule(work, member, due_ms, attempt, is_held=is_held)
         self._settle(work, member, Stand.SCHEDULED)
 
     def _fail(

@@ -82,6 +82,8 @@ class DeliveryBatch(msgspec.Struct, array_like=True, frozen=True):
     """The provider call that the next one is, from 1; also counts calls that consumed no attempt."""
     sender: str = ""
     """SMS: the sender id whose bucket paces it and whose hash names the partition."""
+    held_attempt: int = 0
+    """The attempt of which it was told that bad credentials hold it back: once, not at every try."""
 
     def body_of(self, target: Target) -> Body:
         return self.bodies[target.body]

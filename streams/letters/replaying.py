@@ -70,7 +70,9 @@ class Replay:
             return NotReplayable("its deliveries went on by themselves")
         if batch.released_ms + HORIZON_MS <= self._now_ms:
             return NotReplayable(TOO_OLD)
-        again = msgspec.structs.replace(batch, round=batch.round + 1, attempt=1, call=1)
+        again = msgspec.structs.replace(
+            batch, round=batch.round + 1, attempt=1, call=1, held_attempt=0
+        )
         topic = topics.deliveries(batch.channel, batch.lane)
         record = Record(topic, letter.partition, encode_batch(again))
         return PutBack(record, len(batch.targets))

@@ -337,6 +337,19 @@ async def test_bad_credentials_keep_the_deliveries_and_call_an_operator(desk: De
     ]  # fmt: skip
 
 
+async def test_bad_credentials_are_told_of_after_any_wait_once_an_attempt(desk: Desk) -> None:
+    waited_for_a_token = replace(batch_of("ann"), call=2)
+    desk.put(waited_for_a_token)
+    desk.sender.tell("ann", Misconfigured(), THROTTLED, Misconfigured(), REFUSED, Misconfigured())
+
+    await desk.settle(step_ms=60_000)
+
+    assert [(r.status, r.reason, r.attempt) for r in desk.receipts()] == [
+        ("deferred", "provider_misconfigured", 1), ("deferred", "unreachable", 1),
+        ("deferred", "provider_misconfigured", 2), ("sent", "", 2),
+    ]  # fmt: skip
+
+
 async def test_an_outcome_of_another_provider_is_told_as_that_ones(desk: Desk) -> None:
     desk.put(batch_of("ann", "bob"))
     desk.sender.tell("ann", Accepted(provider="spare"))
