@@ -16,7 +16,9 @@ FOR_EVER = 1 << 62
 
 _RANK_AT = 45
 _CAME_MASK = (1 << 44) - 1
-_OWN = 1 << 44
+_OWN = 1 << 48
+"""Above any instant that a contract takes (years up to 9998), or a date far ahead, which stands for
+"for ever" in many a system, would make anybody's word the person's own."""
 _KEY_MASK = (1 << 60) - 1
 """CPython keeps an integer of 60 bits in 32 bytes, and one of 64 in 48."""
 

@@ -1,6 +1,7 @@
 """What stops a delivery that is already queued."""
 
 import tracemalloc
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from policies.quiet_times import QuietTimes
 from policies.stop_facts import SKEW_MS
 from policies.stops import GO, HORIZON_MS, Park, Stop, StopList, Wait
 from policies.zones import Zone
+from schemas.instants import to_ms
 from schemas.profile import Choice, Source
 from tests.unit.policies.stop_notes import (
     BEFORE,
@@ -130,6 +132,16 @@ def test_a_producers_opt_in_does_not_undo_a_persons_opt_out(stops: StopList) -> 
     assert check(stops) == OPTED_OUT
 
 
+@pytest.mark.parametrize("year", [2600, 2999, 9998])
+def test_no_word_becomes_a_persons_own_by_being_said_in_the_far_future(
+    stops: StopList, year: int
+) -> None:
+    choice(stops, False, source="user", said=BEFORE)
+    choice(stops, True, source="producer", said=to_ms(datetime(year, 12, 31, tzinfo=UTC)))
+
+    assert check(stops) == OPTED_OUT
+
+
 def test_an_imports_opt_out_does_not_undo_a_persons_opt_in(stops: StopList) -> None:
     choice(stops, True, source="user", said=BEFORE)
     choice(stops, False, source="import", said=BEFORE + 1_000)
@@ -140,7 +152,7 @@ def test_an_imports_opt_out_does_not_undo_a_persons_opt_in(stops: StopList) -> N
 words = st.tuples(
     st.sampled_from([True, False, None]),
     st.sampled_from(["user", "producer", "import", "provider"]),
-    st.integers(0, 4),
+    st.integers(0, 4) | st.integers(0, to_ms(datetime(9998, 12, 31, tzinfo=UTC))),
 )
 
 
