@@ -12,15 +12,18 @@ import math
 import os
 import socket
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+import msgspec
 import pycurl
 
 from channels.settings import ProviderSettings
 from schemas.outcome import Misconfigured, NotProcessed, Outcome, Rejected, Unknown
+
+T = TypeVar("T")
 
 MAX_RETRY_AFTER_SECONDS = 3600.0
 """A provider that asks for more is not believed: it is asked again after an hour."""
@@ -54,10 +57,21 @@ class Reply(NamedTuple):
         except ValueError:
             try:
                 at = parsedate_to_datetime(value)
-            except ValueError:
+            except (ValueError, OverflowError):
                 return None
             seconds = at.replace(tzinfo=at.tzinfo or UTC).timestamp() - now_ms / 1000
         return bounded_wait(seconds)
+
+    def read(self, decode: Callable[[str], T]) -> T | None:
+        """What the body says; None where it says nothing of the kind.
+
+        Whatever bytes a provider sends, it has answered: to fail at them would leave in doubt what
+        was plainly accepted or refused. So a text that is no UTF-8 is read with holes in it.
+        """
+        try:
+            return decode(self.body.decode(errors="replace"))
+        except (msgspec.MsgspecError, RecursionError):
+            return None
 
     def outcome(self, *, code: str = "", wait_seconds: float = 0.0) -> Outcome:
         """What a status that is no success means where the provider says nothing more precise."""

@@ -42,7 +42,8 @@ from schemas.outcome import (
     Rejected,
 )
 
-_CULPRIT = re.compile(r"personalizations\.(\d+)\.(to\b)?")
+_CULPRIT = re.compile(r"personalizations\.([0-9]{1,4})\.(to\b)?")
+"""No more digits than a request has recipients: Python reads no number of thousands of them."""
 
 _SPOILT = NotProcessed(reason="spoilt", provider_code="400")
 """Refused together with another one."""
@@ -210,8 +211,5 @@ def _blame(reply: Reply, count: int) -> Sequence[Outcome]:
 
 def _fields(reply: Reply) -> list[str]:
     """The paths that the vendor blames; none where it does not say."""
-    try:
-        errors = _decode_errors(reply.body).errors
-    except msgspec.MsgspecError:
-        return []
-    return [error.field for error in errors if error.field]
+    refused = reply.read(_decode_errors) or _Errors()
+    return [error.field for error in refused.errors if error.field]

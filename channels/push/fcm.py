@@ -160,10 +160,8 @@ class Fcm:
 
     def _classify(self, reply: Reply) -> Outcome:
         if 200 <= reply.status < 300:
-            try:
-                return Accepted(provider_message_id=_decode_accepted(reply.body).name)
-            except msgspec.MsgspecError:
-                return Accepted()
+            accepted = reply.read(_decode_accepted) or _Accepted()
+            return Accepted(provider_message_id=accepted.name)
         wait = reply.retry_after_seconds(self._clock.now_ms())
         code = _error_code(reply)
         match code:
@@ -267,10 +265,8 @@ def _payload_bytes(content: PushContent) -> int:
 
 
 def _refusal(reply: Reply) -> _Status:
-    try:
-        return _decode_refused(reply.body).error
-    except msgspec.MsgspecError:
-        return _Status()
+    refused = reply.read(_decode_refused)
+    return _Status() if refused is None else refused.error
 
 
 def _error_code(reply: Reply) -> str:

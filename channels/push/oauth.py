@@ -4,6 +4,7 @@ https://developers.google.com/identity/protocols/oauth2/service-account
 """
 
 import asyncio
+import re
 from urllib.parse import urlencode
 
 import jwt
@@ -20,6 +21,9 @@ _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _ASSERTION_SECONDS = 3600
 _EARLY_SECONDS = 300.0
 """A token is renewed so long before its end, so that none expires on its way."""
+
+_TOKEN = re.compile("[!-~]+")
+"""Anything else would be no header, and a message that could not be sent would end in doubt."""
 
 NoToken = NotProcessed | Misconfigured
 """Why there is none: the message itself has not left in either case."""
@@ -93,9 +97,8 @@ class AccessTokens:
             return NotProcessed(consumes_attempt=True, reason="unreachable")
         if reply.status != 200:
             return self._refusal(reply)
-        try:
-            granted = _decode(reply.body)
-        except msgspec.MsgspecError:
+        granted = reply.read(_decode)
+        if granted is None or _TOKEN.fullmatch(granted.access_token) is None:
             return NotProcessed(consumes_attempt=True, reason="server_error")
         self._token = granted.access_token
         lifetime = max(granted.expires_in - _EARLY_SECONDS, granted.expires_in / 2)

@@ -156,10 +156,7 @@ class Twilio:
         return form
 
     def _classify(self, reply: Reply) -> Outcome:
-        try:
-            answer = _decode(reply.body)
-        except msgspec.MsgspecError:
-            answer = _Answer()
+        answer = reply.read(_decode) or _Answer()
         if 200 <= reply.status < 300:
             return Accepted(provider_message_id=answer.sid)
         wait = reply.retry_after_seconds(self._clock.now_ms()) or 0.0

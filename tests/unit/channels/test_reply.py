@@ -17,6 +17,7 @@ from schemas.outcome import Misconfigured, NotProcessed, Outcome, Rejected, Unkn
         ("1e999", 3600.0),
         ("nan", None),
         ("soon", None),
+        ("Fri, 31 Dec 2026 23:59:59 +99999999999999999999", None),
         ("", None),
     ],
 )
