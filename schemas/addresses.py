@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Annotated
 
+import idna
 import phonenumbers
 from pydantic import AfterValidator, Field
 
@@ -24,14 +25,16 @@ _QUIET_HOURS = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-
 
 
 def normal_email(text: str) -> str:
-    """With its domain in lower case and ASCII.
+    """With its domain in lower case and ASCII, as IDNA 2008 and UTS 46 write it.
 
-    A local part outside of ASCII is refused: no provider here carries it.
+    A local part outside of ASCII is refused: no provider here carries it. So is a domain that only
+    an older standard allows, such as a snowman's: its owner's mail must not reach anybody else.
     """
     local, at, domain = text.rpartition("@")
     if not domain.isascii():
         try:
-            domain = domain.encode("idna").decode()
+            # Python's own codec is of 2003: it writes straße.de as strasse.de, which others may own.
+            domain = idna.encode(domain, uts46=True).decode()
         except UnicodeError:
             domain = ""
     domain = domain.lower()

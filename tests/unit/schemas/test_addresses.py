@@ -12,6 +12,11 @@ from schemas import addresses
         ("ann@example.com", "ann@example.com"),
         ("Ann.Lee+shop@Example.COM", "Ann.Lee+shop@example.com"),  # the local part is theirs
         ("ann@bücher.example", "ann@xn--bcher-kva.example"),
+        ("ann@BÜCHER。example", "ann@xn--bcher-kva.example"),
+        ("anna@straße.de", "anna@xn--strae-oqa.de"),  # strasse.de is somebody else's
+        ("anna@βόλος.gr", "anna@xn--nxasmm1c.gr"),  # and so is βόλοσ.gr
+        ("ann@نامه\u200cای.example", "ann@xn--mgba3gch31f060k.example"),
+        ("ann@xn--strae-oqa.de", "ann@xn--strae-oqa.de"),
         ("o'hara@mail.example.co.uk", "o'hara@mail.example.co.uk"),
     ],
 )
@@ -27,6 +32,7 @@ def test_a_mailbox_keeps_its_local_part_and_gets_a_plain_domain(text: str, kept:
         "ann@example..com", "ann@10.0.0.1", "jürgen@example.com", "ann@example.com\n",
         "ann@example.com\r\nBcc: all@example.com", "Ann <ann@example.com>",
         "a" * 65 + "@example.com", "ann@" + "a" * 64 + ".com", "ann@" + "é" * 70 + ".com",
+        "ann@é..com", "ann@.é.com", "ann@☃.com", "ann@a\u200cb.com",
     ],
 )  # fmt: skip
 def test_what_no_mail_server_takes_is_refused(text: str) -> None:
