@@ -181,4 +181,4 @@ def _row_id(batch: DeliveryBatch) -> bytes:
     """Unique among rows of one instant: no unit waits twice, and its first is in no other."""
     first = batch.targets[0]
     unit = batch.slice_id or first.delivery_id + first.device_id.encode()
-    return unit + bytes([batch.round]) + batch.call.to_bytes(4, "big")
+    return unit + batch.round.to_bytes(2, "big") + batch.call.to_bytes(4, "big")

@@ -337,6 +337,15 @@ async def test_bad_credentials_keep_the_deliveries_and_call_an_operator(desk: De
     ]  # fmt: skip
 
 
+async def test_a_delivery_may_wait_in_its_two_hundred_and_fifty_sixth_round(desk: Desk) -> None:
+    desk.put(batch_of("ann", round_=256))
+    desk.sender.tell("ann", THROTTLED)
+
+    await desk.settle()
+
+    assert desk.told() == [("ann", "sent")]
+
+
 async def test_bad_credentials_are_told_of_after_any_wait_once_an_attempt(desk: Desk) -> None:
     waited_for_a_token = replace(batch_of("ann"), call=2)
     desk.put(waited_for_a_token)
