@@ -5,7 +5,7 @@ that none of them can be without the others.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -22,6 +22,7 @@ from policies.admission import Admission, Case, Ruling
 from policies.caps import NOTHING, Caps
 from policies.reasons import Reason
 from policies.rules import Rules
+from policies.stops import is_about
 from policies.verdicts import Defer, Deliver
 from schemas import ids
 from schemas.delivery import Body, Channel, Target
@@ -55,18 +56,18 @@ class DispatchTerms:
         partitions: int,
         address_key: bytes,
         sms_senders: Sequence[str],
-        cancelled: Callable[[Iterable[bytes]], Set[bytes]],
+        cancelled: Callable[[Iterable[bytes]], Mapping[bytes, int]],
     ) -> None:
         """`address_key` is the secret of the keyed hash of addresses. `cancelled` tells which of
-        these notifications and broadcasts were called off, and may be a moment behind: senders
-        are not."""
+        these notifications and broadcasts were called off, and when, and may be a moment behind:
+        senders are not."""
         self.rules = rules
         self.partitions = partitions
         self.admission = Admission(rules)
         self.receipts = ReceiptWriter(partitions=partitions)
         self.hash_of = partial(ids.address_hash, address_key)
-        self.cancelled = cancelled
         self.window_ms = rules.dedup_window_seconds * 1000
+        self._cancelled = cancelled
         self._senders = [
             SmsSender(each, ids.partition_of(each, partitions)) for each in sms_senders
         ]
@@ -74,6 +75,19 @@ class DispatchTerms:
     def sender_of(self, user_id: str) -> SmsSender:
         """The same one for a user each time, since people know a number."""
         return self._senders[crc32(user_id.encode()) % len(self._senders)]
+
+    def are_cancelled(self, asked: Sequence[tuple[bytes, int]]) -> Sequence[bool]:
+        """Of each notification or broadcast, and when it was accepted, whether it was called off."""
+        cancelled = self._cancelled([each for each, _ in asked])
+        if not cancelled:  # as a rule
+            return [False] * len(asked)
+        return [
+            each in cancelled and is_about(cancelled[each], accepted_ms, self.window_ms)
+            for each, accepted_ms in asked
+        ]
+
+    def is_broadcast_cancelled(self, body: Body) -> bool:
+        return any(self.are_cancelled([(body.broadcast_id, body.accepted_ms)]))
 
     def is_counted(self, type_name: str, channel: Channel) -> bool:
         """Whether any cap speaks of it."""
@@ -141,15 +155,16 @@ class Dispatch:
         self, case: Case, notice: Notice, channel: Channel, crowd: Sequence[Whom]
     ) -> list[Ruling]:
         """Decide on each for the first time, and count it."""
-        cancelled = self._cancelled(notice.body, crowd)
+        cancelled = self._are_cancelled(notice.body, crowd)
         held, counted, rulings = self._caps, self._counted, []
         expires_ms = notice.body.expires_ms
-        for whom, key in zip(crowd, caps.keys_of(channel, [w.user_id for w in crowd]), strict=True):
+        keys = caps.keys_of(channel, [whom.user_id for whom in crowd])
+        for whom, key, is_cancelled in zip(crowd, keys, cancelled, strict=True):
             ruling = case.rule(
                 whom.profile,
                 held.get(key, NOTHING),
                 expires_ms if whom.notice is None else whom.notice.body.expires_ms,
-                is_cancelled=whom.notification_id in cancelled,
+                is_cancelled=is_cancelled,
             )
             if ruling.counted is not None:
                 held[key] = counted[key] = ruling.counted
@@ -172,14 +187,10 @@ class Dispatch:
     def decide_again(self, notice: Notice, channel: Channel, crowd: Sequence[Whom]) -> None:
         """Of what was counted already."""
         case = self.case(notice, channel, is_fallback=True)
-        cancelled = self._cancelled(notice.body, crowd)
+        cancelled = self._are_cancelled(notice.body, crowd)
         rulings = [
-            case.rule_again(
-                whom.profile,
-                notice.body.expires_ms,
-                is_cancelled=whom.notification_id in cancelled,
-            )
-            for whom in crowd
+            case.rule_again(whom.profile, notice.body.expires_ms, is_cancelled=is_cancelled)
+            for whom, is_cancelled in zip(crowd, cancelled, strict=True)
         ]
         self.carry_out(notice, channel, crowd, rulings)
 
@@ -253,12 +264,19 @@ class Dispatch:
     def all_records(self) -> list[Record]:
         return [*self._outgoing.records(), *self.told]
 
-    def _cancelled(self, body: Body, crowd: Sequence[Whom]) -> Set[bytes]:
-        """Their notifications that were called off, each by itself or with the broadcast."""
-        notifications = [whom.notification_id for whom in crowd]
-        if body.broadcast_id and self._terms.cancelled([body.broadcast_id]):
-            return frozenset(notifications)
-        return self._terms.cancelled(notifications)
+    def _are_cancelled(self, body: Body, crowd: Sequence[Whom]) -> Sequence[bool]:
+        """Of each whether it was called off, by itself or with the broadcast."""
+        if body.broadcast_id and self._terms.is_broadcast_cancelled(body):
+            return [True] * len(crowd)
+        return self._terms.are_cancelled(
+            [
+                (
+                    whom.notification_id,
+                    (body if whom.notice is None else whom.notice.body).accepted_ms,
+                )
+                for whom in crowd
+            ]
+        )
 
     def _put_off(
         self, notice: Notice, channel: Channel, whom: Whom, delivery_id: bytes, verdict: Defer

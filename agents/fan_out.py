@@ -111,7 +111,7 @@ class FanOut:
     def _turn(self, batch: Batch[Progress], item: Item[Progress]) -> Effects:
         progress, state, now_ms = item.value, batch.state, batch.now_ms
         body = bodies.get_many(state, [progress.body_id]).get(progress.body_id)
-        if body is None or self._terms.cancelled([body.broadcast_id]):
+        if body is None or self._terms.is_broadcast_cancelled(body):
             return Effects(done=[item])
         if self._is_paused(body) and body.expires_ms > now_ms:
             return Effects([broadcasts.put(now_ms + PAUSE_MS, progress)], done=[item])

@@ -3,7 +3,7 @@
 Facts are kept under 60-bit hashes of whom they are about, in 65 to 250 bytes each.
 """
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from policies import stop_facts as facts
@@ -173,8 +173,9 @@ class StopMemory:
         self.version += 1
 
     def note_cancelled(self, notification_or_broadcast_id: bytes, *, appended_ms: int) -> None:
-        """It cannot be taken back."""
-        self._cancelled[notification_or_broadcast_id] = appended_ms
+        """It cannot be taken back. The last one counts, if it comes before another or after it."""
+        last_ms = self._cancelled.get(notification_or_broadcast_id, 0)
+        self._cancelled[notification_or_broadcast_id] = max(last_ms, appended_ms)
         self.version += 1
 
     def note_control(self, scope: Scope, name: str, *, is_paused: bool) -> None:
@@ -183,9 +184,10 @@ class StopMemory:
         self._paused = self._paused | {control} if is_paused else self._paused - {control}
         self.version += 1
 
-    def cancelled(self, ids: Iterable[bytes]) -> Set[bytes]:
-        """Those of these notifications and broadcasts that were called off."""
-        return self._cancelled.keys() & ids
+    def cancelled(self, ids: Iterable[bytes]) -> Mapping[bytes, int]:
+        """Those of these notifications and broadcasts that were called off, and when they last were."""
+        cancelled = self._cancelled
+        return {each: cancelled[each] for each in cancelled.keys() & ids}
 
     def paused_by(
         self, *, channel: str = "", type_name: str = "", tenant: str = "", provider: str = ""

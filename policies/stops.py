@@ -64,10 +64,17 @@ _ADDRESS_GONE = Stop("suppressed", "address_gone")
 _OPTED_OUT_CHANNEL = Stop("suppressed", "opted_out_channel")
 _OPTED_OUT_TYPE = Stop("suppressed", "opted_out_type")
 
+
 _CROWD = 8
 """So many at a time are asked about together."""
 
 _KeyT = TypeVar("_KeyT")
+
+
+def is_about(cancelled_ms: int, accepted_ms: int, window_ms: int) -> bool:
+    """Whether a cancellation means the request that was accepted then. It may have overtaken its
+    request; but one that came a window before it is about an earlier request with the same key."""
+    return accepted_ms < cancelled_ms + window_ms
 
 
 class StopList(StopMemory):
@@ -75,6 +82,7 @@ class StopList(StopMemory):
 
     def __init__(self, rules: Rules) -> None:
         super().__init__()
+        self._window_ms = rules.dedup_window_seconds * 1000
         self._mandatory = frozenset(
             kind.name for kind in rules.types.values() if kind.category.mandatory
         )
@@ -91,8 +99,9 @@ class StopList(StopMemory):
     ) -> StopVerdict:
         """Whether to send. `released_ms` is the batch's; a pause and the time of day are looked at
         last, so that what is not wanted any more does not wait for their end."""
-        cancelled = self._cancelled
-        if target.notification_id in cancelled or body.broadcast_id in cancelled:
+        if self._is_cancelled(target.notification_id, body) or self._is_cancelled(
+            body.broadcast_id, body
+        ):
             return _CANCELLED
         if body.expires_ms <= now_ms:
             return _EXPIRED
@@ -132,6 +141,10 @@ class StopList(StopMemory):
             if not isinstance(verdict, Go):
                 stopped[place] = verdict
         return stopped
+
+    def _is_cancelled(self, notification_or_broadcast_id: bytes, body: Body) -> bool:
+        came_ms = self._cancelled.get(notification_or_broadcast_id)
+        return came_ms is not None and is_about(came_ms, body.accepted_ms, self._window_ms)
 
     def _timely(self, quiet: str, now_ms: int, expires_ms: int) -> StopVerdict:
         verdict = quiet_times(quiet).verdict(now_ms, expires_ms)

@@ -6,6 +6,7 @@ ALWAYS settles it. Shares no code with `policies/`, and must come to the same an
 """
 
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -93,10 +94,9 @@ class Oracle:
         self._known = sorted(each.at_ms for each in found.known)
         self._troubles = Troubles(found.circumstances)
         self._has_receipts = found.circumstances.has_receipts
-        self._called_off: dict[tuple[str, str, str], int] = {}
-        for each in found.cancellations:
-            target = (each.tenant, each.user_id, each.key)
-            self._called_off[target] = min(each.at_ms, self._called_off.get(target, each.at_ms))
+        self._called_off = defaultdict[tuple[str, str, str], list[int]](list)
+        for each in sorted(found.cancellations, key=lambda each: each.at_ms):
+            self._called_off[each.tenant, each.user_id, each.key].append(each.at_ms)
 
     def ends(self, matter: Matter) -> frozenset[End]:
         """All that are allowed; never empty."""
@@ -131,11 +131,11 @@ class Oracle:
         """Whether a decision at this instant counts in what had come then."""
         return came_ms + self._lag_ms <= at_ms or came_ms <= self.known_ms(at_ms)
 
-    def called_off_ms(self, said: Asked) -> int | None:
-        """When the request, or the broadcast, was called off."""
-        if not self._called_off:
-            return None
-        return self._called_off.get((said.tenant, said.user_id, said.idempotency_key or ""))
+    def called_off_ms(self, said: Asked, at_ms: int) -> int | None:
+        """When the request that the broker had then, or the broadcast, was called off: after it, or less
+        than a window before it. What is older was about another with the same key."""
+        moments = self._called_off.get((said.tenant, said.user_id, said.idempotency_key or ""), ())
+        return next((each for each in moments if at_ms - each < self._rules.dedup_ms), None)
 
     def holds_back(self, matter: Matter, last: Receipt) -> bool:
         """Whether it still waits at `until_ms`, and says so: by what was told of it last, for an instant
@@ -218,7 +218,7 @@ class Oracle:
         return nights
 
     def _is_called_off(self, matter: Matter) -> Sure:
-        came_ms = self.called_off_ms(matter.said)
+        came_ms = self.called_off_ms(matter.said, matter.at_ms)
         if came_ms is None or came_ms > matter.until_ms + SLACK_MS:
             return Sure.NEVER
         return Sure.ALWAYS if came_ms <= matter.known_ms else Sure.MAYBE

@@ -87,7 +87,7 @@ class Plain:
                 or (not said.user_id and self._members.is_certain(request, user_id))
             )
             and self._oracle.is_known(last_ms, request.at_ms)
-            and self._oracle.called_off_ms(said) is None
+            and self._oracle.called_off_ms(said, request.at_ms) is None
         )
 
     def _taken_ms(self, delivery: Delivery, trip: Trip) -> int | None:

@@ -179,17 +179,22 @@ def send_past_an_opt_out(found: Evidence) -> None:
 
 
 def send_past_a_cancellation(found: Evidence) -> None:
-    requests = {each.notification_id: each.what for each in found.requests}
-    receipt, key = next(
-        (each, requests[each.notification_id]["idempotency_key"])
-        for each in found.receipts
-        if each.status == "sent"
-        and each.channel == "email"
-        and "idempotency_key" in requests.get(each.notification_id, {})
+    """Of what had waited for longest: a cancellation from a window before its request means another."""
+    requests = {
+        each.notification_id: each for each in found.requests if "idempotency_key" in each.what
+    }
+    request, called_ms = max(
+        (
+            (requests[each.notification_id], acceptance_of(found, each).called_ms)
+            for each in found.receipts
+            if each.status == "sent"
+            and each.channel == "email"
+            and each.notification_id in requests
+        ),
+        key=lambda pair: pair[1] - pair[0].at_ms,
     )
-    at_ms = acceptance_of(found, receipt).called_ms - STOP_MS - 1
-    what = {"user_id": receipt.user_id, "idempotency_key": key}
-    found.cancellations.append(Said(("topic", 0, 0, -1), at_ms, what))
+    what = {name: request.what[name] for name in ("user_id", "idempotency_key")}
+    found.cancellations.append(Said(("topic", 0, 0, -1), called_ms - STOP_MS - 1, what))
 
 
 def send_through_a_pause(found: Evidence) -> None:

@@ -176,7 +176,7 @@ def _forgotten_members(hearing: Hearing) -> Iterator[Violation]:
 def _is_called_off(hearing: Hearing, cases: Sequence[Case]) -> bool:
     """A broadcast, before all its members had to be decided for: that goes on until the last of those
     who heard of it, unless it was held up."""
-    called_off_ms = hearing.oracle.called_off_ms(cases[0].said)
+    called_off_ms = hearing.oracle.called_off_ms(cases[0].said, cases[0].request.at_ms)
     if called_off_ms is None:
         return False
     asked = [max(each.request.at_ms, send_ms(each.said)) for each in cases]

@@ -30,7 +30,7 @@ def _reasons(
         for about in (f"{channel}.enabled", f"types.{kind.name}"):
             if _holds(hearing, person.lasting(about), at_ms, False):
                 yield f"had turned off {about}"
-    called_off_ms = hearing.oracle.called_off_ms(request.said)
+    called_off_ms = hearing.oracle.called_off_ms(request.said, request.at_ms)
     if called_off_ms is not None and called_off_ms + stop_ms < at_ms:
         yield f"was called off at {called_off_ms}"
     for control in _controls(delivery, kind, accept):

@@ -33,6 +33,8 @@ SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
 PARTITIONS = 4
 TOPIC = "notifications.requested"
 KEY = b"key"
+NONE: Mapping[bytes, int] = {}
+"""Nothing was called off."""
 LANES: dict[str, Lane] = {topic: lane for lane, topic in REQUESTED.items()}
 
 _SECURITY = Category("security", mandatory=True, in_doubt="resend", lane="critical")
@@ -55,13 +57,13 @@ RULES = Rules(
 )
 
 
-def terms(*, cancelled: Collection[bytes] = (), rules: Rules = RULES) -> DispatchTerms:
+def terms(*, cancelled: Mapping[bytes, int] = NONE, rules: Rules = RULES) -> DispatchTerms:
     return DispatchTerms(
         rules=rules,
         partitions=PARTITIONS,
         address_key=KEY,
         sms_senders=("us_main", "eu_main"),
-        cancelled=set(cancelled).intersection,
+        cancelled=lambda ids: {each: cancelled[each] for each in cancelled.keys() & ids},
     )
 
 
@@ -122,7 +124,7 @@ async def decide(
     state: MemoryState,
     *items: Item[NotificationRequest],
     now_ms: int = NOW_MS,
-    cancelled: Collection[bytes] = (),
+    cancelled: Mapping[bytes, int] = NONE,
     tenants: Mapping[str, Collection[str]] | None = None,
 ) -> Driven:
     stage = Decide(terms=terms(cancelled=cancelled), lanes=LANES, tenants=tenants or {})

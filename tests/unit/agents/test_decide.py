@@ -13,6 +13,7 @@ from tables import recipients
 from tables.state import Kind
 from tests.doubles import BatchOf, MemoryState
 from tests.unit.agents.decide_side import (
+    DAY,
     LANES,
     NOW_MS,
     PARTITIONS,
@@ -112,9 +113,36 @@ async def test_a_channel_that_was_asked_for_and_refused_is_no_fallback_either() 
 async def test_a_cancelled_request_is_settled() -> None:
     item = request(idempotency_key="k")
 
-    done = await decide(state_with(ann=profile()), item, cancelled=[request_id_of(item)])
+    done = await decide(state_with(ann=profile()), item, cancelled={request_id_of(item): NOW_MS})
 
     assert told(done.records) == [("email", "cancelled", "cancelled")]
+
+
+async def test_a_cancellation_means_the_request_of_its_day_not_a_later_one_with_the_same_key() -> (
+    None
+):
+    for came_ms, expected in ((NOW_MS - DAY, "queued"), (NOW_MS - DAY + 1, "cancelled")):
+        item = request(idempotency_key="k")
+
+        done = await decide(
+            state_with(ann=profile()), item, cancelled={request_id_of(item): came_ms}
+        )
+
+        assert [status for _, status, _ in told(done.records)] == [expected]
+
+
+async def test_of_two_requests_with_one_key_that_are_decided_together_each_is_called_off_or_not() -> (
+    None
+):
+    first = request(idempotency_key="k")
+    second = request(idempotency_key="k", offset=1, appended_ms=NOW_MS + 2 * DAY)
+
+    done = await decide(
+        state_with(ann=profile()), first, second, now_ms=NOW_MS + 2 * DAY,
+        cancelled={request_id_of(first): NOW_MS + 1},
+    )  # fmt: skip
+
+    assert sorted(status for _, status, _ in told(done.records)) == ["cancelled", "queued"]
 
 
 async def test_a_request_of_a_type_not_declared_yet_is_not_remembered() -> None:

@@ -1,6 +1,6 @@
 """Broadcasts: expanded in every partition a slice a turn."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ from tests.unit.agents.decide_side import (
     DAY,
     HOUR,
     MINUTE,
+    NONE,
     NOW_MS,
     SECOND,
     batches,
@@ -71,7 +72,7 @@ async def turn(
     state: MemoryState,
     now_ms: int = NOW_MS,
     *,
-    cancelled: Collection[bytes] = (),
+    cancelled: Mapping[bytes, int] = NONE,
     is_paused: Callable[[Body], bool] = lambda body: False,
     is_short: bool = False,
 ) -> Driven:
@@ -287,10 +288,19 @@ async def test_a_cancelled_broadcast_stops() -> None:
     await start(state, command())
     await turn(state)
 
-    done = await turn(state, cancelled=[BROADCAST])
+    done = await turn(state, cancelled={BROADCAST: NOW_MS})
 
     assert done.records == []
     assert PROGRESS.next_due_ms(state) is None
+
+
+async def test_a_cancellation_of_an_earlier_broadcast_with_its_key_stops_nobody() -> None:
+    state = members(1)
+    await start(state, command())
+
+    done = await turn(state, cancelled={BROADCAST: NOW_MS - DAY})
+
+    assert told(done.records) == [("email", "queued", "")]
 
 
 async def test_a_paused_broadcast_asks_again_and_loses_nobody() -> None:

@@ -1,6 +1,6 @@
 """What waited and came due: looked at again with what is known by then."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 
 import msgspec
 import pytest
@@ -18,6 +18,7 @@ from tests.unit.agents.decide_side import (
     DAY,
     HOUR,
     MINUTE,
+    NONE,
     NOW_MS,
     address,
     batches,
@@ -50,7 +51,7 @@ def put_off(
 
 
 async def wake(
-    state: MemoryState, now_ms: int = NOW_MS, cancelled: Collection[bytes] = ()
+    state: MemoryState, now_ms: int = NOW_MS, cancelled: Mapping[bytes, int] = NONE
 ) -> Driven:
     items = [Item(decode_due(v), row_key=k) for k, v in SCHEDULE.due(state, now_ms, 100)]
     return await drive(Wake(terms=terms(cancelled=cancelled)), BatchOf(items, now_ms, state))
@@ -92,7 +93,7 @@ async def test_what_changed_while_it_waited_counts(
 
 
 async def test_a_cancelled_or_expired_delivery_is_settled() -> None:
-    for cancelled, life_ms, expected in (([ANN], DAY, "cancelled"), ([], 0, "expired")):
+    for cancelled, life_ms, expected in (({ANN: NOW_MS}, DAY, "cancelled"), ({}, 0, "expired")):
         state = state_with(ann=profile())
         put_off(state, about=body(life_ms=life_ms))
 

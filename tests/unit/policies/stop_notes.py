@@ -30,9 +30,18 @@ def check(
     stops: StopList, channel: Channel = "email", *, type_name: str = "promotion", user: str = "ada",
     address_hash: bytes = HASH, released_ms: int = RELEASED, now_ms: int = NOW,
     ttl_ms: int = 3_600_000, provider: str = "ses", quiet: str = "",
+    accepted_ms: int = RELEASED,
 ) -> StopVerdict:  # fmt: skip
     """Alone, and in the middle of a crowd that nothing was said of."""
-    body = Body(type_name, "c", {}, NOW + ttl_ms, tenant="acme", broadcast_id=BROADCAST)
+    body = Body(
+        type_name,
+        "c",
+        {},
+        NOW + ttl_ms,
+        tenant="acme",
+        broadcast_id=BROADCAST,
+        accepted_ms=accepted_ms,
+    )
     target = Target(
         user, NOTIFICATION, b"d" * 16, "address", address_hash, device_id="phone", quiet=quiet
     )

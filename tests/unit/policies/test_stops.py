@@ -175,7 +175,27 @@ def test_a_cancelled_notification_or_broadcast_stops(stops: StopList, cancelled:
     stops.note_cancelled(cancelled, appended_ms=BEFORE)
 
     assert check(stops) == Stop("cancelled", "cancelled")
-    assert stops.cancelled([b"", cancelled]) == {cancelled}
+    assert stops.cancelled([b"", cancelled]) == {cancelled: BEFORE}
+
+
+@pytest.mark.parametrize("cancelled", [NOTIFICATION, BROADCAST])
+def test_a_key_that_is_used_again_after_its_window_is_not_called_off_by_what_was(
+    stops: StopList, cancelled: bytes
+) -> None:
+    window_ms = RULES.dedup_window_seconds * 1000
+    stops.note_cancelled(cancelled, appended_ms=BEFORE)
+
+    assert check(stops, accepted_ms=BEFORE + window_ms) == GO
+    assert check(stops, accepted_ms=BEFORE + window_ms - 1) == Stop("cancelled", "cancelled")
+
+
+def test_of_two_cancellations_the_later_counts_in_whatever_order_they_are_read(
+    stops: StopList,
+) -> None:
+    for came_ms in (SINCE, BEFORE):
+        stops.note_cancelled(NOTIFICATION, appended_ms=came_ms)
+
+    assert stops.cancelled([NOTIFICATION]) == {NOTIFICATION: SINCE}
 
 
 def test_what_is_worthless_or_older_than_the_tails_is_not_sent(stops: StopList) -> None:

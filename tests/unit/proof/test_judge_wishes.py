@@ -5,7 +5,7 @@ import pytest
 
 from proof.checker.evidence import Inline
 from tests.unit.proof.judging import Tell, assert_clean, assert_told_of
-from tests.unit.proof.story import MINUTE, NOON_MS, SECOND, Story
+from tests.unit.proof.story import MINUTE, NOON_MS, RULES, SECOND, Story
 
 
 def an_opt_out_known_before(story: Story) -> None:
@@ -133,9 +133,15 @@ def a_deletion_that_is_of_before_what_came_before_it(story: Story) -> None:
     story.deliver("ann", "order")
 
 
+def a_key_that_is_used_again_after_its_cancellation(story: Story) -> None:
+    story.call_off("ann", "k", at_ms=NOON_MS - RULES.dedup_ms)
+    story.deliver("ann", "code", idempotency_key="k")
+
+
 GOOD: list[Tell] = [
     a_bounce_that_is_told_after_they_have_another_address,
     a_code_to_the_number_that_somebody_signs_up_with_after_their_deletion,
+    a_key_that_is_used_again_after_its_cancellation,
     a_deletion_that_is_of_before_what_came_before_it,
     queued_while_an_opt_out_was_on_its_way_from_a_wrong_partition,
     queued_after_a_broker_that_did_not_answer,

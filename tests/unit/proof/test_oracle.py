@@ -100,7 +100,7 @@ def test_oracle_and_policy_agree_on_whatever_is_known_for_certain(told: dict[str
     matter = Matter(said, at_ms, kind, "ann", told["channel"], NOW_MS, at_ms)
     found = Evidence(OURS, Circumstances(NOW_MS), changes=_changes(told))
     if told["is_cancelled"]:
-        found.cancellations = [Cancellation(LONG_AGO_MS, "k", "ann")]
+        found.cancellations = [Cancellation(at_ms, "k", "ann")]
 
     case = THEIRS.case(
         told["kind"], told["channel"], now_ms=NOW_MS,
