@@ -7,7 +7,7 @@ that none of them can be without the others.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import compress, groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -22,7 +22,7 @@ from policies.admission import Admission, Case, Ruling
 from policies.caps import NOTHING, Caps
 from policies.reasons import Reason
 from policies.rules import Rules
-from policies.stops import is_about
+from policies.stops import is_about, next_look_ms
 from policies.verdicts import Defer, Deliver
 from schemas import ids
 from schemas.delivery import Body, Channel, Target
@@ -194,6 +194,18 @@ class Dispatch:
         ]
         self.carry_out(notice, channel, crowd, rulings)
 
+    def wait_on(
+        self, notice: Notice, channel: Channel, crowd: Sequence[Whom], verdict: Defer
+    ) -> None:
+        """Of what is not due yet. Who was called off is told so; the others hear nothing."""
+        cancelled = self._are_cancelled(notice.body, crowd)
+        self.decide_again(notice, channel, [*compress(crowd, cancelled)])
+        others = [
+            whom for whom, is_cancelled in zip(crowd, cancelled, strict=True) if not is_cancelled
+        ]
+        for whom, delivery_id in zip(others, _delivery_ids(notice, channel, others), strict=True):
+            self._put_off(notice, channel, whom, delivery_id, verdict)
+
     def carry_out(
         self, notice: Notice, channel: Channel, crowd: Sequence[Whom], rulings: Sequence[Ruling]
     ) -> None:
@@ -243,7 +255,7 @@ class Dispatch:
     def all_rows(self) -> list[Row]:
         waiting_rows = [
             waiting.put(
-                until_ms,
+                next_look_ms(until_ms, self._now_ms),
                 delivery_id,
                 Waiting(
                     lane=notice.lane,
@@ -252,6 +264,7 @@ class Dispatch:
                     is_counted=is_counted,
                     body=None if notice.stored_as else notice.body,
                     body_id=notice.stored_as,
+                    until_ms=until_ms,
                 ),
             )
             for (until_ms, channel, _, is_counted), (notice, waiters, delivery_id) in (

@@ -9,6 +9,7 @@ import msgspec
 from agents.dispatch import Dispatch, DispatchTerms, Whom
 from agents.outgoing import Notice
 from agents.stage import Batch, Effects, Item
+from policies.stops import next_look_ms
 from schemas import ids
 from schemas.broadcast import AcceptedBroadcast
 from schemas.delivery import Body
@@ -17,7 +18,7 @@ from tables import bodies, broadcasts, decisions, memberships, recipients, waiti
 from tables.broadcasts import Progress
 from tables.decisions import Seen
 from tables.memberships import Member
-from tables.state import State
+from tables.state import Row, State
 from tables.waiting import ForgetBody
 
 MEMBERS_A_TURN = 1000
@@ -59,7 +60,7 @@ class StartBroadcast:
             rows = [
                 decisions.put(started, Seen(body.accepted_ms, b""), window_ms),
                 bodies.put(body),
-                broadcasts.put(max(accepted.starts_ms, batch.now_ms), _progress(accepted)),
+                _wait(_progress(accepted), batch.now_ms),
                 waiting.put(forget_ms, body_id, ForgetBody(body_id)),
             ]
             yield Effects(rows, done=[item])
@@ -113,6 +114,8 @@ class FanOut:
         body = bodies.get_many(state, [progress.body_id]).get(progress.body_id)
         if body is None or self._terms.is_broadcast_cancelled(body):
             return Effects(done=[item])
+        if progress.starts_ms > now_ms:
+            return Effects([_wait(progress, now_ms)], done=[item])
         if self._is_paused(body) and body.expires_ms > now_ms:
             return Effects([broadcasts.put(now_ms + PAUSE_MS, progress)], done=[item])
         limit = _limit(progress, body, batch)
@@ -190,6 +193,11 @@ def _limit(progress: Progress, body: Body, batch: Batch[Progress]) -> int:
     return most
 
 
+def _wait(progress: Progress, now_ms: int) -> Row:
+    """Until it starts."""
+    return broadcasts.put(next_look_ms(max(progress.starts_ms, now_ms), now_ms), progress)
+
+
 def _progress(accepted: AcceptedBroadcast) -> Progress:
     return Progress(
         body_id=bodies.id_of(accepted.body),
@@ -199,4 +207,5 @@ def _progress(accepted: AcceptedBroadcast) -> Progress:
         audience=accepted.audience,
         user_ids=accepted.user_ids,
         per_second=accepted.per_second,
+        starts_ms=accepted.starts_ms,
     )

@@ -11,6 +11,7 @@ from agents.notices import with_inline
 from agents.outgoing import Notice
 from agents.portions import portions
 from agents.stage import Batch, Effects, Item
+from policies.verdicts import Defer
 from schemas import ids
 from schemas.delivery import Body
 from schemas.profile import Profile
@@ -49,7 +50,10 @@ class Wake:
             )
             profiles = recipients.get_many(batch.state, [each.waiter.user_id for each in asked])
             for row, notice, crowd in _crowds(asked, profiles):
-                if row.is_counted:
+                if row.until_ms > batch.now_ms:
+                    verdict = Defer(row.until_ms, "scheduled", row.is_counted)
+                    dispatch.wait_on(notice, row.channel, crowd, verdict)
+                elif row.is_counted:
                     dispatch.decide_again(notice, row.channel, crowd)
                 else:
                     dispatch.decide(notice, row.channel, crowd, is_fallback=True)

@@ -22,6 +22,9 @@ from schemas.receipt import Status
 
 HORIZON_MS = 7 * 86_400_000
 """How far back the tails go. An older delivery may have missed a stop, so it is never sent."""
+_LOOK_MS = HORIZON_MS // 2
+"""Before a cancellation is forgotten, all that waits has asked for it. The other half is for workers
+that stand still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,11 @@ def is_about(cancelled_ms: int, accepted_ms: int, window_ms: int) -> bool:
     """Whether a cancellation means the request that was accepted then. It may have overtaken its
     request; but one that came a window before it is about an earlier request with the same key."""
     return accepted_ms < cancelled_ms + window_ms
+
+
+def next_look_ms(until_ms: int, now_ms: int) -> int:
+    """When to ask of what waits until then whether it was called off."""
+    return min(until_ms, now_ms + _LOOK_MS)
 
 
 class StopList(StopMemory):

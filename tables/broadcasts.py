@@ -28,6 +28,8 @@ class Progress(msgspec.Struct, array_like=True, frozen=True):
     """This partition's share of `max_per_second`; 0 means as fast as it goes."""
     single_turns: int = 0
     """So many turns take one member each: a turn of many raised, and one of them is the cause."""
+    starts_ms: int = 0
+    """No turn before; the row may come due before it, only to ask whether it was called off."""
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -27,6 +27,8 @@ class Waiting(msgspec.Struct, array_like=True, frozen=True, tag="waiting"):
     body: Body | None = None
     body_id: bytes = b""
     """Where the body is kept instead, when it is a broadcast's."""
+    until_ms: int = 0
+    """What they wait for; a row that comes due before it asks only whether they were called off."""
 
 
 class ForgetBody(msgspec.Struct, array_like=True, frozen=True, tag="forget_body"):

@@ -8,6 +8,7 @@ import pytest
 from agents.fan_out import MEMBERS_A_SHORT_TURN, MEMBERS_A_TURN, FanOut, StartBroadcast
 from agents.stage import Item
 from agents.wake import Wake
+from policies.stops import HORIZON_MS
 from schemas.broadcast import AcceptedBroadcast
 from schemas.delivery import Body
 from schemas.profile import Choice, Profile
@@ -281,6 +282,23 @@ async def test_a_broadcast_may_start_later() -> None:
     await start(state, command(starts_ms=NOW_MS + MINUTE))
 
     assert PROGRESS.next_due_ms(state) == NOW_MS + MINUTE
+
+
+@pytest.mark.parametrize("cancelled", [NONE, {BROADCAST: NOW_MS + HOUR}])
+async def test_a_broadcast_in_two_weeks_hears_that_it_is_called_off_before_anybody_forgets(
+    cancelled: Mapping[bytes, int],
+) -> None:
+    state, start_ms = members(1), NOW_MS + 14 * DAY
+    await start(state, command(body=body(expires_ms=start_ms + DAY), starts_ms=start_ms))
+
+    now_ms, heard = NOW_MS, list[tuple[int, str]]()
+    while (due_ms := PROGRESS.next_due_ms(state)) is not None:
+        assert due_ms < now_ms + HORIZON_MS
+        now_ms = due_ms
+        done = await turn(state, now_ms, cancelled=cancelled)
+        heard += [(now_ms, status) for _, status, _ in told(done.records)]
+
+    assert heard == ([] if cancelled else [(start_ms, "queued")])
 
 
 async def test_a_cancelled_broadcast_stops() -> None:

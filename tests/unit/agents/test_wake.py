@@ -5,10 +5,13 @@ from collections.abc import Callable, Mapping
 import msgspec
 import pytest
 
+from agents.decide import request_id_of
 from agents.stage import Item
 from agents.wake import Wake
+from policies.stops import HORIZON_MS
 from schemas.delivery import Body, Channel
 from schemas.ids import delivery_id, member_notification_id, partition_of
+from schemas.instants import rfc3339
 from schemas.profile import Profile
 from tables import bodies, broadcasts, recipients, waiting
 from tables.state import Kind
@@ -22,8 +25,10 @@ from tests.unit.agents.decide_side import (
     NOW_MS,
     address,
     batches,
+    decide,
     profile,
     receipts,
+    request,
     state_with,
     terms,
     told,
@@ -100,6 +105,59 @@ async def test_a_cancelled_or_expired_delivery_is_settled() -> None:
         done = await wake(state, cancelled=cancelled)
 
         assert [status for _, status, _ in told(done.records)] == [expected]
+
+
+async def asked_for(state: MemoryState, *, in_days: int) -> bytes:
+    """Its id."""
+    item = request(send_at=rfc3339(NOW_MS + in_days * DAY), ttl_seconds=30 * 86_400)
+    done = await decide(state, item)
+    assert told(done.records) == [("email", "deferred", "scheduled")]
+    return request_id_of(item)
+
+
+async def test_what_is_called_off_two_weeks_ahead_hears_of_it_before_anybody_forgets() -> None:
+    state = state_with(ann=profile())
+    notification_id = await asked_for(state, in_days=14)
+    look_ms = SCHEDULE.next_due_ms(state) or 0
+    assert NOW_MS < look_ms < NOW_MS + HORIZON_MS
+
+    done = await wake(state, look_ms, {notification_id: NOW_MS + HOUR})
+
+    assert told(done.records) == [("email", "cancelled", "cancelled")]
+    assert SCHEDULE.next_due_ms(state) is None
+
+
+async def test_what_waits_for_two_weeks_is_told_so_once_and_goes_out_when_it_is_due() -> None:
+    state = state_with(ann=profile())
+    await asked_for(state, in_days=14)
+    due_ms, heard = NOW_MS, list[tuple[str, str, str]]()
+
+    while (next_ms := SCHEDULE.next_due_ms(state)) is not None:
+        assert 0 < next_ms - due_ms < HORIZON_MS
+        due_ms = next_ms
+        heard += told((await wake(state, due_ms)).records)
+
+    assert heard == [("email", "queued", "")]
+    assert due_ms == NOW_MS + 14 * DAY
+
+
+async def test_of_many_who_wait_on_one_may_be_called_off() -> None:
+    bob = partition_of("bob", 4).to_bytes(4, "big") + b"-notice-13-b"
+    state = state_with(ann=profile(), bob=profile())
+    row = Waiting(
+        "bulk", "email", [Waiter("ann", ANN), Waiter("bob", bob)], is_counted=True,
+        body=body(life_ms=30 * DAY), until_ms=NOW_MS + DAY,
+    )  # fmt: skip
+    state.apply([waiting.put(NOW_MS, ANN, row)])
+
+    done = await wake(state, cancelled={ANN: NOW_MS})
+
+    assert told(done.records) == [("email", "cancelled", "cancelled")]
+    ((key, value),) = SCHEDULE.due(state, NOW_MS + DAY, 10)
+    left = decode_due(value)
+    assert isinstance(left, Waiting)
+    assert (left.waiters, left.is_counted) == ([Waiter("bob", bob)], True)
+    assert SCHEDULE.due_ms_of(key) == NOW_MS + DAY
 
 
 async def test_what_was_counted_is_not_counted_again_and_what_was_not_is() -> None:
@@ -183,7 +241,7 @@ async def test_who_waits_on_refers_to_a_body_of_an_earlier_version_where_it_is()
     await wake(state)
 
     ((_, value),) = SCHEDULE.due(state, NOW_MS + DAY, 10)
-    assert decode_due(value) == row
+    assert decode_due(value) == msgspec.structs.replace(row, until_ms=NOW_MS + HOUR)
 
 
 async def test_the_one_of_a_slice_who_raises_is_settled_alone() -> None:
