@@ -214,6 +214,7 @@ class Dispatch:
         place, targets = 0, list[Target]()
         parts: list[Part] = []
         queued, addresses = self.fact("queued"), _ADDRESSES[channel]
+        locale = self._terms.rules.defaults.locale
         delivery_ids = _delivery_ids(notice, channel, crowd)
         for whom, ruling, delivery_id in zip(crowd, rulings, delivery_ids, strict=True):
             verdict = ruling.verdict
@@ -229,7 +230,8 @@ class Dispatch:
                     targets.append(
                         Target(
                             whom.user_id, whom.notification_id, delivery_id, address, address_hash,
-                            place, profile.locale, profile.name, device_id, devices, ruling.quiet,
+                            place, profile.locale or locale, profile.name, device_id, devices,
+                            ruling.quiet,
                         )
                     )  # fmt: skip
             elif isinstance(verdict, Defer):

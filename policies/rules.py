@@ -54,7 +54,8 @@ class Defaults:
     """What holds for a recipient who said nothing."""
 
     timezone: str = "UTC"
-    locale: str = "en"
+    locale: str = ""
+    """Empty: what templates have as their `default`."""
     channels: Mapping[Channel, bool] = field(default_factory=dict)
     """Channel to enabled; a channel not named is on."""
     categories: Mapping[str, Mapping[Channel, bool]] = field(default_factory=dict)

@@ -107,7 +107,7 @@ class DefaultsShape(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     __pydantic_extra__: dict[str, dict[Channel, bool]] = Field(init=False)
     timezone: Timezone = "UTC"
-    locale: Locale = "en"
+    locale: Locale = ""
     channels: dict[Channel, bool] = {}
 
 

@@ -1,22 +1,25 @@
 """Single requests: who is told now, later or not at all, and why."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from agents.decide import Decide, request_id_of
+from policies.rules import Defaults
 from schemas.delivery import Lane
 from schemas.ids import address_hash, from_text, partition_of, partition_of_id
 from schemas.profile import Profile
 from schemas.topics import REQUESTED
 from tables import recipients
 from tables.state import Kind
-from tests.doubles import BatchOf, MemoryState
+from tests.doubles import BatchOf, MemoryState, drive
 from tests.unit.agents.decide_side import (
     DAY,
     LANES,
     NOW_MS,
     PARTITIONS,
+    RULES,
     TOPIC,
     batches,
     decide,
@@ -45,6 +48,18 @@ async def test_a_request_is_delivered_with_a_receipt_in_one_transaction() -> Non
     assert (receipt.status, receipt.metadata) == ("queued", {"order": "7"})
     assert from_text(receipt.delivery_id) == target.delivery_id
     assert receipt.occurred_at == "2026-03-01T12:00:00.000Z"
+
+
+async def test_who_said_nothing_of_a_language_is_written_to_in_the_default_one() -> None:
+    rules = replace(RULES, defaults=Defaults(locale="pt-BR"))
+    stage = Decide(terms=terms(rules=rules), lanes=LANES, tenants={})
+    german = {"email": "ann@example.com", "locale": "de"}
+    items = [request(), request(offset=1, recipient=german)]
+
+    done = await drive(stage, BatchOf(items, NOW_MS, state_with(ann=profile())))
+
+    targets = [each for _, batch in batches(done.records) for each in batch.targets]
+    assert [each.locale for each in targets] == ["pt-BR", "de"]
 
 
 async def test_a_receipt_goes_to_its_users_partition_under_the_user_id() -> None:
