@@ -28,6 +28,9 @@ from tables.addresses import Address, Holder
 
 EVENTS_A_YIELD = 2000
 """Bounds the bytes of a transaction and of each record in it."""
+MOST_HOLDERS = 4000
+"""Of a mailbox or number, the last to claim it. With ids of 128 ASCII characters their row, and what a
+bar tells them, fit a record: else further claims and the bar itself would be dead letters."""
 TAKEN_OVER = "taken_over"
 
 
@@ -145,7 +148,7 @@ def _claim(
     own = next((each for each in address.holders if each.user_id == claim.user_id), None)
     if own is not None and (own.occurred_ms, own.offset) >= (claim.occurred_ms, claim.offset):
         return False
-    address.holders = [*others, claim]
+    address.holders = [*others, claim][-MOST_HOLDERS:]
     return True
 
 

@@ -4,8 +4,9 @@ from itertools import permutations
 
 import pytest
 
-from agents.keep_addresses import KeepAddresses
+from agents.keep_addresses import MOST_HOLDERS, KeepAddresses
 from agents.stage import Item
+from schemas.decode import MAX_RECORD_BYTES
 from schemas.ids import partition_of
 from schemas.recipient_events import (
     AddressBarred,
@@ -142,6 +143,22 @@ async def test_a_number_has_many_holders_and_a_stop_bars_them_all() -> None:
     assert holders(state) == ["ann", "bob"]
     assert sorted(fact.user_id for fact in derived(kept.records)) == ["ann", "bob"]
     assert all(isinstance(fact, HolderBarred) for fact in derived(kept.records))
+
+
+async def test_what_everybody_claims_is_still_barred_for_the_last_of_them_and_for_whoever_comes() -> (
+    None
+):
+    """As a placeholder in imports is; with ids as long as they may be."""
+    state, names = MemoryState(), [f"{n:0128}" for n in range(MOST_HOLDERS + 5)]
+    await keep(state, *(claim(each, 1, "email") for each in names))
+
+    barred = await keep(state, AddressBarred(HASH, "email", 5, 0, "bounced"))
+    later = await keep(state, claim("zoe", 9, "email"))
+
+    assert sorted(each.user_id for each in derived(barred.records)) == names[5:]
+    assert sum(len(each.value or b"") for each in barred.records) < MAX_RECORD_BYTES
+    assert derived(later.records) == [HolderBarred("zoe", 5, "email", HASH, "bounced")]
+    assert len(holders(state)) == MOST_HOLDERS
 
 
 async def test_a_bar_outlives_its_holders_and_meets_the_next_one() -> None:
