@@ -67,7 +67,7 @@ class DispatchTerms:
         self.receipts = ReceiptWriter(partitions=partitions)
         self.hash_of = partial(ids.address_hash, address_key)
         self.window_ms = rules.dedup_window_seconds * 1000
-        self._cancelled = cancelled
+        self.cancelled = cancelled
         self._senders = [
             SmsSender(each, ids.partition_of(each, partitions)) for each in sms_senders
         ]
@@ -76,18 +76,13 @@ class DispatchTerms:
         """The same one for a user each time, since people know a number."""
         return self._senders[crc32(user_id.encode()) % len(self._senders)]
 
-    def are_cancelled(self, asked: Sequence[tuple[bytes, int]]) -> Sequence[bool]:
-        """Of each notification or broadcast, and when it was accepted, whether it was called off."""
-        cancelled = self._cancelled([each for each, _ in asked])
-        if not cancelled:  # as a rule
-            return [False] * len(asked)
-        return [
-            each in cancelled and is_about(cancelled[each], accepted_ms, self.window_ms)
-            for each, accepted_ms in asked
-        ]
-
     def is_broadcast_cancelled(self, body: Body) -> bool:
-        return any(self.are_cancelled([(body.broadcast_id, body.accepted_ms)]))
+        cancelled_ms = self.cancelled([body.broadcast_id]).get(body.broadcast_id)
+        return cancelled_ms is not None and self.is_about(cancelled_ms, body)
+
+    def is_about(self, cancelled_ms: int, body: Body) -> bool:
+        """Whether a cancellation means this one, and not another with its key."""
+        return is_about(cancelled_ms, body.accepted_ms, self.window_ms)
 
     def is_counted(self, type_name: str, channel: Channel) -> bool:
         """Whether any cap speaks of it."""
@@ -283,15 +278,16 @@ class Dispatch:
         """Of each whether it was called off, by itself or with the broadcast."""
         if body.broadcast_id and self._terms.is_broadcast_cancelled(body):
             return [True] * len(crowd)
-        return self._terms.are_cancelled(
-            [
-                (
-                    whom.notification_id,
-                    (body if whom.notice is None else whom.notice.body).accepted_ms,
-                )
-                for whom in crowd
-            ]
-        )
+        cancelled = self._terms.cancelled([whom.notification_id for whom in crowd])
+        if not cancelled:  # as a rule
+            return [False] * len(crowd)
+        return [
+            whom.notification_id in cancelled
+            and self._terms.is_about(
+                cancelled[whom.notification_id], body if whom.notice is None else whom.notice.body
+            )
+            for whom in crowd
+        ]
 
     def _put_off(
         self, notice: Notice, channel: Channel, whom: Whom, delivery_id: bytes, verdict: Defer
