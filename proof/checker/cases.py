@@ -129,17 +129,6 @@ def key_of(request: Request) -> Key | None:
     return None if key is None else (said.tenant, said.user_id, key)
 
 
-def in_one_window(requests: Sequence[R], window_ms: int) -> Iterator[list[R]]:
-    """Likewise, in the order they were appended; a key that was at rest for the window is a new one."""
-    for group in same_key(requests):
-        began = 0
-        for place, (former, later) in enumerate(pairwise(group), 1):
-            if later.at_ms - former.at_ms >= window_ms:
-                yield group[began:place]
-                began = place
-        yield group[began:]
-
-
 def same_key(requests: Sequence[R]) -> Iterator[list[R]]:
     """Requests that share a key, in the order they were appended; one without a key is alone."""
     keyed: dict[Key, list[R]] = {}
@@ -153,3 +142,14 @@ def same_key(requests: Sequence[R]) -> Iterator[list[R]]:
         if len(group) > 1:
             group.sort(key=lambda each: each.at_ms)
         yield group
+
+
+def in_one_window(requests: Sequence[R], window_ms: int) -> Iterator[list[R]]:
+    """Likewise, in the order they were appended; a key that was at rest for the window is a new one."""
+    for group in same_key(requests):
+        began = 0
+        for place, (former, later) in enumerate(pairwise(group), 1):
+            if later.at_ms - former.at_ms >= window_ms:
+                yield group[began:place]
+                began = place
+        yield group[began:]
