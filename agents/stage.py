@@ -88,7 +88,7 @@ class Batch(Protocol[T]):
     @property
     def known_ms(self) -> int:
         """Whatever was said of this partition's users before this instant is in `state`: it is
-        behind `now_ms` where their changes still wait to be read."""
+        behind `now_ms` where their changes still wait to be read, or cannot be fetched."""
         ...
 
     @property

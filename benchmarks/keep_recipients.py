@@ -90,6 +90,9 @@ class Nothing:
 
     def resume(self, source: TopicPartition) -> None: ...
 
+    def heard_ms(self, source: TopicPartition) -> int:
+        return 0
+
 
 async def _measure(people: int, folder: Path) -> None:
     lanes = {name: lane for lane, name in topics.REQUESTED.items()}

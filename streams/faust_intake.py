@@ -23,6 +23,7 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as driver
 
+from policies.clock import SystemClock
 from schemas.kafka import InboundRecord, TopicPartition
 from streams.engine.runner import Runner
 from streams.fetch_sessions import SessionClient
@@ -38,10 +39,11 @@ _HEAR_SECONDS = 1.0
 
 @dataclass(eq=False, slots=True)
 class Reading:
-    """One assignment: where each source is read from, and which are paused."""
+    """One assignment: where each source is read from, which are paused, and when each had no more."""
 
     seeks: Mapping[KafkaPartition, int]
     paused: set[KafkaPartition] = field(default_factory=set)
+    heard_ms: dict[KafkaPartition, int] = field(default_factory=dict)
 
     def wanted(self) -> set[KafkaPartition]:
         return self.seeks.keys() - self.paused
@@ -70,6 +72,11 @@ class FaustIntake:
         if self.reading is not None:
             self.reading.paused.discard(self.physical(source))
 
+    def heard_ms(self, source: TopicPartition) -> int:
+        if self.reading is None:
+            return 0
+        return self.reading.heard_ms.get(self.physical(source), 0)
+
     def physical(self, source: TopicPartition) -> KafkaPartition:
         return KafkaPartition(self._names.physical(source.topic), source.partition)
 
@@ -94,7 +101,7 @@ class FaustIntake:
 class _KafkaConsumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]  # which has no types
     async def start(self) -> None:
         await super().start()
-        self._fetcher._client = SessionClient(self._fetcher._client)
+        self._fetcher._client = SessionClient(self._fetcher._client, SystemClock())
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
@@ -168,12 +175,11 @@ class _Consumer(driver.Consumer):
             reading = intake.reading
             if reading is not sought and reading is not None:
                 sought = reading if await self._has_sought(reading.seeks) else None
-            wanted = reading.wanted() if reading is not None and reading is sought else None
-            if not wanted:
+            if reading is None or reading is not sought or not (wanted := reading.wanted()):
                 await asyncio.sleep(_PARKED_SECONDS)
                 continue
             try:
-                fetched = await self._thread.call_thread(self._fetch_from, wanted)
+                fetched, heard_ms = await self._thread.call_thread(self._fetch_from, wanted)
             except OffsetOutOfRangeError as error:
                 await self._read_on(intake, runner, error.args[0])
                 continue
@@ -181,6 +187,7 @@ class _Consumer(driver.Consumer):
                 for some in fetched.values():
                     for record in intake.records(some):
                         runner.push(record)
+                reading.heard_ms |= heard_ms
 
     async def _read_on(
         self, intake: FaustIntake, runner: Runner, out_of_range: Mapping[KafkaPartition, int]
@@ -203,13 +210,17 @@ class _Consumer(driver.Consumer):
         consumer = self._thread._ensure_consumer()
         for place, offset in seeks.items():
             consumer.seek(place, offset)
+        consumer._fetcher._client.seek()
 
     async def _fetch_from(
         self, wanted: Collection[KafkaPartition]
-    ) -> Mapping[KafkaPartition, Sequence[Any]]:
+    ) -> tuple[Mapping[KafkaPartition, Sequence[Any]], Mapping[KafkaPartition, int]]:
+        """Records, and when each place had no more than these and what was fetched before."""
         consumer = self._thread._ensure_consumer()
         if consumer._closed:
             raise ConsumerStoppedError
+        # Before, or an answer to whoever asks for what follows these would count before they are pushed.
+        heard_ms = dict(consumer._fetcher._client.heard_ms)
         # As its own `getmany` does, which looks each place up in a tuple.
         with consumer._subscription.fetch_context():
             fetched: Mapping[
@@ -217,7 +228,7 @@ class _Consumer(driver.Consumer):
             ] = await consumer._fetcher.fetched_records(
                 wanted, _FETCH_SECONDS, max_records=consumer._max_poll_records
             )
-        return fetched
+        return fetched, heard_ms
 
     async def commit_for_lag(self, offsets: Mapping[KafkaPartition, int]) -> None:
         """The group's offsets, for lag tools only. Raises what the broker says; Faust's own would

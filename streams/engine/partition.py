@@ -7,7 +7,7 @@ timer) it starts the batches that may start, most urgent source first.
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -133,11 +133,13 @@ class Partition:
             die=self._die,
         )
 
-    def correct_positions(self, bounds: Mapping[TopicPartition, tuple[int, int]]) -> None:
-        """Compare positions with what the broker holds (first offset, end) of each source."""
+    def correct_positions(
+        self, bounds: Mapping[TopicPartition, tuple[int, int]], *, asked_ms: int
+    ) -> None:
+        """Compare positions with what the broker held (first offset, end) of each source when asked."""
         for place, position in self.positions.items():
             begin, end = bounds[place]
-            position.begin(end)
+            position.begin(end, asked_ms)
             if position.next_offset is None:
                 continue
             if end < position.next_offset:
@@ -183,8 +185,7 @@ class Partition:
         try:
             now_ms = self._clock.believed_ms()
             if now_ms is not None:
-                oldest = (position.oldest_ms(now_ms) for position in self.positions.values())
-                self._store.tidy(now_ms, min(oldest, default=now_ms))
+                self._store.tidy(now_ms, self._oldest_ms(self.positions, now_ms))
         except Exception as error:  # a store that cannot be written must not be read either
             self._die(error)
 
@@ -315,9 +316,14 @@ class Partition:
         )
 
     def _known_ms(self, now_ms: int) -> int:
-        """A backlog of which nothing was read yet tells nothing: it may be as old as it can be."""
-        oldest = (self.positions[place].oldest_ms(now_ms) for place in self._telling)
-        return max(min(oldest, default=now_ms), now_ms - LONGEST_LAG_MS)
+        """What cannot be fetched is not known, though it may have been acknowledged long ago. A backlog
+        of which nothing was read yet tells nothing: it may be as old as it can be."""
+        return max(self._oldest_ms(self._telling, now_ms), now_ms - LONGEST_LAG_MS)
+
+    def _oldest_ms(self, places: Iterable[TopicPartition], now_ms: int) -> int:
+        """No record of these that is not done yet was appended before this."""
+        heard_ms = self._control.heard_ms
+        return min((now_ms, *(self.positions[each].oldest_ms(heard_ms(each)) for each in places)))
 
     def stage(self, effects: Effects, route: Source | Timer) -> asyncio.Future[None]:
         """Queue a yield for the next transaction, or for a later one; see `Committer.stage`.

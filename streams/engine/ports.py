@@ -89,11 +89,17 @@ class Lease(Protocol):
 
 
 class IntakeControl(Protocol):
-    """Stops and resumes the fetching of one topic-partition."""
+    """Stops and resumes the fetching of one topic-partition, and knows how fresh it is."""
 
     def pause(self, source: TopicPartition) -> None: ...
 
     def resume(self, source: TopicPartition) -> None: ...
+
+    def heard_ms(self, source: TopicPartition) -> int:
+        """When its broker was last asked for more than has been pushed, and had none; 0 if that has not
+        been yet since the take-over. Stands still while the broker cannot be reached, or has records
+        that nobody may read before a transaction ends."""
+        ...
 
 
 class Clock(Protocol):

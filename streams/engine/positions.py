@@ -48,6 +48,8 @@ class SourcePosition:
         self._appended_ms: deque[int] = deque()
         self._backlog_end: int | None = None
         self._taken = -1
+        self._taken_ms = 0
+        """Whatever was appended before this has been taken, once there is no backlog."""
 
     def restart(self) -> None:
         """The source was re-created: its offsets mean other records now."""
@@ -55,9 +57,10 @@ class SourcePosition:
         self._beyond.clear()
         self._partly.clear()
 
-    def begin(self, end: int) -> None:
-        """The source ended here when it was taken over: what lies before is backlog."""
+    def begin(self, end: int, asked_ms: int) -> None:
+        """The source ended here when that was asked at its take-over: what lies before is backlog."""
         self._backlog_end = end
+        self._taken_ms = asked_ms
 
     @property
     def has_backlog(self) -> bool:
@@ -66,11 +69,14 @@ class SourcePosition:
         at = self._open[0] if self._open else max(self._taken + 1, self.next_offset or 0)
         return self._backlog_end is not None and at < self._backlog_end
 
-    def oldest_ms(self, now_ms: int) -> int:
-        """No record that is not done yet was appended before this; 0 while nobody can know."""
+    def oldest_ms(self, heard_ms: int) -> int:
+        """No record that is not done yet was appended before this; 0 while nobody can know.
+
+        `heard_ms`: when the broker was last asked for more than was taken, and had none; 0 before that.
+        """
         if self._appended_ms:
             return self._appended_ms[0]
-        return 0 if self._backlog_end is None or self.has_backlog else now_ms
+        return 0 if self.has_backlog and not heard_ms else max(self._taken_ms, heard_ms)
 
     def take(self, offset: int, appended_ms: int = 0) -> bool:
         """Whether the record at `offset` is new here; False for what is done or already taken."""
@@ -79,6 +85,7 @@ class SourcePosition:
         if self._taken < 0:
             self.pass_over(offset)
         self._taken = offset
+        self._taken_ms = max(self._taken_ms, appended_ms)
         self._open.append(offset)
         self._appended_ms.append(appended_ms)
         if offset in self._beyond:

@@ -120,9 +120,10 @@ class Runner:
         self._fenced(numbers)
         await asyncio.gather(*(partition.restore() for partition in taken.values()))
         places = [place for partition in taken.values() for place in partition.positions]
+        asked_ms = self._clock.now_ms()
         bounds = await self._bounds_of(places)
         for partition in taken.values():
-            partition.correct_positions(bounds)
+            partition.correct_positions(bounds, asked_ms=asked_ms)
         await self._before_open()
         self._partitions = taken
         self.gate.reopen()

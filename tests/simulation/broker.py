@@ -93,6 +93,7 @@ class Reader:
         self._news: dict[TopicPartition, None] = {}
         """Where something may have come, in the order it came."""
         self._paused: set[TopicPartition] = set()
+        self._heard_ms: dict[TopicPartition, int] = {}
         self._has_news = asyncio.Event()
 
     @property
@@ -128,6 +129,12 @@ class Reader:
         self._paused.discard(place)
         if place in self._news:
             self._has_news.set()
+
+    def heard_ms(self, place: TopicPartition, now_ms: int) -> int:
+        """When it was last at the end, of the times that somebody wanted to know; 0 if it never was."""
+        if self.positions.get(place) == self._broker.log(place).end:
+            self._heard_ms[place] = now_ms
+        return self._heard_ms.get(place, 0)
 
     def close(self) -> None:
         for place in self.positions:

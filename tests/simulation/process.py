@@ -205,6 +205,9 @@ class Process:
         if self._reader is not None:
             self._reader.resume(source)
 
+    def heard_ms(self, source: TopicPartition) -> int:
+        return self._reader.heard_ms(source, self.clock.now_ms()) if self._reader is not None else 0
+
     @property
     def is_robbed(self) -> bool:
         """The coordinator has given its partitions away; it may not know yet."""
@@ -277,6 +280,7 @@ class Process:
             if not self._terminating.is_set():
                 await self._rebalance.wait()
             self._on_giving_up(self)
+            self._reader = None  # what it reads now is pushed in vain
             await self.runner.give_up()
             for task in reading:
                 task.cancel()

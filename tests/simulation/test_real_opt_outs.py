@@ -47,7 +47,7 @@ def test_an_opt_out_counts_when_it_and_a_request_both_wait_at_the_start(seed: in
     assert told(found, "email")[-1][0] in ("rejected", "suppressed")
 
 
-@pytest.mark.parametrize(
+told_by_a_producer = pytest.mark.parametrize(
     ("change", "said"),
     [
         ("recipient_updated", {"email": "moved@example.org"}),
@@ -55,6 +55,9 @@ def test_an_opt_out_counts_when_it_and_a_request_both_wait_at_the_start(seed: in
     ],
     ids=["another mailbox", "an opt-out that a producer brings"],
 )
+
+
+@told_by_a_producer
 def test_what_waits_behind_a_long_backlog_counts_for_a_request_that_is_decided_before_it(
     monkeypatch: pytest.MonkeyPatch, change: str, said: dict[str, Any]
 ) -> None:
@@ -63,6 +66,29 @@ def test_what_waits_behind_a_long_backlog_counts_for_a_request_that_is_decided_b
 
     assert found.acceptances == []
     assert told(found)[-1][0] == "suppressed"
+
+
+@told_by_a_producer
+def test_what_a_worker_could_not_fetch_for_long_counts_for_a_request_that_it_decides_without_it(
+    change: str, said: dict[str, Any]
+) -> None:
+    stage = Stage()
+    place = TopicPartition(topics.RECIPIENTS_CHANGED, ids.partition_of("u2", PARTITIONS))
+
+    async def story() -> None:
+        await asyncio.sleep(5.0)  # until all that are started have their partitions
+        decider = stage.owner(DECIDE, place.partition)
+        decider.pause(place)  # as if the broker that leads it, and no other, were out of reach
+        await stage.traffic.change("u2", change, source="producer", **said)
+        await asyncio.sleep(15.0)  # longer than clocks may differ
+        await stage.ask("u2", "offer", "email")
+        await asyncio.sleep(2.0)
+        decider.resume(place)
+
+    found = stage.play(story, prompt_ms=MINUTE_MS)
+
+    assert found.acceptances == []
+    assert [status for status, _ in told(found)] == ["queued", "suppressed"]
 
 
 def test_a_request_is_decided_by_what_waited_before_it_behind_a_backlog() -> None:

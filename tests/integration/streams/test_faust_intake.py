@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -28,7 +28,7 @@ class Thread:
         self.refused_seeks = 0
         self.is_fetching = asyncio.Event()
         self.wanted: Collection[KafkaPartition] = ()
-        self._answer: asyncio.Future[Mapping[KafkaPartition, list[Any]]] | None = None
+        self._answer: asyncio.Future[tuple[Mapping[KafkaPartition, Any], ...]] | None = None
 
     async def call_thread(self, function: Any, argument: Any) -> Any:
         if function.__name__ == "_go_to":
@@ -54,22 +54,29 @@ class Thread:
         asked = {KafkaPartition(f"p.{place.topic}", place.partition): offset}
         self._answer.set_exception(OffsetOutOfRangeError(asked))
 
-    async def answer(self, fetched: Mapping[TopicPartition, Collection[int]]) -> None:
+    async def answer(
+        self,
+        fetched: Mapping[TopicPartition, Collection[int]],
+        heard_ms: Mapping[TopicPartition, int] | None = None,
+    ) -> None:
         await self.fetch()
         self.is_fetching.clear()
         assert self._answer is not None
-        self._answer.set_result(
-            {
-                KafkaPartition(f"p.{place.topic}", place.partition): [
-                    SimpleNamespace(
-                        topic=f"p.{place.topic}", partition=place.partition, offset=offset,
-                        timestamp=1, key=None, value=b"v", headers=(("h", None),),
-                    )
-                    for offset in offsets
-                ]
-                for place, offsets in fetched.items()
-            }
-        )  # fmt: skip
+        records = {
+            KafkaPartition(f"p.{place.topic}", place.partition): [
+                SimpleNamespace(
+                    topic=f"p.{place.topic}", partition=place.partition, offset=offset,
+                    timestamp=1, key=None, value=b"v", headers=(("h", None),),
+                )
+                for offset in offsets
+            ]
+            for place, offsets in fetched.items()
+        }  # fmt: skip
+        heard = {
+            KafkaPartition(f"p.{place.topic}", place.partition): at_ms
+            for place, at_ms in (heard_ms or {}).items()
+        }
+        self._answer.set_result((records, heard))
 
 
 class GivenRunner:
@@ -228,6 +235,45 @@ async def test_a_refusal_of_an_assignment_that_is_gone_moves_nothing(bench: Benc
 
     first = KafkaPartition("p.requests", 0)
     assert bench.thread.sought == [{first: 7}, {first: 9}]
+
+
+async def test_what_has_no_more_is_heard_of_until_the_assignment_ends(bench: Bench) -> None:
+    bench.intake.begin({A: 7, B: 0})
+    assert bench.intake.heard_ms(A) == 0
+    async with bench.reading():
+        await bench.thread.answer({}, heard_ms={A: 1_000})
+        await bench.thread.answer({A: [7]}, heard_ms={B: 2_000})
+        await bench.thread.fetch()
+        assert [bench.intake.heard_ms(place) for place in (A, B)] == [1_000, 2_000]
+
+        bench.intake.end()
+        assert bench.intake.heard_ms(A) == 0
+        await bench.thread.answer({}, heard_ms={A: 3_000})
+        bench.intake.begin({A: 8})
+        await bench.thread.fetch()
+
+    assert bench.intake.heard_ms(A) == 0, "what was on its way is about where it was read before"
+
+
+async def test_what_is_heard_while_records_are_on_their_way_counts_only_after_they_are_pushed(
+    bench: Bench,
+) -> None:
+    client = SimpleNamespace(heard_ms={A: 1_000})
+
+    async def fetched_records(*_: Any, **__: Any) -> dict[TopicPartition, list[int]]:
+        client.heard_ms[A] = 2_000
+        return {A: [7]}
+
+    fetcher = SimpleNamespace(_client=client, fetched_records=fetched_records)
+    consumer = SimpleNamespace(
+        _closed=False,
+        _fetcher=fetcher,
+        _max_poll_records=500,
+        _subscription=SimpleNamespace(fetch_context=nullcontext),
+    )
+    bench.consumer._thread = SimpleNamespace(_ensure_consumer=lambda: consumer)
+
+    assert await bench.consumer._fetch_from({A}) == ({A: [7]}, {A: 1_000})
 
 
 async def test_a_reader_that_is_cancelled_ends_the_process(bench: Bench) -> None:

@@ -1,11 +1,13 @@
 """A consumer whose fetches are told as changes reads from a real Kafka what any other reads."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from policies.clock import SystemClock
 from streams.fetch_sessions import SessionClient
 from tests.integration.streams.desk import OUT, Desk
 
@@ -29,7 +31,7 @@ class Reader:
             return await send(node, request, **options)
 
         client.send = watched
-        self.sessions = fetcher._client = SessionClient(client)
+        self.sessions = fetcher._client = SessionClient(client, SystemClock())
         consumer.assign([desk.place(BUSY), desk.place(QUIET)])
 
     async def read(self, count: int) -> list[bytes]:
@@ -47,7 +49,10 @@ class Reader:
 async def reader(desk: Desk) -> AsyncIterator[Reader]:
     await desk.create(QUIET)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=desk.bootstrap, auto_offset_reset="earliest", fetch_max_wait_ms=100
+        bootstrap_servers=desk.bootstrap,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=100,
+        isolation_level="read_committed",
     )
     await consumer.start()
     yield Reader(desk, consumer)
@@ -87,6 +92,30 @@ async def test_all_is_read_once_when_the_broker_forgets_the_session(
 
     assert await reader.read(2) == [b"after", b"after"]
     assert await reader.is_at_the_end()
+
+
+async def test_a_place_has_no_more_once_it_is_read_and_while_no_transaction_hides_anything(
+    desk: Desk, reader: Reader, producer: AIOKafkaProducer
+) -> None:
+    def heard_ms() -> int:
+        return reader.sessions.heard_ms.get(desk.place(BUSY), 0)
+
+    assert await reader.is_at_the_end()
+    began_ms = heard_ms()
+    assert await reader.is_at_the_end()
+    assert heard_ms() > began_ms > 0, "though the broker leaves out what is as it was"
+
+    async with AIOKafkaProducer(bootstrap_servers=desk.bootstrap, transactional_id="t") as hiding:
+        async with hiding.transaction():
+            await hiding.send_and_wait(desk.place(BUSY).topic, b"hidden")
+            hidden_ms = time.time() * 1000
+            await producer.send_and_wait(desk.place(BUSY).topic, b"behind it")
+            assert await reader.is_at_the_end()
+            assert heard_ms() < hidden_ms, "somebody was told that it is there"
+        assert await reader.read(2) == [b"hidden", b"behind it"]
+
+    assert await reader.is_at_the_end()
+    assert heard_ms() > hidden_ms
 
 
 async def test_what_was_paused_is_read_from_where_it_was(

@@ -69,6 +69,7 @@ class TidiedStore(MemoryStore):
     """Counts how often it is tidied, tells when it is restored, and may refuse to be closed."""
 
     tidied = 0
+    horizon_ms = 0
     can_close = True
     scans = 0
     told: list[str]
@@ -83,6 +84,7 @@ class TidiedStore(MemoryStore):
 
     def tidy(self, now_ms: int, horizon_ms: int) -> None:
         self.tidied += 1
+        self.horizon_ms = horizon_ms
 
     def close(self) -> None:
         if not self.can_close:
@@ -105,6 +107,8 @@ class Bench:
 
     def __init__(self) -> None:
         self.now_ms = 1_000_000
+        self.last_heard_ms = 0
+        """When its sources were last asked for more, and had none."""
         self.is_clock_known = True
         self.is_clock_set = False
         self.broker = Broker(now_ms=lambda: self.now_ms, randomness=random.Random(1))
@@ -187,6 +191,9 @@ class Bench:
     def pause(self, source: TopicPartition) -> None: ...
 
     def resume(self, source: TopicPartition) -> None: ...
+
+    def heard_ms(self, source: TopicPartition) -> int:
+        return self.last_heard_ms
 
 
 class _Clock:

@@ -7,7 +7,6 @@ from schemas.kafka import TopicPartition
 from streams.engine.positions import SourcePosition
 
 PLACE = TopicPartition("requests", 0)
-NOW_MS = 5_000
 
 
 def position(row: bytes | None = None) -> SourcePosition:
@@ -61,15 +60,40 @@ def test_what_was_gone_before_the_first_record_was_taken_is_not_missed_after_a_c
 
 def test_a_source_of_which_all_that_was_left_is_gone_has_no_backlog() -> None:
     source = position()
-    source.begin(end=9)
+    source.begin(end=9, asked_ms=2_000)
     source.take(3, appended_ms=1_000)
 
     source.pass_over(9)
 
-    assert source.oldest_ms(NOW_MS) == 1_000, "what was taken is still to be done"
+    assert source.oldest_ms(heard_ms=0) == 1_000, "what was taken is still to be done"
     source.finish(3)
-    assert source.oldest_ms(NOW_MS) == NOW_MS
+    assert source.oldest_ms(heard_ms=0) == 2_000
     assert source.next_offset == 9
+
+
+def test_of_a_source_that_nobody_asks_any_more_is_known_what_was_appended_before_the_last_answer() -> (
+    None
+):
+    source = position()
+    source.begin(end=0, asked_ms=1_000)
+    assert source.oldest_ms(heard_ms=0) == 1_000, "when its end was asked for"
+    assert source.oldest_ms(heard_ms=2_000) == 2_000
+
+    source.take(0, appended_ms=3_000)
+    source.finish(0)
+
+    assert source.oldest_ms(heard_ms=2_000) == 3_000, "what it was told by a record is newer"
+    assert source.oldest_ms(heard_ms=4_000) == 4_000
+
+
+def test_an_end_that_is_a_marker_is_known_to_be_reached_once_there_was_no_more_to_fetch() -> None:
+    source = position()
+    source.begin(end=2, asked_ms=1_000)
+    source.take(0, appended_ms=500)
+    source.finish(0)
+
+    assert source.oldest_ms(heard_ms=0) == 0
+    assert source.oldest_ms(heard_ms=1_500) == 1_500
 
 
 def test_what_was_done_beyond_and_is_gone_is_forgotten_and_what_is_under_way_is_not() -> None:

@@ -22,6 +22,9 @@ class Fetcher:
     def resume(self, source: TopicPartition) -> None:
         self.told.append("resume")
 
+    def heard_ms(self, source: TopicPartition) -> int:
+        return 0
+
 
 def queue_of(fetcher: Fetcher, *, max_bytes: int) -> SourceQueue:
     source = Source("names", Tell(), lambda record: record.value)

@@ -1,6 +1,7 @@
 """Fetches are told as changes, and in full whenever the broker may remember something else."""
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,7 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
+from policies.clock import ManualClock
 from streams.fetch_sessions import SessionClient
 
 NEW, OLD = {1: (4, 11)}, {1: (0, 6)}
@@ -26,22 +28,33 @@ class Broker:
         self.answers: list[int] = []
         """Error codes of the next answers."""
         self.session_id = 7
+        self.tells: list[tuple[str, int, int, int]] = []
+        """Topic, partition, error and end, in the next answer."""
+        self.throttle_ms = 0
+        self.while_asked: Callable[[], None] = lambda: None
 
     async def send(self, node: int, request: Any, **options: Any) -> Any:
         struct = request.prepare(self.versions)
         self.asked.append(struct)
+        self.while_asked()
+        tells, self.tells = self.tells, []
         code = self.answers.pop(0) if self.answers else 0
         if code < 0:
             raise KafkaConnectionError
         return SimpleNamespace(
-            API_VERSION=struct.API_VERSION, error_code=code, session_id=self.session_id
+            API_VERSION=struct.API_VERSION,
+            throttle_time_ms=self.throttle_ms,
+            error_code=code,
+            session_id=self.session_id,
+            topics=[(topic, [(at, error, end, b"")]) for topic, at, error, end in tells],
         )
 
 
 class Bench:
     def __init__(self) -> None:
         self.broker = Broker()
-        self.client = SessionClient(self.broker)
+        self.clock = ManualClock(now_ms=1_000)
+        self.client = SessionClient(self.broker, self.clock)
 
     async def fetch(self, *places: tuple[str, int, int], node: int = 1) -> None:
         """Topic, partition and offset of each."""
@@ -49,6 +62,10 @@ class Bench:
         for topic, partition, offset in places:
             topics.setdefault(topic, []).append((partition, offset, 1000))
         await self.client.send(node, FetchRequest(200, 1, 5000, 1, list(topics.items())))
+
+    def heard(self) -> dict[tuple[str, int], int]:
+        """When each place was asked about, of those that had no more."""
+        return {tuple(place): at_ms for place, at_ms in self.client.heard_ms.items()}
 
     def said(self, turn: int = -1) -> tuple[int, int, list[tuple[str, int, int]], Any]:
         """Session, epoch, what was named, what was forgotten."""
@@ -131,6 +148,81 @@ async def test_every_broker_has_a_session_of_its_own() -> None:
     await bench.fetch(B, node=2)
 
     assert bench.said() == (0, 0, [B], [])
+
+
+async def test_a_place_without_more_is_known_to_have_had_none_when_it_was_asked_for() -> None:
+    bench = Bench()
+    bench.broker.tells = [("a", 0, 0, 5), ("b", 0, 0, 6)]
+    bench.broker.while_asked = lambda: bench.clock.advance(ms=200)
+
+    await bench.fetch(A, C)
+    assert bench.heard() == {("a", 0): 1_000}
+
+    await bench.fetch(A, ("b", 0, 6))
+    assert bench.heard() == {("a", 0): 1_200, ("b", 0): 1_200}, (
+        "an answer leaves out what is as it was"
+    )
+
+
+async def test_a_place_that_an_answer_had_no_room_for_is_not_taken_for_one_without_more() -> None:
+    bench = Bench()
+    bench.broker.tells = [("a", 0, 0, 7)]
+    await bench.fetch(A)
+    await bench.fetch(A)
+
+    assert bench.heard() == {}, "nor what an open transaction hides"
+
+
+@pytest.mark.parametrize("session_id", [7, 0], ids=["in a session", "without one"])
+async def test_of_a_place_with_an_error_nothing_is_known(session_id: int) -> None:
+    bench = Bench()
+    bench.broker.session_id = session_id
+    bench.broker.tells = [("a", 0, 0, 5)]
+    await bench.fetch(A)
+    bench.clock.advance(ms=200)
+    bench.broker.tells = [("a", 0, 6, 0)]
+    await bench.fetch(A)
+    bench.clock.advance(ms=200)
+    await bench.fetch(A)
+    assert bench.heard() == {("a", 0): 1_000}
+
+    bench.broker.tells = [("a", 0, 0, 5)]
+    await bench.fetch(A)
+
+    assert bench.heard() == {("a", 0): 1_400}
+
+
+async def test_an_answer_that_is_empty_because_we_ask_too_much_tells_nothing() -> None:
+    bench = Bench()
+    bench.broker.tells = [("a", 0, 0, 5)]
+    await bench.fetch(A)
+    bench.clock.advance(ms=200)
+    bench.broker.throttle_ms = 50
+    await bench.fetch(A)
+
+    assert bench.heard() == {("a", 0): 1_000}
+
+
+@pytest.mark.parametrize("code", [-1, 3], ids=["nobody answers", "another error"])
+async def test_of_an_answer_that_went_wrong_nothing_is_known(code: int) -> None:
+    bench = Bench()
+    bench.broker.tells = [("a", 0, 0, 5)]
+    await bench.fetch(A)
+    bench.clock.advance(ms=200)
+    bench.broker.answers = [code]
+    await asyncio.gather(bench.fetch(A), return_exceptions=True)
+    await bench.fetch(A)
+
+    assert bench.heard() == {("a", 0): 1_000}
+
+
+async def test_an_answer_about_where_a_place_was_read_before_a_seek_tells_nothing() -> None:
+    bench = Bench()
+    bench.broker.tells = [("a", 0, 0, 5)]
+    bench.broker.while_asked = bench.client.seek
+    await bench.fetch(A)
+
+    assert bench.heard() == {}
 
 
 async def test_whatever_is_no_fetch_is_the_clients_own_business() -> None:
