@@ -6,7 +6,7 @@ from proof.faults.base import PROMISE, Calm
 from proof.faults.clocks import ClockSet
 from proof.faults.kills import Kill
 from proof.faults.processes import OptOutBesideABacklog, RollingRestart, Suspended
-from proof.faults.storms import LostReplies, Throttled
+from proof.faults.storms import Failing, LostReplies, Throttled
 from proof.load.plan import doing
 from proof.mutants import deciding, running, sending
 from proof.mutants.base import CHANNELS, DECIDE, SENDERS, Mutant, Scene
@@ -44,6 +44,7 @@ SHORT_LIVES = Scene(
     fault=Calm(),
     changes=_USUAL | {"steps": doing(pause=6), "ttl_seconds": 8},
 )
+LADDER = Scene(name="ladder", fault=Failing(), changes={"seconds": 12.0, "ttl_seconds": 10})
 RUBBISH = Scene(name="rubbish", fault=Calm(), changes=_USUAL | {"steps": doing(blunder=20)})
 MISPLACED = Scene(name="misplaced", fault=Calm(), changes=_USUAL | {"misplaced_share": 0.4})
 RUSH = Scene(
@@ -206,7 +207,7 @@ _ALL = (
     Mutant(
         name="never-expires",
         does="messages go out a day after their time, if nothing let them out before",
-        scene=SHORT_LIVES, roles=DECIDE, caught_by={"L2"}, says="after it had expired",
+        scene=LADDER, roles=DECIDE, caught_by={"L2"}, says="after it had expired",
         plant=deciding.let_nothing_expire,
     ),
     Mutant(
