@@ -35,9 +35,14 @@ def latest_results(results: Iterable[Result]) -> list[Result]:
 
 
 def latest_trials(trials: Iterable[Trial]) -> list[Trial]:
-    """Likewise."""
+    """Likewise; what a mutant did in a scene that is its own no more tells nothing."""
     found = _latest(trials, lambda each: (each.scene, each.mutant))
-    return [each for each in found if not each.mutant or each.mutant in MUTANTS]
+    return [each for each in found if not each.mutant or _is_its_scene(each)]
+
+
+def _is_its_scene(trial: Trial) -> bool:
+    mutant = MUTANTS.get(trial.mutant)
+    return mutant is not None and mutant.scene.name == trial.scene
 
 
 def figures_of(results: Iterable[Result]) -> list[dict[str, Any]]:
