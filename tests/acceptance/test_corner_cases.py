@@ -19,7 +19,6 @@ from policies.clock import SystemClock
 from proof.offsets import reset_offsets
 from sandbox.faults import FaultRule
 from schemas import ids, topics
-from schemas.delivery import LANES, decode_batch
 from streams.assembly import plan_for
 from streams.cli.clients import patience_of
 from streams.embedded_kafka import EmbeddedKafka
@@ -377,25 +376,6 @@ async def test_an_opt_out_counts_that_waits_with_the_request_and_behind_an_impor
 
     assert told(opened, asked)[-1] == ("suppressed", "opted_out_channel")
     assert accepted_at(opened, mailbox("undecided")) == []
-
-
-async def test_a_decision_knows_what_was_said_until_a_moment_before_though_nobody_said_anything(
-    opened: Pipeline,
-) -> None:
-    await asyncio.sleep(3.0)  # in which nobody does
-    begun_ms = SystemClock().now_ms()
-    await until_settled(opened, await mail(opened, "uneventful"))
-
-    records = [
-        record
-        for lane in LANES
-        for record in await opened.records(topics.deliveries("email", lane))
-        if record.timestamp_ms >= begun_ms
-    ]
-
-    assert records
-    for record in records:
-        assert decode_batch(record.value or b"").released_ms > begun_ms - 1_000
 
 
 # Case 14: a phone is sold, a number says STOP.

@@ -3,6 +3,7 @@ inboxes hold."""
 
 import asyncio
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -25,15 +26,9 @@ INBOXES = changelog("in_app", Kind.DURABLE)
 async def test_what_is_committed_is_read_to_its_end_and_what_is_queued_stays_open(
     kafka: EmbeddedKafka, tmp_path: Path
 ) -> None:
-    names = Names(f"c{uuid.uuid4().hex[:8]}.")
-    connection = {"bootstrap_servers": kafka.bootstrap}
-    await _create(names, kafka)
-    collector = Collector(connection, names=names, folder=tmp_path)
-    async with AIOKafkaProducer(**connection) as producer:
-        receipts = names.physical(topics.RECEIPTS)
-        for user, status in (("ann", "queued"), ("bob", "queued"), ("ann", "sent")):
-            await producer.send_and_wait(receipts, _receipt(user, status))
-    await _read_all(collector)
+    told = [_receipt(*each) for each in (("ann", "queued"), ("bob", "queued"), ("ann", "sent"))]
+
+    collector = await _read(kafka, tmp_path, topics.RECEIPTS, [(each, None) for each in told])
 
     assert collector.open_deliveries == 1
     assert len(list(ledgers.receipts_in(tmp_path, ledgers.shard_of("ann")))) == 2
@@ -42,22 +37,30 @@ async def test_what_is_committed_is_read_to_its_end_and_what_is_queued_stays_ope
 async def test_what_is_put_into_inboxes_is_read_from_what_is_kept_of_them(
     kafka: EmbeddedKafka, tmp_path: Path
 ) -> None:
-    names = Names(f"c{uuid.uuid4().hex[:8]}.")
-    connection = {"bootstrap_servers": kafka.bootstrap}
-    await _create(names, kafka)
     delivery_id = uuid.uuid4()
     message = inbox.Message(bytes(16), delivery_id.bytes, "news", "7", "7", {}, 0, 9)
-    async with AIOKafkaProducer(**connection) as producer:
-        for row in inbox.add("ann", 3, [message]):
-            await producer.send_and_wait(names.physical(INBOXES), row.value, row.key)
-    collector = Collector(connection, names=names, folder=tmp_path)
-    await _read_all(collector)
+    rows = inbox.add("ann", 3, [message])
+
+    await _read(kafka, tmp_path, INBOXES, [(row.value, row.key) for row in rows])
 
     shown = Shown("ann", str(delivery_id), hash_of("in_app", "7"))
     assert ledgers.shown_in(tmp_path, ledgers.shard_of("ann")) == [shown]
 
 
-async def _read_all(collector: Collector) -> None:
+async def _read(
+    kafka: EmbeddedKafka,
+    folder: Path,
+    topic: str,
+    records: Sequence[tuple[bytes | None, bytes | None]],
+) -> Collector:
+    """A collector that has read these values, by their keys, to their end."""
+    names = Names(f"c{uuid.uuid4().hex[:8]}.")
+    connection = {"bootstrap_servers": kafka.bootstrap}
+    await _create(names, kafka)
+    async with AIOKafkaProducer(**connection) as producer:
+        for value, key in records:
+            await producer.send_and_wait(names.physical(topic), value, key)
+    collector = Collector(connection, names=names, folder=folder)
     await collector.start()
     try:
         async with asyncio.timeout(30):
@@ -65,6 +68,7 @@ async def _read_all(collector: Collector) -> None:
                 await asyncio.sleep(0.05)
     finally:
         await collector.stop()
+    return collector
 
 
 async def _create(names: Names, kafka: EmbeddedKafka) -> None:

@@ -4,24 +4,14 @@ import random
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tables.state import StaleRows, StoreDamaged, StoreFailed
-from tables.store import LocalStore, StoreBudget, bytes_on_disk, destroy
-
-
-def budget() -> StoreBudget:
-    return StoreBudget(cache_bytes=1 << 20, write_buffer_bytes=4 << 20)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[LocalStore]:
-    opened = LocalStore(tmp_path / "store", budget())
-    yield opened
-    opened.close()
+from tables.store import LocalStore, bytes_on_disk, destroy
+from tests.unit.tables.stores import budget
 
 
 def test_a_new_store_has_no_offset_and_no_rows(store: LocalStore) -> None:
@@ -247,7 +237,7 @@ def test_a_store_in_use_is_not_taken_for_a_damaged_one(store: LocalStore) -> Non
 
 
 def test_stores_share_one_bound_of_memory(tmp_path: Path) -> None:
-    shared = StoreBudget(cache_bytes=1 << 20, write_buffer_bytes=4 << 20)
+    shared = budget()
     stores = [LocalStore(tmp_path / name, shared) for name in "abcd"]
 
     def said_of(name: str) -> int:

@@ -10,18 +10,8 @@ from typing import Any, cast
 import pytest
 
 from tables.state import StoreFailed
-from tables.store import LocalStore, StoreBudget
-
-
-def budget() -> StoreBudget:
-    return StoreBudget(cache_bytes=1 << 20, write_buffer_bytes=4 << 20)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[LocalStore]:
-    opened = LocalStore(tmp_path / "store", budget())
-    yield opened
-    opened.close()
+from tables.store import LocalStore
+from tests.unit.tables.stores import budget
 
 
 class ReadsFailOnce:

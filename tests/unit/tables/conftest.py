@@ -1,0 +1,5 @@
+"""Fixtures of this folder."""
+
+from tests.unit.tables.stores import store
+
+__all__ = ["store"]
