@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -172,8 +172,10 @@ class Broker:
         now_ms: Callable[[], int],
         randomness: random.Random,
         transaction_seconds: float = 10.0,
+        pause: Callable[[float], Awaitable[None]] = pause,
     ) -> None:
         self.now_ms = now_ms
+        self._pause = pause
         self._timeout_ms = transaction_seconds * 1000
         self._random = randomness
         self._logs: dict[TopicPartition, Log] = {}
@@ -205,8 +207,8 @@ class Broker:
         if not log.begin <= offset <= log.end:
             raise OutOfRange(place, offset)
 
-    def round_trip(self) -> "asyncio.Future[None]":
-        return pause(self.latency_seconds())
+    def round_trip(self) -> Awaitable[None]:
+        return self._pause(self.latency_seconds())
 
     def latency_seconds(self) -> float:
         """How long a request and its answer take."""

@@ -90,6 +90,7 @@ class VirtualLoop:
         """So many callbacks of processes later, `on_fuse` is told whose turn it is; 0 for never."""
         self.on_fuse: Callable[[Domain], None] = _ignore
         self._halted: Domain | None = None
+        self._postponed: float | None = None
 
     def time(self) -> float:
         return self._now_seconds
@@ -155,6 +156,13 @@ class VirtualLoop:
         self._halted = DOMAIN.get()
         await _give_way()
 
+    @types.coroutine
+    def postpone(self, seconds: float) -> Generator[None, None, None]:
+        """To be awaited by a task that goes on so much later, come what may: if it is cancelled, it
+        hears of it then. It takes one turn of the loop, where `pause` takes three."""
+        self._postponed = seconds
+        yield
+
     def _run_until(self, main: SeededTask) -> None:
         ready, timers, pop = self._ready, self._timers, heapq.heappop
         while not main.done():
@@ -188,6 +196,10 @@ class VirtualLoop:
             if self._halted is not None:
                 self._halted.held.insert(0, ready.pop())
                 self._halted = None
+            elif self._postponed is not None:
+                at = self._now_seconds + self._postponed
+                heapq.heappush(timers, (at, next(self._numbers), ready.pop()))
+                self._postponed = None
 
     # What asyncio asks of a loop.
 

@@ -50,6 +50,7 @@ class World:
             now_ms=self.loop.now_ms,
             randomness=self.random,
             transaction_seconds=spans.transaction,
+            pause=self.loop.postpone,
         )
         self.notes = Notes()
         self.unexpected: list[BaseException] = []

@@ -54,6 +54,8 @@ _GATHERED = 5
 """One story of so many has requests in batch records."""
 _WOVEN = 14
 """One story of so many has what is said seldom: it takes half as long again as others."""
+_BESET = 4
+"""One story of so many has blow upon blow: most fall on processes that are recovering from one."""
 ABORTABLE = ("staged", "appended")
 """Moments at which a transaction can be aborted."""
 _BRING_ABOUT: Mapping[str, Callable[[Speaker], list[Line]]] = {
@@ -74,7 +76,10 @@ _BRING_ABOUT: Mapping[str, Callable[[Speaker], list[Line]]] = {
 
 def write(seed: int) -> Story:
     """Always the same for a seed."""
-    story = _Writer(random.Random(seed)).story(seed)
+    writer = _Writer(random.Random(seed))
+    story = writer.story(seed)
+    if seed % _BESET == 2:
+        story = writer.beset(story)
     if seed % _WOVEN == 4:
         story = woven(story, random.Random(f"{seed} seldom"), begin_seconds=BEGIN_SECONDS)
     if seed % _GATHERED != _GATHERED - 1:
@@ -131,11 +136,19 @@ class _Writer:
             ),
             users=self._users,
             steps=steps,
-            blows=[self._blow(end_seconds) for _ in range(chance.randint(3, 8))],
+            blows=self._blows(end_seconds, chance.randint(3, 8)),
             spells=self._spells(end_seconds),
             moods=_REJECTING if self._focus == "Reconsider.1" else chance.choice(_MOODS),
             tail_delay_seconds=chance.choice((0.0, 0.0, 0.0, 0.4)),
         )
+
+    def beset(self, story: Story) -> Story:
+        """The same story, and four times the blows."""
+        more = self._blows(story.steps[-1].seconds + 1.0, self._chance.randint(8, 32))
+        return replace(story, blows=[*story.blows, *more])
+
+    def _blows(self, end_seconds: float, count: int) -> list[Blow]:
+        return [self._blow(end_seconds) for _ in range(count)]
 
     def _some_channels(self) -> list[Channel]:
         """Seldom all: a world of few processes is over sooner."""
