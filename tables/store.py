@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from rocksdict import (
     AccessType,
+    BlockBasedIndexType,
     BlockBasedOptions,
     Cache,
     DBCompressionType,
@@ -42,6 +43,9 @@ _SAYS_DAMAGE = re.compile(r"Corruption(?!.*Too many open files)|.*No such file o
 """What RocksDB says of damage. A full disk is none, nor a directory in use or too many open files."""
 
 _BLOOM_BITS = 10
+_BLOCK_BYTES = 16 * 1024
+"""What is read and unpacked at a time. Most rows are read with their neighbours: profiles of an audience
+cost a third less than in RocksDB's own 4 KB, and take up a quarter less; one alone costs the same."""
 _MAX_OPEN_FILES = 256
 _SMALLEST_BUFFER_BYTES = 4 * 1024 * 1024
 _BLOOM_SHARE = 0.02
@@ -77,6 +81,12 @@ class StoreBudget:
         table.set_bloom_filter(_BLOOM_BITS, False)
         table.set_block_cache(self._cache)
         table.set_cache_index_and_filter_blocks(True)
+        table.set_block_size(_BLOCK_BYTES)
+        # In parts: the whole filter of a file of a million rows is larger than what the cache keeps
+        # in one piece (a 64th of it), and was read anew for each key: 50 us instead of 5.
+        table.set_index_type(BlockBasedIndexType.two_level_index_search())
+        table.set_partition_filters(True)
+        table.set_pin_top_level_index_and_filter(True)
         options = Options(raw_mode=True)
         options.create_if_missing(True)
         options.set_block_based_table_factory(table)

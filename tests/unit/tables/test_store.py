@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tables.state import StaleRows, StoreDamaged, StoreFailed
-from tables.store import LocalStore, bytes_on_disk, destroy
+from tables.store import LocalStore, StoreBudget, bytes_on_disk, destroy
 from tests.unit.tables.stores import budget
 
 
@@ -113,6 +113,24 @@ def test_many_sorted_keys_are_found_whatever_lies_between_them(
     held = {key: value for key, value in rows.items() if key not in deleted}
     assert found == [held.get(key) for key in keys]
     assert store.get_many(keys[::-1]) == found[::-1]
+
+
+def test_a_row_is_found_without_reading_what_tells_of_all_others(tmp_path: Path) -> None:
+    # One file of them, whose filter as a whole would not fit into a shard of the cache.
+    large = StoreBudget(cache_bytes=1 << 20, write_buffer_bytes=512 << 20)
+    store = LocalStore(tmp_path / "store", large)
+    keys = [b"%016d" % number for number in range(450_000)]
+    store.apply([(key, b"") for key in keys], 1)
+    store.close()
+    store = LocalStore(tmp_path / "store", large)
+    sought = random.Random(1).sample(keys, 100)
+
+    read_before = _bytes_read()
+    found = [store.get(key) for key in sought]
+
+    assert found == [b""] * len(sought)
+    assert (_bytes_read() - read_before) / len(sought) < 50_000
+    store.close()
 
 
 def test_a_sweep_goes_round_in_small_steps_and_deletes_only_garbage(store: LocalStore) -> None:
@@ -276,3 +294,10 @@ def test_what_stores_take_up_grows_with_their_rows(store: LocalStore) -> None:
     store.apply([(b"k%d" % number, bytes(1000)) for number in range(100)], 1)
 
     assert bytes_on_disk(store.path.parent) >= empty + 100_000
+
+
+def _bytes_read() -> int:
+    """By this process so far, from whatever files."""
+    label, count = Path("/proc/self/io").read_text().split()[:2]
+    assert label == "rchar:"
+    return int(count)
