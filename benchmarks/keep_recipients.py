@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import uvloop
-from aiokafka.structs import ConsumerRecord
 
 from benchmarks.whole.people import import_records
 from policies.clock import SystemClock
@@ -30,6 +29,7 @@ from streams.memory import parts_of, spare_the_collector
 from streams.names import Names
 from streams.partition_files import PartitionFiles
 from streams.refusals import OnceAMinute
+from streams.restore import Sink
 from streams.topology import FlowSettings
 from streams.transactions import KafkaLog
 from streams.watched_clock import WatchedClock
@@ -69,13 +69,7 @@ class Nothing:
     ) -> dict[TopicPartition, tuple[int, int]]:
         return dict.fromkeys(places, (0, 0))
 
-    async def read(
-        self,
-        place: TopicPartition,
-        start: int,
-        end: int,
-        sink: Callable[[Sequence[ConsumerRecord[bytes, bytes]]], None],
-    ) -> None: ...
+    async def read(self, place: TopicPartition, start: int, end: int, sink: Sink) -> None: ...
 
     def fenced(self, numbers: Collection[int]) -> None: ...
 

@@ -3,7 +3,9 @@
 A batch is left as it came until its records are asked for: only its head is looked at.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator
+from functools import partial
+from itertools import chain
 from operator import itemgetter
 from typing import Any, Protocol
 
@@ -39,15 +41,20 @@ class Fetched:
         """Behind the last batch, even if nothing in it counts, or compaction has left nothing of it."""
         self._go_through(MemoryRecords(batches), sorted(aborted, key=itemgetter(1), reverse=True))
 
-    def records(self, end: int) -> Sequence[CommittedRecord]:
-        """From `position` on, with offsets below `end`; once."""
-        records: list[CommittedRecord] = []
-        for batch in self._batches:
-            records.extend(batch)
-        # A batch comes whole, whatever offset in it was asked for.
-        if records and (records[0].offset < self._position or records[-1].offset >= end):
-            return [record for record in records if self._position <= record.offset < end]
-        return records
+    def records(self, end: int) -> Iterator[CommittedRecord]:
+        """From `position` on, with offsets below `end`; once.
+
+        Each is made when it is asked for: forty thousand at once would have left the processor's
+        cache by the time that their rows are written.
+        """
+        return chain.from_iterable(map(partial(self._asked_for, end), self._batches))
+
+    def _asked_for(self, end: int, batch: Any) -> Iterable[CommittedRecord]:
+        """A batch comes whole, whatever offset in it was asked for."""
+        if batch.base_offset >= self._position and batch.next_offset <= end:
+            whole: Iterable[CommittedRecord] = batch
+            return whole
+        return (record for record in batch if self._position <= record.offset < end)
 
     def _go_through(self, batches: Any, aborted: list[AbortedTransaction]) -> None:
         giving_up: set[int] = set()

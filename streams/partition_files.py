@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 
 from schemas.kafka import TopicPartition
@@ -13,7 +15,7 @@ from streams.engine.ports import RestoreReport
 from streams.names import changelog
 from streams.restore import ChangelogReader
 from tables.expiry import expires_ms_of
-from tables.packing import RowList, Rows, unpack_rows
+from tables.packing import Rows, unpack_rows
 from tables.state import ChangelogCut, Kind, StoreDamaged
 from tables.store import LocalStore, StoreBudget, destroy
 
@@ -22,6 +24,9 @@ log = logging.getLogger("postrider.stores")
 _SWEEP_ROWS = 500
 """A second, for all partitions in turn: five hours for ten million rows, half a percent of a core."""
 _TIDY_TOUCH_MS = 60_000
+
+_ROW_OF: Callable[[CommittedRecord], tuple[bytes, bytes | None]] = attrgetter("key", "value")
+"""Compaction is by key, so a broker takes no durable row without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,19 +188,17 @@ class PartitionFiles:
             return 0
         count = 0
 
-        def sink(records: Sequence[CommittedRecord]) -> None:
+        def sink(records: Iterable[CommittedRecord], last_offset: int) -> None:
             nonlocal count
-            rows = _rows_of(changelog.kind, records)
-            store.apply(rows, records[-1].offset)
-            count += len(rows)
+            count += store.apply(_rows_of(changelog.kind, records), last_offset)
 
         await self._reader.read(changelog.place, start, end, sink)
-        if store.offset is None or store.offset < end - 1:
-            store.apply([], end - 1)  # what is left were markers, or rows that compaction removed
         return count
 
 
-def _rows_of(kind: Kind, records: Sequence[CommittedRecord]) -> RowList:
+def _rows_of(
+    kind: Kind, records: Iterable[CommittedRecord]
+) -> Iterable[tuple[bytes, bytes | None]]:
     if kind is Kind.DURABLE:
-        return [(record.key, record.value) for record in records if record.key is not None]
-    return [row for record in records if record.value for row in unpack_rows(record.value)]
+        return map(_ROW_OF, records)
+    return chain.from_iterable(unpack_rows(each.value) for each in records if each.value)

@@ -4,7 +4,7 @@ ends when the last record is a transaction marker."""
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,8 @@ from streams.names import Names
 from streams.patience import Patience
 
 Bounds = Mapping[TopicPartition, tuple[int, int]]
-Sink = Callable[[Sequence[CommittedRecord]], None]
+Sink = Callable[[Iterable[CommittedRecord], int], None]
+"""Committed records, to be gone through once, and the offset up to which they are all that there is."""
 
 log = logging.getLogger("postrider.stores")
 
@@ -55,7 +56,8 @@ class ChangelogReader:
         return {place: (begins[key], ends[key]) for key, place in kafka_places.items()}
 
     async def read(self, place: TopicPartition, start: int, end: int, sink: Sink) -> None:
-        """Hand every committed record with start <= offset < end to `sink`, in chunks.
+        """Hand every committed record with start <= offset < end to `sink`, in chunks: a chunk without
+        records tells of markers and the like, and the last one goes up to `end`.
 
         Waits at an open transaction until it ends. In a changelog there is none, since its only
         writer was just fenced: where the broker has lost the end of one (KAFKA-20734), what lies
@@ -79,12 +81,10 @@ class ChangelogReader:
         # Trailing markers are no records: the position passes them, so it tells the end.
         while position < end:
             fetched = await self._patience.wait_for(partial(fetcher.fetch, position))
-            records = fetched.records(end)
-            if records:
-                sink(records)
             now = time.monotonic()
             if fetched.next_position > position:
                 position, moved_at = fetched.next_position, now
+                sink(fetched.records(end), min(position, end) - 1)
             elif now - moved_at > _STUCK_SECONDS:
                 moved_at = now
                 log.error(

@@ -10,7 +10,7 @@ partitions would open one that nobody ends, and late records make the next ones 
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import groupby, repeat
 from operator import attrgetter
@@ -206,8 +206,9 @@ class KafkaLog:
         return KafkaPartition(self._names.physical(topic), partition)
 
 
-def _refuse(place: TopicPartition, records: Sequence[CommittedRecord]) -> None:
+def _refuse(place: TopicPartition, records: Iterable[CommittedRecord], last_offset: int) -> None:
     """None of them is ours: what we tried was aborted."""
-    raise Overtaken(
-        f"{place.topic}:{place.partition} was written by somebody else at {records[0].offset}"
-    )
+    for record in records:
+        raise Overtaken(
+            f"{place.topic}:{place.partition} was written by somebody else at {record.offset}"
+        )

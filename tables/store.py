@@ -181,8 +181,8 @@ class LocalStore:
             raise StoreFailed(f"{self.path.name}: a scan ended where there are more rows")
         return found
 
-    def apply(self, rows: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
-        """Rows with the changelog offset of the last of them, or nothing; raises `StaleRows`."""
+    def apply(self, rows: Iterable[tuple[bytes, bytes | None]], offset: int) -> int:
+        """Rows with the changelog offset that they reach, or nothing; how many. Raises `StaleRows`."""
         if self._offset is not None and offset <= self._offset:
             raise StaleRows(f"{self.path.name}: offset {offset} is not after {self._offset}")
         batch = WriteBatch(raw_mode=True)
@@ -192,9 +192,11 @@ class LocalStore:
                 delete(key)
             else:
                 put(key, value)
+        count = len(batch)
         put(_OFFSET_KEY, _INTEGER.pack(offset))
         self._write(batch)
         self._offset = offset
+        return count
 
     def settle(self) -> None:
         """It was filled: from now on it is read as much as written."""

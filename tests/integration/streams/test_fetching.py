@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -35,9 +35,12 @@ def reader_of(desk: Desk, **connection: Any) -> ChangelogReader:
 
 
 class Sunk(list[Found]):
-    """What a read has handed over."""
+    """What a read has handed over, and how far it has come."""
 
-    def sink(self, records: Sequence[CommittedRecord]) -> None:
+    last_offset = -1
+
+    def sink(self, records: Iterable[CommittedRecord], last_offset: int) -> None:
+        self.last_offset = last_offset
         self += [(each.offset, each.key, each.value) for each in records]
 
 
@@ -58,8 +61,8 @@ async def fetch_all(desk: Desk, topic: str, start: int, fetch_bytes: int) -> lis
         fetcher = PartitionFetcher(client, desk.place(topic), fetch_bytes=fetch_bytes)
         while start < end:
             fetched = await fetcher.fetch(start)
-            found.sink(fetched.records(end))
             start = fetched.next_position
+            found.sink(fetched.records(end), start - 1)
     finally:
         await client.close()
     return found
@@ -191,6 +194,18 @@ async def test_an_offset_that_is_not_there_is_never_passed_over(desk: Desk, star
         await read(desk, start, 10)
 
 
+async def test_a_read_tells_that_it_came_to_the_end_though_nothing_there_counts(desk: Desk) -> None:
+    committed = await append(desk, b"0", b"1")
+    await append(desk, b"never committed", is_aborted=True)
+    (_, end) = (await reader_of(desk).bounds([PLACE]))[PLACE]
+    found = Sunk()
+
+    await reader_of(desk).read(PLACE, 0, end, found.sink)
+
+    assert found == committed
+    assert found.last_offset == end - 1
+
+
 async def test_a_read_that_was_cut_off_goes_on_where_it_was(desk: Desk) -> None:
     await append_a_lot(desk)
     expected = await desk.read(OUT)
@@ -198,10 +213,10 @@ async def test_a_read_that_was_cut_off_goes_on_where_it_was(desk: Desk) -> None:
 
     async with KafkaProxy(desk.bootstrap) as proxy:
 
-        def sink(records: Sequence[CommittedRecord]) -> None:
+        def sink(records: Iterable[CommittedRecord], last_offset: int) -> None:
             if not found:
                 proxy.hold(FETCH)
-            found.sink(records)
+            found.sink(records, last_offset)
 
         async def cut() -> None:
             (await proxy.held()).hang_up()
@@ -221,10 +236,10 @@ async def test_a_read_waits_for_a_broker_that_is_away_and_says_so(
     expected = await desk.read(OUT)
     found = Sunk()
 
-    def sink(records: Sequence[CommittedRecord]) -> None:
+    def sink(records: Iterable[CommittedRecord], last_offset: int) -> None:
         if not found:
             kafka.pause()
-        found.sink(records)
+        found.sink(records, last_offset)
 
     reader = reader_of(desk, request_timeout_ms=300)
     reading = asyncio.create_task(reader.read(PLACE, 0, expected[-1][0] + 1, sink))

@@ -58,6 +58,20 @@ async def test_who_was_overtaken_before_it_renews_its_producer_ends_as_well(desk
         await log.close()
 
 
+async def test_who_was_fenced_by_somebody_that_committed_nothing_goes_on(desk: Desk) -> None:
+    log = await desk.log()
+    await log.commit(transaction(durable=[(b"r", b"1")]))
+    await desk.log()
+    async with desk.producer("another") as other:
+        await other.begin_transaction()
+        await other.send_and_wait(desk.names.physical(DURABLE), b"other", b"r", partition=0)
+        await other.abort_transaction()
+
+    await log.commit(transaction(durable=[(b"r", b"2")]))
+
+    assert await desk.values(DURABLE) == [b"1", b"2"]
+
+
 async def test_who_was_fenced_by_somebody_that_wrote_nothing_of_ours_goes_on(desk: Desk) -> None:
     log = await desk.log(lease=_LeaseAfterAnother(desk, transaction(out=(b"other",))))
     await log.commit(transaction(transient=[(b"t", b"1")], durable=[(b"r", b"1")]))

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,8 @@ class Unplugged(Exception):
 
 class _UnpluggedReader(ChangelogReader):
     async def read(self, place: TopicPartition, start: int, end: int, sink: Sink) -> None:
-        def sink_and_end(records: Sequence[CommittedRecord]) -> None:
-            sink(records)
+        def sink_and_end(records: Iterable[CommittedRecord], last_offset: int) -> None:
+            sink(records, last_offset)
             raise Unplugged
 
         await super().read(place, start, end, sink_and_end)

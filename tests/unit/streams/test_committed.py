@@ -41,7 +41,7 @@ def keys_of(
 
 def test_an_answer_without_batches_leaves_the_position_where_it_is() -> None:
     fetched = Fetched(7, b"", ())
-    assert (fetched.next_position, fetched.records(100)) == (7, [])
+    assert (fetched.next_position, list(fetched.records(100))) == (7, [])
 
 
 def test_what_lies_before_the_position_or_behind_the_end_in_a_batch_is_left_out() -> None:
@@ -60,7 +60,7 @@ def test_a_batch_that_was_cut_off_is_to_be_fetched_again() -> None:
 
 def test_a_batch_that_compaction_emptied_moves_the_position_past_it() -> None:
     fetched = Fetched(0, emptied(batch(0, b"0", b"1", b"2")), ())
-    assert (fetched.next_position, fetched.records(100)) == (3, [])
+    assert (fetched.next_position, list(fetched.records(100))) == (3, [])
 
 
 def test_a_producer_aborts_from_the_first_offset_of_its_transaction_to_its_marker() -> None:
