@@ -26,10 +26,13 @@ class Delivery(msgspec.Struct, gc=False, eq=False):
     notification_id: str
     request: Request | None
     """None where no producer asked for it."""
-    accepts: Sequence[Accept] = ()
+    accepts: tuple[Accept, ...] = ()
     receipts: tuple[Receipt, ...] = ()
     is_plain: bool = False
-    """There is nothing more to ask about it, and nothing more is kept; see `plain`."""
+    """There is nothing more to ask about it, and nothing more is kept; see `plain`. Until its cases are
+    settled, that is said of what is told of it alone."""
+    device_id: str | None = None
+    """Which is told to have it, if it is plain; None where nobody tells."""
     _queued_at: str = ""
     _sent_at: str = ""
 
@@ -39,20 +42,19 @@ class Delivery(msgspec.Struct, gc=False, eq=False):
         number = str(self.request.number) if self.request else "?"
         return f"delivery {self.id}", f"intent {number}", f"user {self.user_id}"
 
-    def close(self, first: Receipt, second: Receipt) -> None:
-        """It is plain: queued, accepted once if not in an inbox, and sent."""
-        queued, sent = (second, first) if first.status == "sent" else (first, second)
+    def close(self, queued: Receipt, sent: Receipt) -> None:
+        """It is told plainly: queued, and sent."""
         self._queued_at, self._sent_at = queued.occurred_at, sent.occurred_at
-        self.accepts, self.is_plain = (), True
+        self.device_id, self.is_plain = sent.device_id, True
 
     def close_untold(self) -> None:
         """It is plain, and nobody tells: accepted once."""
         self._queued_at = self._sent_at = text_of(self.accepts[0].at_ms)
-        self.accepts, self.is_plain = (), True
+        self.is_plain = True
 
-    def reopen(self, accepts: Sequence[Accept]) -> None:
-        """There is more to it; all of its receipts are yet to be told."""
-        self.accepts, self.is_plain = accepts, False
+    def sent_ms(self) -> int:
+        """When it was told to be sent, if it is plain."""
+        return ms_of(self._sent_at)
 
     def ends(self) -> list[Receipt]:
         return [each for each in self.receipts if each.is_end]
@@ -76,7 +78,7 @@ class Delivery(msgspec.Struct, gc=False, eq=False):
     def ended_ms(self) -> int | None:
         """When the last of it was told; None while some of it goes on."""
         if self.is_plain:
-            return ms_of(self._sent_at)
+            return self.sent_ms()
         if not all(any(each.is_end for each in some) for some in self.units().values()):
             return None
         return max(ms_of(each.occurred_at) for each in self.ends())

@@ -12,13 +12,14 @@ from operator import or_
 from pathlib import Path
 from typing import NamedTuple
 
-from proof.checker.accepted import Accepted
+from proof.checker.accepted import Accepted, message
 from proof.checker.background import Background
+from proof.checker.cases import Delivery
 from proof.checker.evidence import Circumstances, Evidence
 from proof.checker.gathered import Cases
 from proof.checker.invariants.limits import rates
 from proof.checker.invariants.phantoms import unclaimed
-from proof.checker.judge import Part, hear, judge_part, whole
+from proof.checker.judge import Part, expect_untold, hear, judge_part, whole
 from proof.checker.ledgers import (
     SHARDS,
     calls_in,
@@ -38,7 +39,7 @@ _SMALL_BYTES = 32 << 20
 class _Heard(NamedTuple):
     parts: list[Part]
     claimed: bytes
-    """For each delivery that was accepted, whether a user of these parts accounts for it."""
+    """For each message that was accepted, whether a user of these parts accounts for it."""
 
 
 def judge_folder(folder: Path, *, processes: int | None = None) -> Verdict:
@@ -63,22 +64,31 @@ def _hear(folder: Path, shards: Sequence[int]) -> _Heard:
 
 
 def _judge(found: Evidence, folder: Path, shards: Sequence[int]) -> _Heard:
-    """One shard after the other: memory that is used again is faster than memory that is new."""
+    """The ledger is read last: it tells of all users, and only ours are worth keeping."""
     was_enabled = gc.isenabled()
     gc.disable()  # nothing refers to itself, and there are millions to look through
     try:
+        times: dict[str, list[int]] = {}  # known when the ledger is read; nobody asks before
         changes = chain(found.changes, changes_in(folder, shards))
-        accepted = Accepted(calls_in(folder), found.refusals)
-        background = Background(found, changes, accepted.times, shard_of, shards)
-        parts = []
+        background = Background(found, changes, times, shard_of, shards)
+        deliveries: dict[str, Delivery] = {}
+        opened = []
         for shard in shards:
             requests, shown = requests_in(folder, shard), shown_in(folder, shard)
             theirs = replace(found, requests=requests, shown=shown)
-            cases = Cases(theirs, receipts_in(folder, shard), accepted.of, background.plain)
-            parts.append(judge_part(hear(cases, background, shard)))
+            cases = Cases(theirs, receipts_in(folder, shard))
+            expect_untold(cases, background, shard)
+            deliveries.update(cases.deliveries)
+            opened.append(cases)
+        accepted = Accepted(calls_in(folder), found.refusals, deliveries)
+        times.update(accepted.times)
+        parts = [
+            judge_part(hear(cases, background, shard))
+            for cases, shard in zip(opened, shards, strict=True)
+        ]
         if 0 in shards:  # limits of providers are nobody's in particular
             parts[0].violations += rates(found.rules, accepted.times)
-        return _Heard(parts, accepted.claimed_by(background.delivery_ids))
+        return _Heard(parts, bytes(accepted.claimed))
     finally:
         if was_enabled:
             gc.enable()
@@ -92,8 +102,14 @@ def _note_unclaimed(
     bits = (int.from_bytes(each[:length], "big") for each in claimed)
     together = reduce(or_, bits).to_bytes(length, "big")
     if 0 in together:
-        for each in Accepted(calls_in(folder)).unclaimed(together):
-            verdict.violations.append(unclaimed(circumstances, each))
+        places = (
+            (number, line, place)
+            for number, line in enumerate(calls_in(folder))
+            for place in range(len(line.delivery_ids))
+        )
+        for is_claimed, each in zip(together, places, strict=False):
+            if not is_claimed:
+                verdict.violations.append(unclaimed(circumstances, message(*each)))
 
 
 def _bytes_in(folder: Path) -> int:

@@ -1,25 +1,20 @@
 """Evidence put together: everything by intent and by delivery."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 
 from proof.checker.cases import Case, Delivery
-from proof.checker.evidence import Accept, Evidence, Receipt
-from proof.checker.plain import Plain
-
-AcceptsOf = Callable[[str], Sequence[Accept]]
+from proof.checker.evidence import Evidence, Receipt
+from proof.checker.plain import Plain, is_told_plainly
 
 
 class Cases:
-    """Of the users of one part."""
+    """Of the users of one part. First all is taken in that is told of them, then deliveries get what
+    providers took of them, then they are settled."""
 
     def __init__(
-        self,
-        found: Evidence,
-        receipts: Iterable[Receipt],
-        accepts_of: AcceptsOf,
-        plain: Plain | None,
+        self, found: Evidence, receipts: Iterable[Receipt], *, is_sparing: bool = True
     ) -> None:
-        """`receipts` are read again where that is needed. Without `plain` nothing is spared."""
+        """`receipts` are read again where that is needed. Nothing is plain if it is not sparing."""
         self.found = found
         self.by_number = {each.number: Case(each) for each in found.all_requests()}
         self.deliveries: dict[str, Delivery] = {}
@@ -27,23 +22,33 @@ class Cases:
         """Receipts that no request accounts for."""
         self._unsure = {each.number for each in found.unsure}
         """These may have come or not: what is told of them is no stray."""
-        self._accepts_of = accepts_of
-        self._plain = plain
+        self._receipts = receipts
+        self._is_sparing = is_sparing
         self._to_reopen: set[str] = set()
         self._take(receipts)
-        if self._to_reopen:
-            self._reopen(receipts)
 
     def take_untold(self, case: Case, delivery_id: str, user_id: str, channel: str) -> None:
         """A delivery that no receipt speaks of, once: a repeated request has the ids of the first."""
         if delivery_id in self.deliveries:
             return
-        request, accepts = case.request, self._accepts_of(delivery_id)
-        delivery = Delivery(delivery_id, user_id, channel, delivery_id, request, accepts)
-        if self._plain is not None and self._plain.is_plain_untold(delivery):
-            delivery.close_untold()
+        delivery = Delivery(delivery_id, user_id, channel, delivery_id, case.request)
         self.deliveries[delivery_id] = delivery
         case.deliveries.append(delivery)
+
+    def settle(self, plain: Plain) -> None:
+        """What is plain, now that all is known that providers took."""
+        if self.found.circumstances.has_receipts:
+            self._to_reopen.update(
+                each.id
+                for each in self.deliveries.values()
+                if each.is_plain and not plain.is_plain(each)
+            )
+            if self._to_reopen:
+                self._reopen()
+        elif self._is_sparing:
+            for each in self.deliveries.values():
+                if each.accepts and plain.is_plain(each):
+                    each.close_untold()
 
     def is_unsure(self, delivery: Delivery) -> bool:
         return delivery.request is None and delivery.receipts[0].metadata.intent in self._unsure
@@ -69,13 +74,24 @@ class Cases:
         delivery = self.deliveries.get(first.delivery_id)
         if delivery is None:
             delivery = self._begin(first)
-            if self._plain is not None and self._plain.is_plain(delivery, first, second):
-                delivery.close(first, second)
+            if self._is_sparing and self._has_closed(delivery, first, second):
                 return
         if delivery.is_plain:
             self._to_reopen.add(delivery.id)
         else:
             delivery.receipts += first, second
+
+    def _has_closed(self, delivery: Delivery, first: Receipt, second: Receipt) -> bool:
+        """Whether it is told plainly by these two, which are not kept then."""
+        queued, sent = (second, first) if first.status == "sent" else (first, second)
+        request = delivery.request
+        kind = self.found.rules.kinds.get(request.said.type) if request else None
+        if request is None or kind is None:
+            return False
+        if not is_told_plainly(queued, sent, request.number, kind):
+            return False
+        delivery.close(queued, sent)
+        return True
 
     def _take_one(self, receipt: Receipt) -> None:
         """That none came after."""
@@ -100,7 +116,6 @@ class Cases:
             first.channel,
             first.notification_id,
             request,
-            self._accepts_of(delivery_id),
         )
         if case is not None:
             case.deliveries.append(delivery)
@@ -113,9 +128,10 @@ class Cases:
             self.strays.append(receipt)
         return case
 
-    def _reopen(self, receipts: Iterable[Receipt]) -> None:
+    def _reopen(self) -> None:
+        """All of their receipts are told again."""
         for delivery_id in self._to_reopen:
-            self.deliveries[delivery_id].reopen(self._accepts_of(delivery_id))
-        for receipt in receipts:
+            self.deliveries[delivery_id].is_plain = False
+        for receipt in self._receipts:
             if receipt.kind == "delivery" and receipt.delivery_id in self._to_reopen:
                 self.deliveries[receipt.delivery_id].receipts += (receipt,)

@@ -54,18 +54,20 @@ class Part:
 
 def judge(found: Evidence, *, is_sparing: bool = True) -> Verdict:
     """Of everything at once; the verdict is the same if what is plain is not spared a look."""
-    accepts: defaultdict[str, list[Accept]] = defaultdict(list)
-    for each in found.accepts:
-        accepts[each.delivery_id].append(each)
     calls = _calls(found, lambda each: each.provider)
     background = Background(found, found.changes, calls)
-    plain = background.plain if is_sparing else None
-    cases = Cases(found, found.receipts, lambda each: accepts.get(each, []), plain)
+    cases = Cases(found, found.receipts, is_sparing=is_sparing)
+    expect_untold(cases, background)
+    strange = []
+    for each in found.accepts:
+        delivery = cases.deliveries.get(each.delivery_id)
+        if delivery is None:
+            strange.append(unclaimed(found.circumstances, each))
+        else:
+            delivery.accepts += (each,)
     verdict = whole(found, [judge_part(hear(cases, background))])
     verdict.violations += rates(found.rules, _calls(found, lambda each: each.line))
-    for each in found.accepts:
-        if each.delivery_id not in cases.deliveries:
-            verdict.violations.append(unclaimed(found.circumstances, each))
+    verdict.violations += strange
     return verdict
 
 
@@ -79,13 +81,19 @@ def _calls(found: Evidence, whose: Callable[[Accept | Refusal], str]) -> dict[st
     return calls
 
 
-def hear(cases: Cases, background: Background, part: int = 0) -> Hearing:
+def expect_untold(cases: Cases, background: Background, part: int = 0) -> None:
+    """Take in what nobody tells of, if it is said that nobody tells."""
     if not cases.found.circumstances.has_receipts:
         if cases.strays or cases.deliveries:
             raise ValueError(
                 "there are receipts, though they are said to be no part of the evidence"
             )
         expect(cases, background, part)
+
+
+def hear(cases: Cases, background: Background, part: int = 0) -> Hearing:
+    """Once what providers took has come to its deliveries."""
+    cases.settle(background.plain)
     return Hearing(cases, background, part)
 
 

@@ -134,6 +134,8 @@ class Oracle:
     def called_off_ms(self, said: Asked, at_ms: int) -> int | None:
         """When the request that the broker had then, or the broadcast, was called off: after it, or less
         than a window before it. What is older was about another with the same key."""
+        if not self._called_off:  # nobody ever did, and there are millions to ask about
+            return None
         moments = self._called_off.get((said.tenant, said.user_id, said.idempotency_key or ""), ())
         return next((each for each in moments if at_ms - each < self._rules.dedup_ms), None)
 
