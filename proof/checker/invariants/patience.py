@@ -43,15 +43,16 @@ def _given_up_too_soon(
     delivery: Delivery, told: Sequence[Receipt], refusals: Sequence[Refusal]
 ) -> Iterator[Violation]:
     """A device in a round, after fewer attempts than the ladder has: each was refused, or is told to
-    have been in doubt, or not to have come to the provider, of which the last is not told apart."""
+    have been in doubt, or not to have come to the provider. Where calls or replies were lost, the last
+    may have been lost as well, and then this end is all that tells of it."""
     if not any(each.reason == "attempts_exhausted" for each in told):
         return
-    spent = {each.attempt for each in refusals if each.status == 0 or each.status >= 500}
-    spent |= {each.attempt for each in told if each.status == "in_doubt"}
-    unheard = {each.attempt for each in told if each.reason in _NEVER_ASKED}
-    owed = set(range(1, len(_LADDER_MS) + 2)) - spent - unheard
-    if unheard:
-        owed.discard(len(_LADDER_MS) + 1)
+    refused = {each.attempt for each in refusals if each.status == 0 or each.status >= 500}
+    lost = {
+        each.attempt for each in told if each.status == "in_doubt" or each.reason in _NEVER_ASKED
+    }
+    last = len(_LADDER_MS) + 1
+    owed = set(range(1, last if lost else last + 1)) - refused - lost
     if owed:
         words = f"given up, though nothing tells of attempt {min(owed)}"
         yield Violation("L5", words, delivery.ids)

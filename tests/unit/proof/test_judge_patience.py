@@ -1,5 +1,7 @@
 """L5: whom a provider refused it is not asked about again too soon, and throttling costs no attempt."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -81,8 +83,21 @@ def given_up_after_all_calls(story: Story) -> None:
     _given_up(story, refused=4)
 
 
+def in_doubt_three_times_and_then_not_even_reached(story: Story) -> None:
+    story.storm("sms", "lose")
+    number = story.ask("ann", "code", channels=["sms"])
+    story.tell(number, "ann", "sms", "queued")
+    for place in range(3):
+        doubt: Any = {"at_ms": NOON_MS + place * 10 * MINUTE, "attempt": place + 1}
+        story.tell(number, "ann", "sms", "in_doubt", "timeout", is_final=False, **doubt)
+    given_up_ms = NOON_MS + 40 * MINUTE
+    story.tell(number, "ann", "sms", "failed", "attempts_exhausted", at_ms=given_up_ms)
+    story.send(number, "ann", "email", at_ms=given_up_ms)
+
+
 GOOD: list[Tell] = [
     given_up_after_all_calls,
+    in_doubt_three_times_and_then_not_even_reached,
     throttled_and_called_when_it_may,
     throttled_without_a_word_and_called_a_second_later,
     throttled_twice_and_called_after_twice_the_time,
