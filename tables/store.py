@@ -82,8 +82,8 @@ class StoreBudget:
         table.set_block_cache(self._cache)
         table.set_cache_index_and_filter_blocks(True)
         table.set_block_size(_BLOCK_BYTES)
-        # In parts: the whole filter of a file of a million rows is larger than what the cache keeps
-        # in one piece (a 64th of it), and was read anew for each key: 50 us instead of 5.
+        # In parts: the whole filter of a large file (ten bits a row) is larger than what the cache
+        # keeps in one piece (a 64th of it), and would be read anew for each key.
         table.set_index_type(BlockBasedIndexType.two_level_index_search())
         table.set_partition_filters(True)
         table.set_pin_top_level_index_and_filter(True)

@@ -20,7 +20,7 @@ _INTRODUCTION = """\
 engine that workers run, on a broker, disks and providers in memory, with processes that can be struck
 at any await. How a story ended is judged by the checker of [the proof](proof.md), which sees it from
 outside, and by one that looks into the processes. In a quarter of the stories blow falls upon blow,
-mostly on processes that are recovering from one. This page is written by it.
+so that processes die while they recover, and again. This page is written by it.
 """
 _COLUMNS = (
     "seeds", "how many", "commit", "played", "processes", "crash points", "failed", "a second",

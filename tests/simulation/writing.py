@@ -55,7 +55,7 @@ _GATHERED = 5
 _WOVEN = 14
 """One story of so many has what is said seldom: it takes half as long again as others."""
 _BESET = 4
-"""One story of so many has blow upon blow: most fall on processes that are recovering from one."""
+"""One story of so many has blow upon blow, so that processes die while they recover, and again."""
 ABORTABLE = ("staged", "appended")
 """Moments at which a transaction can be aborted."""
 _BRING_ABOUT: Mapping[str, Callable[[Speaker], list[Line]]] = {
@@ -143,7 +143,7 @@ class _Writer:
         )
 
     def beset(self, story: Story) -> Story:
-        """The same story, and four times the blows."""
+        """The same story, and 8 to 32 blows more."""
         more = self._blows(story.steps[-1].seconds + 1.0, self._chance.randint(8, 32))
         return replace(story, blows=[*story.blows, *more])
 
