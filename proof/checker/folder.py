@@ -2,12 +2,12 @@
 
 import gc
 import os
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import reduce
 from itertools import chain
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from operator import or_
 from pathlib import Path
 from typing import NamedTuple
@@ -48,50 +48,94 @@ def judge_folder(folder: Path, *, processes: int | None = None) -> Verdict:
     """
     if processes is None:
         processes = (os.cpu_count() or 1) if _bytes_in(folder) > _SMALL_BYTES else 1
-    ours, *others = [range(first, SHARDS, processes) for first in range(processes)]
-    with ProcessPoolExecutor(len(others) or 1, mp_context=get_context("fork")) as pool:
-        futures = [pool.submit(_hear, folder, shards) for shards in others]
-        found = read(folder)
-        heard = [_judge(found, folder, ours), *(each.result() for each in futures)]
+    found = read(folder)
+    if processes == 1:
+        heard = [_judge_here(found, folder)]
+    else:
+        shares = [range(first, SHARDS, processes) for first in range(processes)]
+        heard = _judge_apart(found, folder, shares)
     verdict = whole(found, [part for each in heard for part in each.parts])
     _note_unclaimed(folder, found.circumstances, verdict, [each.claimed for each in heard])
     return verdict
 
 
-def _hear(folder: Path, shards: Sequence[int]) -> _Heard:
-    """In a process of its own."""
-    return _judge(read(folder), folder, shards)
-
-
-def _judge(found: Evidence, folder: Path, shards: Sequence[int]) -> _Heard:
-    """The ledger is read last: it tells of all users, and only ours are worth keeping."""
+def _judge_here(found: Evidence, folder: Path) -> _Heard:
     was_enabled = gc.isenabled()
     gc.disable()  # nothing refers to itself, and there are millions to look through
     try:
+        return _Share(found, folder, range(SHARDS)).judge()
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _judge_apart(found: Evidence, folder: Path, shares: Iterable[Sequence[int]]) -> list[_Heard]:
+    """Each share in a process of its own."""
+    fork = get_context("fork")
+    judges = []
+    for shards in shares:
+        ours, theirs = fork.Pipe(duplex=False)
+        process = fork.Process(target=_tell, args=(found, folder, shards, theirs), daemon=True)
+        process.start()
+        theirs.close()  # so that a process that is killed is heard to be gone
+        judges.append((process, ours))
+    heard = []
+    for process, ours in judges:
+        try:
+            told: _Heard | Exception = ours.recv()
+        except EOFError:
+            process.join()
+            raise RuntimeError(f"a judge ended with {process.exitcode}, and told nothing") from None
+        if isinstance(told, Exception):
+            raise told
+        heard.append(told)
+    for process, _ in judges:
+        process.join()
+    return heard
+
+
+def _tell(found: Evidence, folder: Path, shards: Sequence[int], to: Connection) -> None:
+    """The process ends at once with its memory: to give millions of things back one by one would take
+    it a tenth of its time."""
+    gc.disable()
+    try:
+        share = _Share(found, folder, shards)
+        to.send(share.judge())
+    except Exception as error:
+        to.send(error)
+    os._exit(0)
+
+
+class _Share:
+    """Some of the shards, judged by one process. The ledger is read last: it tells of all users, and
+    only ours are worth keeping."""
+
+    def __init__(self, found: Evidence, folder: Path, shards: Sequence[int]) -> None:
+        self._found = found
+        self._shards = shards
         times: dict[str, list[int]] = {}  # known when the ledger is read; nobody asks before
         changes = chain(found.changes, changes_in(folder, shards))
-        background = Background(found, changes, times, shard_of, shards)
+        self._background = Background(found, changes, times, shard_of, shards)
         deliveries: dict[str, Delivery] = {}
-        opened = []
+        self._opened = []
         for shard in shards:
             requests, shown = requests_in(folder, shard), shown_in(folder, shard)
             theirs = replace(found, requests=requests, shown=shown)
             cases = Cases(theirs, receipts_in(folder, shard))
-            expect_untold(cases, background, shard)
+            expect_untold(cases, self._background, shard)
             deliveries.update(cases.deliveries)
-            opened.append(cases)
-        accepted = Accepted(calls_in(folder), found.refusals, deliveries)
-        times.update(accepted.times)
+            self._opened.append(cases)
+        self._accepted = Accepted(calls_in(folder), found.refusals, deliveries)
+        times.update(self._accepted.times)
+
+    def judge(self) -> _Heard:
         parts = [
-            judge_part(hear(cases, background, shard))
-            for cases, shard in zip(opened, shards, strict=True)
+            judge_part(hear(cases, self._background, shard))
+            for cases, shard in zip(self._opened, self._shards, strict=True)
         ]
-        if 0 in shards:  # limits of providers are nobody's in particular
-            parts[0].violations += rates(found.rules, accepted.times)
-        return _Heard(parts, bytes(accepted.claimed))
-    finally:
-        if was_enabled:
-            gc.enable()
+        if 0 in self._shards:  # limits of providers are nobody's in particular
+            parts[0].violations += rates(self._found.rules, self._accepted.times)
+        return _Heard(parts, bytes(self._accepted.claimed))
 
 
 def _note_unclaimed(

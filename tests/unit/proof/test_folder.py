@@ -1,5 +1,7 @@
 """A folder of evidence, judged whole and in parts."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -173,13 +175,27 @@ def test_without_receipts_a_folder_is_judged_by_what_providers_took(
     ]  # fmt: skip
 
 
-def test_receipts_that_are_said_not_to_be_there_are_not_passed_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 3])
+def test_receipts_that_are_said_not_to_be_there_are_not_passed_over(
+    tmp_path: Path, processes: int
+) -> None:
     story = a_day()
     story.evidence.circumstances.has_receipts = False
     write(tmp_path, story.evidence)
 
     with pytest.raises(ValueError, match="there are receipts"):
-        judge_folder(tmp_path)
+        judge_folder(tmp_path, processes=processes)
+
+
+def test_a_judge_that_is_killed_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    write(tmp_path, a_day().evidence)
+    monkeypatch.setattr("proof.checker.folder.hear", die)
+
+    with pytest.raises(RuntimeError, match="a judge ended with -9, and told nothing"):
+        judge_folder(tmp_path, processes=2)
 
 
 def a_sale(*, lost: str, twice: str) -> Story:
