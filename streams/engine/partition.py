@@ -245,8 +245,9 @@ class Partition:
 
     def _is_enough_bulk(self) -> bool:
         """More is waiting to be committed than bulk work should add to."""
-        limit = MAX_GROUP_BYTES // SHORTER if self._turns.are_short else MAX_GROUP_BYTES
-        return self._committer.pending_bytes >= limit
+        waiting = self._committer.pending_bytes
+        is_enough_beside_urgent = waiting >= MAX_GROUP_BYTES // SHORTER
+        return is_enough_beside_urgent and (waiting >= MAX_GROUP_BYTES or self._turns.are_short)
 
     def _decode(
         self, source: Source, records: list[InboundRecord]

@@ -4,9 +4,8 @@ import gc
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import get_context
@@ -58,11 +57,12 @@ def search(
     tasks = (seeds[at : at + SEEDS_A_TASK] for at in range(0, len(seeds), SEEDS_A_TASK))
     count = processes or os.cpu_count() or 1
     # Not forked: whoever asks may have threads.
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=spawn, initializer=_collect_no_more) as pool:
         running: set[Future[Tally]] = set()
         while True:
             wanted = 2 * count - len(running) if len(total.failures) < most_failures else 0
-            running |= {pool.submit(play, task, bug) for task in islice(tasks, wanted)}
+            running |= {pool.submit(_play, task, bug) for task in islice(tasks, wanted)}
             if not running:
                 return total
             done, running = wait(running, return_when=FIRST_COMPLETED)
@@ -73,8 +73,19 @@ def search(
 
 def play(seeds: Sequence[int], bug: str = "") -> Tally:
     """One after the other, in this process."""
+    _collect_no_more()
+    try:
+        return _play(seeds, bug)
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def _play(seeds: Sequence[int], bug: str) -> Tally:
+    """Where nothing is collected by itself: worlds are full of cycles, and live for milliseconds. When
+    one is over they cost a third less than whenever the collector thinks so."""
     tally, began = Tally(), time.process_time()
-    with planted(bug) as process_class, collecting_between() as collect:
+    with planted(bug) as process_class:
         for seed in seeds:
             ending = tell(write(seed), process_class)
             tally.seeds += 1
@@ -82,20 +93,13 @@ def play(seeds: Sequence[int], bug: str = "") -> Tally:
             tally.cells.update(ending.cells)
             tally.failures += [Failure(seed, each) for each in ending.complaints[:1]]
             del ending
-            collect()
+            gc.collect(1)  # all of it, and not the caches that outlive a story
     tally.cpu_seconds = time.process_time() - began
     return tally
 
 
-@contextmanager
-def collecting_between() -> Iterator[Callable[[], object]]:
-    """Worlds are full of cycles, and live for milliseconds: collected when one is over they cost
-    a third less than whenever the collector thinks so."""
+def _collect_no_more() -> None:
+    """Unless told to, and then nothing of what was there before."""
     gc.collect()
     gc.freeze()
     gc.disable()
-    try:
-        yield gc.collect
-    finally:
-        gc.enable()
-        gc.unfreeze()
