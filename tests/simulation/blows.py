@@ -46,6 +46,10 @@ class Blows:
         self._later(0.05, self._world.replace, process)
         self.suspend(process, seconds, on_waking)
 
+    def cut_off(self, process: Process, seconds: float) -> None:
+        """It reaches no broker, and providers as ever: beyond the session it goes on as a zombie."""
+        self._world.loop.cut_off(process.domain, seconds)
+
     def wipe(self, process: Process) -> None:
         """It dies, and its disk with it."""
         process.die(None)

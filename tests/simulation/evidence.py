@@ -165,11 +165,12 @@ def _after(prefix: bytes) -> bytes:
 
 def _blows(world: RealWorld) -> Iterator[Blow]:
     """Beginnings, which take partitions from others, and from whoever still runs in their slot without
-    a drain; ends, and when they were asked for; sleeps that may have lost partitions; awakenings,
-    since who fell asleep over a take-over goes on with it, and fences the new owner."""
+    a drain; ends, and when they were asked for; sleeps and cuts that may have lost partitions; their
+    ends, since who fell asleep over a take-over goes on with it, and fences the new owner."""
     for process in world.lives:
         domain = process.domain
-        sleeps = [(at_ms, "suspend") for at_ms in (*domain.suspended_ms, *domain.woken_ms)]
+        silent_ms = (*domain.suspended_ms, *domain.woken_ms, *domain.cut_off_ms)
+        sleeps = [(at_ms, "suspend") for at_ms in silent_ms]
         what = "stop" if process.has_drained else "kill"
         ends = [] if process.ended_ms is None else [(process.ended_ms, what)]
         if process.draining_ms is not None:

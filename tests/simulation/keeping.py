@@ -29,10 +29,10 @@ _COLUMNS = (
 _STRUCK = """\
 A *crash point* is a blow of which a process died at one of its awaits: *killed*; *wiped*, its disk
 lost too; *aged*, to come back with an old copy of its disk; or *aborted*, as its transaction was. To
-be *suspended*, *robbed* (suspended, and its partitions are somebody else's when it wakes) or *drained*
-(it gives them up) is none. One blow strikes every yield that its process has under way, so that there
-is more in the table than crash points; *aborted* elsewhere than at `staged` and `appended` was
-another's transaction.
+be *suspended*, *robbed* (suspended, and its partitions are somebody else's when it wakes), *drained*
+(it gives them up) or *cut off* (it goes on, and reaches providers, but not the broker) is none. One
+blow strikes every yield that its process has under way, so that there is more in the table than crash
+points; *aborted* elsewhere than at `staged` and `appended` was another's transaction.
 """
 _NOT_COVERED = """\
 Kafka and its clients, RocksDB, the senders that speak to providers, and processes as an operating

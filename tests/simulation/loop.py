@@ -54,6 +54,10 @@ class Domain:
         self.suspended_ms: list[int] = []
         self.woken_ms: list[int] = []
         self.held: list[Handle] = []
+        self.cut_off_until_seconds = 0.0
+        """By the loop's time: so long it reaches nobody."""
+        self.cut_off_ms: list[int] = []
+        """When that began, and when it ended."""
 
 
 DOMAIN: contextvars.ContextVar[Domain | None] = contextvars.ContextVar("domain", default=None)
@@ -150,6 +154,12 @@ class VirtualLoop:
         self._ready.extend(domain.held)
         domain.held.clear()
 
+    def cut_off(self, domain: Domain, seconds: float) -> None:
+        """It goes on, but what it asks of others is answered when this is over."""
+        until_seconds = self._now_seconds + seconds
+        domain.cut_off_until_seconds = max(domain.cut_off_until_seconds, until_seconds)
+        domain.cut_off_ms += self.now_ms(), self.now_ms() + round(seconds * 1000)
+
     async def halt(self) -> None:
         """To be awaited by a task whose process was killed or suspended just now: it stops here, and
         goes on before anything else of its process does, as a thread would."""
@@ -158,8 +168,9 @@ class VirtualLoop:
 
     @types.coroutine
     def postpone(self, seconds: float) -> Generator[None, None, None]:
-        """To be awaited by a task that goes on so much later, come what may: if it is cancelled, it
-        hears of it then. It takes one turn of the loop, where `pause` takes three."""
+        """To be awaited by a task that asks somebody, and goes on when it is answered, so much later; a
+        process that is cut off asks once it is so no more. If it is cancelled, it hears of it then. It
+        takes one turn of the loop, where `pause` takes three."""
         self._postponed = seconds
         yield
 
@@ -198,6 +209,8 @@ class VirtualLoop:
                 self._halted = None
             elif self._postponed is not None:
                 at = self._now_seconds + self._postponed
+                if domain is not None:
+                    at = max(at, domain.cut_off_until_seconds + self._postponed)
                 heapq.heappush(timers, (at, next(self._numbers), ready.pop()))
                 self._postponed = None
 

@@ -11,7 +11,9 @@ from tests.simulation.speaking import Line
 
 ANY = "any yield"
 HOUR_SECONDS, DAY_SECONDS = 3_600.0, 86_400.0
-BlowKind = Literal["kill", "suspend", "rob", "stop", "wipe", "age", "abort", "visit", "clock"]
+BlowKind = Literal[
+    "kill", "suspend", "rob", "stop", "wipe", "age", "abort", "visit", "clock", "cut off"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,8 @@ class Blow:
     kind: BlowKind
     when: Passing | Turn | Instant
     seconds: float = 0.0
-    """How long a suspension or a visit lasts; by how much clocks are set, which by an hour or more they
-    are for a while only: nothing is done by them meanwhile."""
+    """How long a suspension, a cut or a visit lasts; by how much clocks are set, which by an hour or
+    more they are for a while only: nothing is done by them meanwhile."""
     share: float = 0.0
     """How much of its history an old disk has."""
     role: str = ""
@@ -64,6 +66,7 @@ class Blow:
     def __str__(self) -> str:
         details = {
             "suspend": f" for {self.seconds:.1f} s",
+            "cut off": f" for {self.seconds:.1f} s",
             "rob": f", wakes after {self.seconds:.1f} s",
             "age": f" to {self.share:.0%}",
             "visit": f" {self.role} for {self.seconds:.1f} s",

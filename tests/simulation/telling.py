@@ -31,9 +31,10 @@ from tests.simulation.story import (
 )
 from tests.simulation.writing import BEGIN_SECONDS
 
-Fault = Literal["killed", "wiped", "aged", "aborted", "suspended", "robbed", "drained"]
+Fault = Literal["killed", "wiped", "aged", "aborted", "suspended", "robbed", "drained", "cut off"]
 """Wiped, aged: killed, and its disk is gone, or an old copy. Aborted: its transaction was, of which it
-died. Robbed: suspended, and its partitions were somebody else's when it woke. Drained: gave them up."""
+died. Robbed: suspended, and its partitions were somebody else's when it woke. Drained: gave them up. Cut
+off: from the broker, and not from providers."""
 _CRASHES: Mapping[BlowKind, Fault] = {
     "kill": "killed", "wipe": "wiped", "age": "aged", "abort": "aborted",
 }  # fmt: skip
@@ -208,6 +209,9 @@ class _Teller:
             case "suspend" | "rob":
                 strike = self._blows.suspend if blow.kind == "suspend" else self._blows.rob
                 strike(process, blow.seconds, partial(self._note_waking, process, process.points()))
+            case "cut off":
+                self._note("cut off", process)
+                self._blows.cut_off(process, blow.seconds)
             case "stop":
                 self._note("drained", process)
                 self._blows.terminate(process)

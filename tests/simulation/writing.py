@@ -56,6 +56,8 @@ _WOVEN = 14
 """One story of so many has what is said seldom: it takes half as long again as others."""
 _BESET = 4
 """One story of so many has blow upon blow, so that processes die while they recover, and again."""
+_CUT_OFF = 9
+"""One story of so many has workers that are cut off from the broker, besides."""
 ABORTABLE = ("staged", "appended")
 """Moments at which a transaction can be aborted."""
 _BRING_ABOUT: Mapping[str, Callable[[Speaker], list[Line]]] = {
@@ -80,6 +82,8 @@ def write(seed: int) -> Story:
     story = writer.story(seed)
     if seed % _BESET == 2:
         story = writer.beset(story)
+    if seed % _CUT_OFF == 8:
+        story = writer.cut_off(story)
     if seed % _WOVEN == 4:
         story = woven(story, random.Random(f"{seed} seldom"), begin_seconds=BEGIN_SECONDS)
     if seed % _GATHERED != _GATHERED - 1:
@@ -147,6 +151,12 @@ class _Writer:
         more = self._blows(story.steps[-1].seconds + 1.0, self._chance.randint(8, 32))
         return replace(story, blows=[*story.blows, *more])
 
+    def cut_off(self, story: Story) -> Story:
+        """The same story, and 2 to 6 times somebody is cut off."""
+        chance = self._chance
+        more = [self._strike("cut off", chance.random()) for _ in range(chance.randint(2, 6))]
+        return replace(story, blows=[*story.blows, *more])
+
     def _blows(self, end_seconds: float, count: int) -> list[Blow]:
         return [self._blow(end_seconds) for _ in range(count)]
 
@@ -192,6 +202,11 @@ class _Writer:
             seconds = chance.choice((-8.0, -1.5, -0.3, 0.3, 1.5, 8.0))
             return Blow("clock", instant, seconds, role=f"{chance.choice(self._roles)}-0")
         (kind,) = chance.choices(list(_STRIKES), list(_STRIKES.values()))
+        return self._strike(kind, where)
+
+    def _strike(self, kind: BlowKind, where: float) -> Blow:
+        """`where`: by chance at a turn of the loop (below 0.3), at any yield (0.6), or at one."""
+        chance = self._chance
         when: Passing | Turn
         if where < 0.3 and kind != "abort":
             when = Turn(chance.randint(1, 1000))
