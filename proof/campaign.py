@@ -89,7 +89,7 @@ class Campaign:
         """Until a round breaks something; the seeds that are left. Evidence is removed only of a run
         in which every round was clean to its end."""
         folder = self._new_folder(f"{fault.name}-{seeds[0]}")
-        kafka = new_kafka(folder / "kafka")
+        kafka = new_kafka(folder / "kafka", fault.kafka_host)
         stage = Stage(
             folder,
             kafka=kafka,

@@ -23,7 +23,7 @@ from sandbox.faults import FaultRule
 from sandbox.process import SandboxProcess
 from streams.config import Config, load
 from streams.demo.run import create_topics
-from streams.embedded_kafka import EmbeddedKafka
+from streams.embedded_kafka import EmbeddedKafka, free_ports
 from streams.topology import ROLES
 
 CONFIG = Path(__file__).with_name("faust.yaml")
@@ -46,8 +46,14 @@ WEATHER = FaultRule(effect="delay", delay_seconds=(0.02, 0.4))
 """How providers answer when nothing is wrong: at once, no call would ever be open at a blow."""
 
 
-def new_kafka(folder: Path) -> EmbeddedKafka:
-    return EmbeddedKafka(folder, heap_mb=512, properties=KAFKA_PROPERTIES)
+HERE = "127.0.0.1"
+
+
+def new_kafka(folder: Path, host: str = HERE) -> EmbeddedKafka:
+    """`host`: how it is called by whoever it tells where it is."""
+    (port,) = free_ports(1)
+    told = {"advertised.listeners": f"PLAINTEXT://{host}:{port}"}
+    return EmbeddedKafka(folder, port=port, heap_mb=512, properties={**KAFKA_PROPERTIES, **told})
 
 
 class Stage:

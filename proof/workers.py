@@ -45,7 +45,7 @@ class Workers:
         self._config_file = config_file
         self._data_dir = data_dir
         self._environment = {**os.environ, **environment}
-        self._prepared: defaultdict[str, list[Prepare]] = defaultdict(list)
+        self._prepared: defaultdict[str | Slot, list[Prepare]] = defaultdict(list)
         self._code: dict[str, Path | None] = {}
         self._processes: dict[Slot, WorkerProcess | subprocess.Popen[bytes]] = {}
         self._wanted: set[Slot] = set()
@@ -55,13 +55,13 @@ class Workers:
         self.stops: list[tuple[Slot, int]] = []
         """Likewise, of clean stops."""
 
-    def prepare(self, role: str, prepare: Prepare) -> None:
-        """What the role's processes do, too, before they begin, from their next start on."""
-        self._prepared[role].append(prepare)
+    def prepare(self, whose: str | Slot, prepare: Prepare) -> None:
+        """What processes of this role or slot do, too, before they begin, from their next start on."""
+        self._prepared[whose].append(prepare)
 
-    def forget(self, role: str, prepare: Prepare) -> None:
+    def forget(self, whose: str | Slot, prepare: Prepare) -> None:
         """From their next start on they do this no more."""
-        self._prepared[role].remove(prepare)
+        self._prepared[whose].remove(prepare)
 
     def use_code(self, role: str, folder: Path | None) -> None:
         """From their next start on, the role's processes run the code that lies there; None: ours."""
@@ -194,7 +194,7 @@ class Workers:
             arguments,
             environment=self._environment,
             log=log,
-            prepare=partial(_do_all, self._prepared[slot.role]),
+            prepare=partial(_do_all, [*self._prepared[slot.role], *self._prepared[slot]]),
         )
 
 

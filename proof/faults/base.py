@@ -14,7 +14,7 @@ from proof.checker.verdict import Violation
 from proof.collector import Doubt
 from proof.load.plan import LoadPlan
 from proof.seen import Seen
-from proof.stage import LAG_MS, STOP_MS, Stage, now_ms
+from proof.stage import HERE, LAG_MS, STOP_MS, Stage, now_ms
 from proof.workers import Slot
 from sandbox.faults import FaultRule
 
@@ -168,6 +168,8 @@ class Fault:
     """How many a role has, where one is not enough."""
     settings: ClassVar[Mapping[str, Any]] = {}
     """In place of the installation's own."""
+    kafka_host: ClassVar[str] = HERE
+    """How Kafka is called by its clients."""
     exits: ClassVar[Collection[int]] = ()
     """Codes that a worker may end with by itself, if its role was struck, or the broker."""
     stop_ms: ClassVar[int] = STOP_MS

@@ -18,6 +18,7 @@ from proof.faults.inputs import (
 )
 from proof.faults.kills import Kill, KillAtYields, KillTwo
 from proof.faults.names import NoNames
+from proof.faults.networks import CutOff
 from proof.faults.processes import JoinAndLeave, OptOutBesideABacklog, RollingRestart, Suspended
 from proof.faults.scarcity import FewFiles, LittleMemory
 from proof.faults.storms import Failing, Hanging, LostReplies, Refused, Throttled
@@ -33,6 +34,7 @@ _ALL: tuple[Fault, ...] = (
     Upgrade(),
     JoinAndLeave(),
     Suspended(),
+    CutOff(),
     ClockSet(),
     Throttled(),
     Failing(),

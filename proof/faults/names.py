@@ -1,7 +1,6 @@
 """Name servers that do not answer, or are not there, while a worker starts."""
 
 import contextlib
-import ctypes
 import itertools
 import json
 import os
@@ -11,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from proof.checker.verdict import Violation
+from proof.faults import own_etc
 from proof.faults.base import PROMISE, Fault, Field
 from proof.faults.storms import PROVIDERS
 from proof.load.plan import LoadPlan
@@ -27,9 +27,6 @@ _BLOWS = (
 )  # fmt: skip
 """What nobody has an address of, and which name server is asked for it. One that is silent keeps a
 worker waiting; only where there is none is a name missed at once."""
-_CLONE_NEWNS = 0x20000
-_MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class NoNames(Fault):
@@ -47,7 +44,7 @@ class NoNames(Fault):
         return LoadPlan(seed=seed, first=first, seconds=80.0)
 
     def why_not(self) -> str:
-        return "" if os.geteuid() == 0 else "only root may give a process name servers of its own"
+        return "" if os.geteuid() == 0 else own_etc.ONLY_ROOT
 
     async def strike(self, field: Field) -> None:
         if not _etc(field).exists():
@@ -102,16 +99,12 @@ async def _go_by_names(field: Field) -> None:
 
 
 def go_by(etc: Path) -> None:
-    """In the process of a worker, before it begins: it alone sees these files in /etc."""
-    _must(_libc.unshare(_CLONE_NEWNS))
-    _mount("none", "/", _MS_REC | _MS_PRIVATE)
-    for file in etc.iterdir():
-        _mount(str(file), f"/etc/{file.name}", _MS_BIND)
+    """In the process of a worker, before it begins."""
+    own_etc.see(etc)
     os.environ["KAFKA_BOOTSTRAP"] = os.environ["KAFKA_BOOTSTRAP"].replace(_HERE, _KAFKA)
 
 
 def _know(etc: Path, *, without: Collection[str] = (), server: str = _ABSENT) -> None:
-    """Written in place: whoever sees these files holds on to them, not to their names."""
     known = sorted({_PROVIDERS, _KAFKA}.difference(without))
     (etc / "resolv.conf").write_text(f"nameserver {server}\n")
     (etc / "hosts").write_text("".join(f"{_HERE} {name}\n" for name in ("localhost", *known)))
@@ -122,15 +115,6 @@ def _silence() -> Iterator[None]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
         nobody.bind((_SILENT, _NAME_SERVER_PORT))
         yield
-
-
-def _mount(what: str, where: str, how: int) -> None:
-    _must(_libc.mount(what.encode(), where.encode(), None, how, None))
-
-
-def _must(result: int) -> None:
-    if result != 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def _etc(field: Field) -> Path:
