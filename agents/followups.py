@@ -4,7 +4,7 @@ Members of one batch that meet the same fate travel on together: one schedule ro
 batch, one dead letter.
 """
 
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -40,6 +40,15 @@ KeyT = TypeVar("KeyT")
 ValueT = TypeVar("ValueT")
 
 
+class Later(NamedTuple):
+    """When members are to be sent, and what their batch says of itself by then."""
+
+    due_ms: int
+    attempt: int
+    held_attempt: int
+    free_calls: int
+
+
 class FollowUps:
     """Of one yield. `state` is read for what became of a delivery's other devices."""
 
@@ -47,7 +56,7 @@ class FollowUps:
         self._state = state
         self._partitions = partitions
         self._now_ms = now_ms
-        self._scheduled: dict[tuple[Work, int, int, int], list[int]] = {}
+        self._scheduled: dict[tuple[Work, Later], list[int]] = {}
         self._parked: dict[tuple[Work, str], list[int]] = {}
         self._returned: dict[tuple[Work, str, int], list[int]] = {}
         self._dead: dict[tuple[Work, str], list[int]] = {}
@@ -56,11 +65,8 @@ class FollowUps:
         self._devices: dict[bytes, tuple[int, Stand]] = {}
         """Devices lost in this yield: ledger key to call and stand."""
 
-    def schedule(
-        self, work: Work, member: int, due_ms: int, attempt: int, *, is_held: bool = False
-    ) -> None:
-        held_attempt = attempt if is_held else work.batch.held_attempt
-        _add(self._scheduled, (work, due_ms, attempt, held_attempt), member)
+    def schedule(self, work: Work, member: int, later: Later) -> None:
+        _add(self._scheduled, (work, later), member)
 
     def park(self, work: Work, member: int, control: str) -> None:
         _add(self._parked, (work, control), member)
@@ -112,11 +118,13 @@ class FollowUps:
             attempts.put(key, call, bytes([stand]), expires_ms)
             for key, (call, stand) in self._devices.items()
         ]
-        for (work, due_ms, attempt, held_attempt), members in self._scheduled.items():
-            part = part_of(work.batch, members, attempt=attempt, call=work.batch.call + 1)
-            batch = msgspec.structs.replace(part, held_attempt=held_attempt)
+        for (work, later), members in self._scheduled.items():
+            part = part_of(work.batch, members, attempt=later.attempt, call=work.batch.call + 1)
+            batch = msgspec.structs.replace(
+                part, held_attempt=later.held_attempt, free_calls=later.free_calls
+            )
             row_id = _row_id(batch)
-            rows.append(SCHEDULES[batch.lane].put(due_ms, row_id, encode_batch(batch)))
+            rows.append(SCHEDULES[batch.lane].put(later.due_ms, row_id, encode_batch(batch)))
         for (work, control), members in self._parked.items():
             attempt = work.batch.attempt
             batch = part_of(work.batch, members, attempt=attempt, call=work.batch.call + 1)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from agents.facts import Fact
-from agents.followups import FollowUps
+from agents.followups import FollowUps, Later
 from agents.portions import halves
 from agents.receipts import Asked, ReceiptWriter
 from agents.stage import Effects
@@ -83,6 +83,7 @@ class Settlement:
             outcome,
             attempt=batch.attempt,
             call=batch.call,
+            free_calls=batch.free_calls,
             unit_id=work.unit_of(member),
             expires_ms=body.expires_ms,
             in_doubt=policy_of(self._terms.rules, body.type),
@@ -204,7 +205,13 @@ class Settlement:
                     )
                 elif following.attempt > work.batch.attempt:
                     self._tell(work, member, "deferred", following.reason, provider, outcome)
-                self._schedule(work, member, following.due_ms, following.attempt)
+                self._schedule(
+                    work,
+                    member,
+                    following.due_ms,
+                    following.attempt,
+                    free_calls=following.free_calls,
+                )
             case Hold():
                 self._terms.on_misconfigured(provider, following.reason)
                 attempt = work.batch.attempt
@@ -226,9 +233,20 @@ class Settlement:
                 assert_never(following)
 
     def _schedule(
-        self, work: Work, member: int, due_ms: int, attempt: int, *, is_held: bool = False
+        self,
+        work: Work,
+        member: int,
+        due_ms: int,
+        attempt: int,
+        *,
+        is_held: bool = False,
+        free_calls: int | None = None,
     ) -> None:
-        self._follow_ups.schedule(work, member, due_ms, attempt, is_held=is_held)
+        """`free_calls`: None for as many as before."""
+        free_calls = work.batch.free_calls if free_calls is None else free_calls
+        held_attempt = attempt if is_held else work.batch.held_attempt
+        later = Later(due_ms, attempt, held_attempt, free_calls)
+        self._follow_ups.schedule(work, member, later)
         self._settle(work, member, Stand.SCHEDULED)
 
     def _fail(

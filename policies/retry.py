@@ -31,6 +31,8 @@ _MIN_BACKOFF_MS = 1_000
 _MAX_BACKOFF_MS = 300_000
 _MAX_RETRY_AFTER_MS = 86_400_000
 """A provider's daily quota comes back within a day; a longer wait is taken for a mistake."""
+_OUR_OWN = ("draining", "spoilt")
+"""Why a call was not made, though nothing is wrong with the provider."""
 MISCONFIGURED_RETRY_MS = 60_000
 """Bad credentials are tried this often, so that mending them is all it takes."""
 
@@ -50,6 +52,8 @@ class RetryAt:
     reason: str
     is_in_doubt: bool = False
     """It may have been sent already: the second call must be reported."""
+    free_calls: int = 0
+    """The last calls, one after the other, that the provider did not take and that cost no attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +90,14 @@ def after(
     *,
     attempt: int,
     call: int,
+    free_calls: int,
     unit_id: bytes,
     expires_ms: int,
     in_doubt: InDoubt,
     now_ms: int,
 ) -> Next:
-    """Decide on the outcome of the call-th call, made as the attempt-th attempt (both from 1)."""
+    """Decide on the outcome of the call-th call, made as the attempt-th attempt (both from 1), after so
+    many that cost none."""
     match outcome:
         case Accepted():
             return Sent()
@@ -105,10 +111,15 @@ def after(
                 return Settled("expired", "provider_misconfigured")
             return Hold(due_ms, call + 1, outcome.reason)
         case NotProcessed(consumes_attempt=False):
-            due_ms = now_ms + _backoff_ms(outcome, attempt, call, unit_id)
-            if due_ms >= expires_ms:
+            wait_ms = _told_ms(outcome)
+            if outcome.reason not in _OUR_OWN:
+                wait_ms = _backoff_ms(wait_ms, call, free_calls, unit_id)
+                free_calls += 1
+            if now_ms + wait_ms >= expires_ms:
                 return Settled("expired", outcome.reason)
-            return RetryAt(due_ms, attempt, call + 1, outcome.reason)
+            return RetryAt(
+                now_ms + wait_ms, attempt, call + 1, outcome.reason, free_calls=free_calls
+            )
         case NotProcessed():
             delay_ms = ladder_delay_ms(attempt, call, unit_id)
             if delay_ms is None:
@@ -158,14 +169,10 @@ def ladder_delay_ms(attempt: int, call: int, unit_id: bytes) -> int | None:
     return round(LADDER_MS[attempt - 1] * spread)
 
 
-def _backoff_ms(outcome: NotProcessed, attempt: int, call: int, unit_id: bytes) -> int:
+def _backoff_ms(told_ms: int, call: int, free_calls: int, unit_id: bytes) -> int:
     """Doubles with each call that cost no attempt; never shorter than the provider asked for."""
-    if outcome.reason in ("draining", "spoilt"):  # nothing is wrong with the provider
-        return _told_ms(outcome)
-    free_calls = min(call - attempt, 16)
-    own_ms = min(_MIN_BACKOFF_MS << free_calls, _MAX_BACKOFF_MS)
-    wait_ms = max(own_ms, _told_ms(outcome))
-    return round(wait_ms * (1 + _JITTER * _chance(unit_id, call)))
+    own_ms = min(_MIN_BACKOFF_MS << min(free_calls, 16), _MAX_BACKOFF_MS)
+    return round(max(own_ms, told_ms) * (1 + _JITTER * _chance(unit_id, call)))
 
 
 def _told_ms(outcome: NotProcessed) -> int:

@@ -79,11 +79,15 @@ class DeliveryBatch(msgspec.Struct, array_like=True, frozen=True):
     attempt: int = 1
     """The attempt that the next call is, from 1; decides the place on the retry ladder."""
     call: int = 1
-    """The provider call that the next one is, from 1; also counts calls that consumed no attempt."""
+    """The provider call that the next one is, from 1; also counts calls that consumed no attempt, and
+    waits instead of a call."""
     sender: str = ""
     """SMS: the sender id whose bucket paces it and whose hash names the partition."""
     held_attempt: int = 0
     """The attempt of which it was told that bad credentials hold it back: once, not at every try."""
+    free_calls: int = 0
+    """The last calls, one after the other, that the provider did not take and that cost no attempt: each
+    makes the next wait longer. A wait for a rate token is none."""
 
     def body_of(self, target: Target) -> Body:
         return self.bodies[target.body]

@@ -71,7 +71,7 @@ class Replay:
         if batch.released_ms + HORIZON_MS <= self._now_ms:
             return NotReplayable(TOO_OLD)
         again = msgspec.structs.replace(
-            batch, round=batch.round + 1, attempt=1, call=1, held_attempt=0
+            batch, round=batch.round + 1, attempt=1, call=1, held_attempt=0, free_calls=0
         )
         topic = topics.deliveries(batch.channel, batch.lane)
         record = Record(topic, letter.partition, encode_batch(again))

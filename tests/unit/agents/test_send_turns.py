@@ -9,9 +9,7 @@ from agents.pace import SenderPace
 from agents.send import GROUP_MEMBERS, WINDOW_CALLS
 from policies.clock import elapsed_ms
 from policies.rules import RateLimit
-from schemas.outcome import (
-    NotProcessed,
-)
+from schemas.outcome import Accepted, NotProcessed
 from tests.doubles.batch import BatchOf
 from tests.unit.agents.desk import (
     NOW_MS,
@@ -45,6 +43,30 @@ async def test_what_has_no_token_waits_in_line_without_an_intent(desk: Desk) -> 
         calls_by_second.append(len(desk.sender.calls) - before)
     assert sorted(desk.sender.addresses()) == list(names)
     assert max(calls_by_second) <= 2
+
+
+async def test_whoever_waited_in_line_for_long_is_soon_back_after_a_refusal(desk: Desk) -> None:
+    many_waits = msgspec.structs.replace(batch_of("ann"), call=12)
+    desk.sender.tell("ann", NotProcessed(), NotProcessed(), Accepted())
+    desk.put(many_waits)
+
+    await desk.turn()
+    desk.clock.advance(seconds=1.2)
+    await desk.turn()
+
+    assert [(each.call, each.free_calls) for each in desk.waiting()] == [(14, 2)]
+    desk.clock.advance(seconds=2.3)
+    await desk.turn()
+    assert desk.told() == [("ann", "sent")]
+
+
+async def test_a_refusal_is_remembered_while_a_token_is_waited_for(desk: Desk) -> None:
+    desk.limit(RateLimit(1, 1.0))
+    desk.put(msgspec.structs.replace(batch_of("ann"), call=3, free_calls=2))
+
+    await desk.turn()
+
+    assert [(each.call, each.free_calls) for each in desk.waiting()] == [(4, 2)]
 
 
 async def test_a_retry_that_comes_due_while_its_batch_works_on_others_is_not_taken_for_done(

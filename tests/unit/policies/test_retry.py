@@ -34,12 +34,12 @@ UNIT = b"unit"
 
 
 def follow(
-    outcome: Outcome, *, attempt: int = 1, call: int = 1, ttl_ms: int = DAY,
+    outcome: Outcome, *, attempt: int = 1, call: int = 1, free_calls: int = 0, ttl_ms: int = DAY,
     doubt: InDoubt = "hold", unit_id: bytes = UNIT,
 ) -> Next:  # fmt: skip
     return after(
-        outcome, attempt=attempt, call=call, unit_id=unit_id, expires_ms=NOW + ttl_ms,
-        in_doubt=doubt, now_ms=NOW,
+        outcome, attempt=attempt, call=call, free_calls=free_calls, unit_id=unit_id,
+        expires_ms=NOW + ttl_ms, in_doubt=doubt, now_ms=NOW,
     )  # fmt: skip
 
 
@@ -63,7 +63,8 @@ TABLE: list[tuple[str, Next, Next]] = [
      follow(NotProcessed(consumes_attempt=True, retry_after_seconds=3600, reason="server_error")),
      RetryAt(NOW + 3_600_000, 2, 2, "server_error")),
     ("draining: the successor calls at once, the same attempt",
-     follow(NotProcessed(reason="draining"), attempt=2, call=5), RetryAt(NOW, 2, 6, "draining")),
+     follow(NotProcessed(reason="draining"), attempt=2, call=5, free_calls=3),
+     RetryAt(NOW, 2, 6, "draining", free_calls=3)),
     ("spoilt by another one: the next call goes at once, the same attempt",
      follow(NotProcessed(reason="spoilt"), attempt=2, call=9), RetryAt(NOW, 2, 10, "spoilt")),
     ("throttled for longer than it lives",
@@ -115,11 +116,10 @@ def test_load_costs_no_attempt_and_waits_at_least_as_long_as_asked(
 ) -> None:
     throttled = NotProcessed(retry_after_seconds=retry_after_seconds)
 
-    found = follow(throttled, attempt=attempt, call=attempt + free_calls, ttl_ms=10 * DAY)
+    found = follow(throttled, attempt=attempt, call=9, free_calls=free_calls, ttl_ms=10 * DAY)
 
     assert isinstance(found, RetryAt)
-    assert found.attempt == attempt
-    assert found.call == attempt + free_calls + 1
+    assert (found.attempt, found.call, found.free_calls) == (attempt, 10, free_calls + 1)
     wait_ms = found.due_ms - NOW
     assert wait_ms >= 1_000
     assert wait_ms >= round(min(retry_after_seconds * 1000, DAY))
@@ -127,15 +127,32 @@ def test_load_costs_no_attempt_and_waits_at_least_as_long_as_asked(
 
 
 def test_load_is_met_by_ever_longer_waits_up_to_a_bound() -> None:
-    waits = []
+    waits, free_calls = [], 0
     for call in range(1, 20):
-        found = follow(NotProcessed(reason="breaker_open"), call=call)
+        found = follow(NotProcessed(reason="breaker_open"), call=call, free_calls=free_calls)
         assert isinstance(found, RetryAt)
         waits.append(found.due_ms - NOW)
+        free_calls = found.free_calls
 
     assert waits[:8] == sorted(waits[:8])
     assert waits[0] < 1_200
     assert all(300_000 <= wait_ms <= 330_000 for wait_ms in waits[9:])
+
+
+def test_who_waited_often_for_something_else_waits_no_longer_for_a_provider() -> None:
+    """For rate tokens, or for the end of a stop: each is another call of the delivery, too."""
+    found = follow(NotProcessed(reason="unreachable"), call=12)
+
+    assert isinstance(found, RetryAt)
+    assert found.due_ms - NOW < 1_200
+
+
+@pytest.mark.parametrize("outcome", [UNREACHABLE, Unknown()])
+def test_what_costs_an_attempt_ends_the_row_of_those_that_cost_none(outcome: Outcome) -> None:
+    found = follow(outcome, call=6, free_calls=5, doubt="resend")
+
+    assert isinstance(found, RetryAt)
+    assert found.free_calls == 0
 
 
 def test_a_type_that_is_no_longer_configured_is_never_sent_twice() -> None:

@@ -39,7 +39,7 @@ def deliveries(
     batch = DeliveryBatch(
         "sms", "critical", [Body("code", "security", {}, NOW_MS + 1)],
         [Target("ann", b"n" * 16, b"d" * 16, "+15550100"), Target("bob", b"m" * 16, b"e" * 16, "+1")],
-        released_ms, b"s" * 16, round=1, attempt=4, call=9, sender="main", held_attempt=1,
+        released_ms, b"s" * 16, round=1, attempt=4, call=9, sender="main", held_attempt=1, free_calls=3,
     )  # fmt: skip
     return letter_of_deliveries(
         batch, topic="deliveries.sms.critical", partition=5, stage=stage,
@@ -62,7 +62,7 @@ def test_deliveries_go_out_as_their_next_round_where_they_left() -> None:
         "deliveries.sms.critical", 5, None, 2
     )  # fmt: skip
     again = decode_batch(record.value or b"")
-    assert again == replace(given.batch(), round=2, attempt=1, call=1, held_attempt=0)
+    assert again == replace(given.batch(), round=2, attempt=1, call=1, held_attempt=0, free_calls=0)
 
 
 def test_a_letter_is_put_back_as_the_same_record_however_often() -> None:
