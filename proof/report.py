@@ -87,8 +87,8 @@ Rounds that showed these, or that the checker or the harness was wrong itself, w
 that was mended: the table holds those.
 """
 _NOT_COVERED = """\
-- One machine, one broker, one copy of each record: no network that is cut in two, no second broker
-  that lags behind.
+- One machine, one broker, one copy of each record: no second broker that lags behind, or that some
+  reach and others do not. `cut-off` keeps a worker from the only one.
 - Clocks are the machine's own, but for those that `clock-set` puts wrong. Elsewhere, with clocks of
   their own: jumps of up to 8 seconds, of an hour and of a day, in stories of `tests/simulation`; workers
   that were down for 30 hours, in `tests/simulation/test_real_clocks.py`, both judged by the same
@@ -98,8 +98,9 @@ _NOT_COVERED = """\
 - Each moment of each named yield for certain: `EVERY_POINT=1` with
   `tests/acceptance/test_named_yields.py`. `kill-at-yields` tries one after the other, but the load of
   a round does not bring every life to its moment; how many it brought is noted above.
-- A call by a worker that was suspended, begun after it woke and not accepted twice: the ledger of the
-  sandbox does not say which process called. A second acceptance is L3.
+- A call by a worker that was suspended or cut off, begun when it had lost its partitions and not
+  accepted twice: the ledger of the sandbox does not say which process called. A second acceptance is
+  L3.
 - A provider that takes a part of a batch: of those there are, only SendGrid has batches, and it takes
   or refuses a request as a whole. One bad mailbox among many is part of every load with news.
 - Stores of millions of rows: rounds have 60 people, those of `kill-in-a-crowd` 12,000. Benchmarks
