@@ -30,8 +30,9 @@ _OF_STORMS: dict[str, frozenset[End]] = {
     "lose": _THROTTLED | _UNREACHED | _LOST,
     "delay": _THROTTLED | _SLOW,
 }
-_BREAKER_MS = 7_000
-"""How long a breaker may stay open after its storm: until the next probe, and its answer."""
+_BREAKER_MS = 20_000
+"""How long a breaker may stay open after its storm: until a probe is answered, five seconds after the
+last one; and that is the next call, which may be long in coming where little is sent."""
 _OF_OPEN_BREAKERS = frozenset({("expired", "breaker_open")})
 _OF_BLOWS = frozenset({("in_doubt", "outcome_lost")})
 _OF_DRAINS = frozenset({("expired", "draining")})
