@@ -44,7 +44,7 @@ class CutOff(Fault):
         return "" if os.geteuid() == 0 else own_etc.ONLY_ROOT
 
     async def strike(self, field: Field) -> None:
-        longest = 0
+        beyond = 0
         async with _relays(field, self.slots) as relays:
             while await field.wait(1.0, 3.0):
                 slot = await field.victim(list(self.slots))
@@ -54,12 +54,12 @@ class CutOff(Fault):
                 await field.stage.note_blow(slot.role, "cut off", slot)
                 relays[slot].cut()
                 try:
-                    is_whole = await field.wait(*(_LONG_SECONDS if is_long else _SHORT_SECONDS))
-                    longest += is_long and is_whole
+                    was_so_long = await field.wait(*(_LONG_SECONDS if is_long else _SHORT_SECONDS))
+                    beyond += is_long and was_so_long
                 finally:
                     relays[slot].mend()
         lost = sum(code == EXIT_LOST for _, code in field.exits)
-        field.notes.append(f"{longest} longer than a session, {lost} lost what they had")
+        field.notes.append(f"{beyond} longer than a session, {lost} lost what they had")
 
     def judge(self, field: Field) -> Iterator[Violation]:
         yield from super().judge(field)
@@ -84,9 +84,8 @@ async def _relays(field: Field, roles: Collection[str]) -> AsyncIterator[Mapping
         try:
             yield relays
         finally:
-            await field.workers.until_ready(
-                slots
-            )  # who was lost has to end before it can be stopped
+            # Who has lost its partitions ends by itself, and could not be stopped in order.
+            await field.workers.until_ready(slots)
             for slot in slots:
                 field.workers.forget(slot, prepared[slot])
             await _start_anew(field, slots)
