@@ -96,8 +96,8 @@ def after(
     in_doubt: InDoubt,
     now_ms: int,
 ) -> Next:
-    """Decide on the outcome of the call-th call, made as the attempt-th attempt (both from 1), after so
-    many that cost none."""
+    """Decide on the outcome of the call-th call, made as the attempt-th attempt (both from 1); the last
+    `free_calls` before it were refused, and cost none."""
     match outcome:
         case Accepted():
             return Sent()

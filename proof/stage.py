@@ -23,7 +23,7 @@ from sandbox.faults import FaultRule
 from sandbox.process import SandboxProcess
 from streams.config import Config, load
 from streams.demo.run import create_topics
-from streams.embedded_kafka import EmbeddedKafka, free_ports
+from streams.embedded_kafka import EmbeddedKafka
 from streams.topology import ROLES
 
 CONFIG = Path(__file__).with_name("faust.yaml")
@@ -50,10 +50,8 @@ HERE = "127.0.0.1"
 
 
 def new_kafka(folder: Path, host: str = HERE) -> EmbeddedKafka:
-    """`host`: how it is called by whoever it tells where it is."""
-    (port,) = free_ports(1)
-    told = {"advertised.listeners": f"PLAINTEXT://{host}:{port}"}
-    return EmbeddedKafka(folder, port=port, heap_mb=512, properties={**KAFKA_PROPERTIES, **told})
+    """`host`: where it tells its clients that it is."""
+    return EmbeddedKafka(folder, heap_mb=512, properties=KAFKA_PROPERTIES, advertised_host=host)
 
 
 class Stage:

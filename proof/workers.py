@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -114,15 +114,27 @@ class Workers:
 
     async def until_ready(self, slots: Sequence[Slot]) -> None:
         """Until they serve partitions."""
+        await self._until(self.is_ready, slots)
+
+    async def until_members(self, slots: Sequence[Slot]) -> None:
+        """Until they may call providers: who has lost its partitions says that it serves them until it
+        hears of that, and may not call."""
+        await self._until(self.may_call, slots)
+
+    async def _until(self, is_so: Callable[[Slot], bool], slots: Sequence[Slot]) -> None:
         deadline = asyncio.get_running_loop().time() + _READY_SECONDS
         for slot in slots:
-            while not await asyncio.to_thread(self.is_ready, slot):
+            while not await asyncio.to_thread(is_so, slot):
                 if asyncio.get_running_loop().time() > deadline:
                     raise WorkerFailed(f"{slot}: {self.log_of(slot).read_text()[-3000:]}")
                 await asyncio.sleep(0.1)
 
     def is_ready(self, slot: Slot) -> bool:
         return self.metrics(slot).get(_named("postrider_ready", slot)) == 1.0
+
+    def may_call(self, slot: Slot) -> bool:
+        """Whether its lease and its tails are good."""
+        return self.metrics(slot).get(_named("postrider_may_call", slot)) == 1.0
 
     def serving_calls(self, slot: Slot) -> int:
         """Provider calls in flight of one that serves partitions; -1 of one that does not."""

@@ -62,7 +62,9 @@ class EmbeddedKafka:
         format_options: Sequence[str] = ("--standalone",),
         java_options: Sequence[str] = SMALL,
         cache_dir: Path | None = None,
+        advertised_host: str = "127.0.0.1",
     ) -> None:
+        """`advertised_host`: the name of this machine by which clients are told to find it."""
         self._data_dir = data_dir.resolve()
         self._wanted_port = port
         self._heap_mb = heap_mb
@@ -70,6 +72,7 @@ class EmbeddedKafka:
         self._format_options = format_options
         self._java_options = java_options
         self._cache_dir = cache_dir or default_cache_dir()
+        self._advertised_host = advertised_host
         self._process: subprocess.Popen[bytes] | None = None
         self._identity: dict[str, str] = {}
 
@@ -175,7 +178,7 @@ class EmbeddedKafka:
             "node.id": "1",
             "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
             "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            "advertised.listeners": f"PLAINTEXT://{self._advertised_host}:{port}",
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",

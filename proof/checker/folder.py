@@ -80,17 +80,22 @@ def _judge_apart(found: Evidence, folder: Path, shares: Iterable[Sequence[int]])
         theirs.close()  # so that a process that is killed is heard to be gone
         judges.append((process, ours))
     heard = []
-    for process, ours in judges:
-        try:
-            told: _Heard | Exception = ours.recv()
-        except EOFError:
+    try:
+        for process, ours in judges:
+            try:
+                told: _Heard | Exception = ours.recv()
+            except EOFError:
+                process.join()
+                words = f"a judge ended with {process.exitcode}, and told nothing"
+                raise RuntimeError(words) from None
+            if isinstance(told, Exception):
+                raise told
+            heard.append(told)
+    finally:  # nothing more is wanted of any
+        for process, ours in judges:
+            process.kill()
             process.join()
-            raise RuntimeError(f"a judge ended with {process.exitcode}, and told nothing") from None
-        if isinstance(told, Exception):
-            raise told
-        heard.append(told)
-    for process, _ in judges:
-        process.join()
+            ours.close()
     return heard
 
 

@@ -85,6 +85,7 @@ async def _relays(field: Field, roles: Collection[str]) -> AsyncIterator[Mapping
             yield relays
         finally:
             # Who has lost its partitions ends by itself, and could not be stopped in order.
+            await field.workers.until_members(slots)
             await field.workers.until_ready(slots)
             for slot in slots:
                 field.workers.forget(slot, prepared[slot])
