@@ -10,10 +10,9 @@ from typing import Any, Literal
 import msgspec
 from pydantic import TypeAdapter
 
-from schemas import topics
+from schemas import notification, topics
 from schemas.dead_letter import DeadLetter
 from schemas.decode import MAX_RECORD_BYTES
-from schemas.notification import BroadcastRequest, Cancellation, Control, NotificationRequest
 from schemas.receipt import Receipt
 from schemas.recipient import RECIPIENT_CHANGE
 from schemas.report import ProviderReport
@@ -67,11 +66,11 @@ class PublicTopic:
 
 
 NOTIFICATION_REQUEST = PublicRecord(
-    "NotificationRequest", "1.0", "Tell one user once.", TypeAdapter(NotificationRequest)
+    "NotificationRequest", "1.0", "Tell one user once.", notification.NOTIFICATION_REQUEST
 )
 BROADCAST_REQUEST = PublicRecord(
     "BroadcastRequest", "1.0", "Tell an audience, or up to 10,000 named users.",
-    TypeAdapter(BroadcastRequest),
+    notification.BROADCAST_REQUEST,
 )  # fmt: skip
 RECIPIENT = PublicRecord(
     "RecipientChange", "1.0",
@@ -80,10 +79,10 @@ RECIPIENT = PublicRecord(
     RECIPIENT_CHANGE,
 )  # fmt: skip
 CANCELLATION = PublicRecord(
-    "Cancellation", "1.0", "Call off what no provider has yet.", TypeAdapter(Cancellation)
+    "Cancellation", "1.0", "Call off what no provider has yet.", notification.CANCELLATION
 )
 CONTROL = PublicRecord(
-    "Control", "1.0", "Pause or resume a channel, type, tenant or provider.", TypeAdapter(Control)
+    "Control", "1.0", "Pause or resume a channel, type, tenant or provider.", notification.CONTROL
 )
 PROVIDER_REPORT = PublicRecord(
     "ProviderReport", "1.0", "What a provider says later about a message or an address.",

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from schemas.forwarding import origin_of
 from schemas.instants import rfc3339
 from schemas.kafka import InboundRecord
-from schemas.notification import Control, Message
+from schemas.notification import CONTROL, Control, Message
 from schemas.printing import printable
 from schemas.topics import ORIGIN_HEADERS, SCHEMA_VERSION_HEADER
 
@@ -107,7 +107,7 @@ class ControlDecoder(Decoder[Control]):
     """Of controls, which are compacted: a record without a value resumes what its key names."""
 
     def __init__(self, *, on_ignored: Callable[[str, int], None]) -> None:
-        super().__init__(TypeAdapter(Control), on_ignored=on_ignored)
+        super().__init__(CONTROL, on_ignored=on_ignored)
 
     def __call__(self, record: InboundRecord) -> Control:
         if record.value is None:

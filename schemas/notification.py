@@ -4,7 +4,7 @@ import hashlib
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas import ids
@@ -202,3 +202,9 @@ class Control(Contract):
     def record_key(self) -> bytes:
         """The topic is compacted by it: the last word on each thing stays."""
         return f"{self.scope}:{self.name}".encode()
+
+
+NOTIFICATION_REQUEST = TypeAdapter(NotificationRequest)
+BROADCAST_REQUEST = TypeAdapter(BroadcastRequest)
+CANCELLATION = TypeAdapter(Cancellation)
+CONTROL = TypeAdapter(Control)

@@ -19,7 +19,7 @@ from schemas.decode import ControlDecoder, Decoder, Undecodable, internal
 from schemas.delivery import Channel
 from schemas.instants import to_ms
 from schemas.kafka import InboundRecord
-from schemas.notification import Cancellation
+from schemas.notification import CANCELLATION
 from schemas.recipient import (
     RECIPIENT_CHANGE,
     AddressReleased,
@@ -62,7 +62,7 @@ class StopFeed:
         self._hash_of = partial(ids.address_hash, address_key)
         self._change: Decoder[RecipientChange] = _quiet(RECIPIENT_CHANGE)
         self._derived = internal(decode_derived)
-        self._cancellation = _quiet(TypeAdapter(Cancellation))
+        self._cancellation = _quiet(CANCELLATION)
         self._control = ControlDecoder(on_ignored=_ignore)
 
     def __call__(self, record: InboundRecord) -> None:

@@ -8,8 +8,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter
-
 from agents.accept_broadcast import AcceptBroadcast
 from agents.decide import Decide
 from agents.dispatch import DispatchTerms
@@ -37,7 +35,7 @@ from schemas.broadcast import decode_accepted
 from schemas.decode import ControlDecoder, Decoder, MessageDecoder, internal
 from schemas.delivery import LANES, Body, Channel, Lane, decode_batch, decode_returned
 from schemas.kafka import InboundRecord
-from schemas.notification import BroadcastRequest, Cancellation, NotificationRequest
+from schemas.notification import BROADCAST_REQUEST, CANCELLATION, NOTIFICATION_REQUEST
 from schemas.recipient import RECIPIENT_CHANGE
 from schemas.recipient_events import decode_address_events, decode_derived, decode_import
 from streams.engine.routes import Haste, Source, Timer, Topology
@@ -114,9 +112,9 @@ def decide(settings: FlowSettings, stops: StopList) -> Topology:
     proofread = Proofread()
 
     change = Decoder(RECIPIENT_CHANGE, on_ignored=settings.on_ignored)
-    ask = RequestDecoder(TypeAdapter(NotificationRequest), on_ignored=settings.on_ignored)
-    announce = MessageDecoder(TypeAdapter(BroadcastRequest), on_ignored=settings.on_ignored)
-    call_off = Decoder(TypeAdapter(Cancellation), on_ignored=settings.on_ignored)
+    ask = RequestDecoder(NOTIFICATION_REQUEST, on_ignored=settings.on_ignored)
+    announce = MessageDecoder(BROADCAST_REQUEST, on_ignored=settings.on_ignored)
+    call_off = Decoder(CANCELLATION, on_ignored=settings.on_ignored)
     control = ControlDecoder(on_ignored=settings.on_ignored)
 
     return Topology(

@@ -4,8 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from proof.checker.cases import Delivery
-from proof.checker.evidence import Accept, Refusal
-from sandbox.ledger import Line
+from proof.checker.evidence import Accept, Call, Refusal
 
 
 class Accepted:
@@ -14,7 +13,7 @@ class Accepted:
 
     def __init__(
         self,
-        calls: Iterable[Line],
+        calls: Iterable[Call],
         refusals: Iterable[Refusal],
         deliveries: Mapping[str, Delivery],
     ) -> None:
@@ -34,7 +33,7 @@ class Accepted:
                     delivery.accepts += (message(number, line, place),)
 
 
-def message(number: int, line: Line, place: int) -> Accept:
+def message(number: int, line: Call, place: int) -> Accept:
     """The one at this place of the line, which is the `number`th of its ledger."""
     return Accept(
         line.at_ms,

@@ -184,6 +184,23 @@ class Rubbish(Slim, tag="rubbish"):
 Promise = Request | Broadcast | Unsure | Change | Cancellation | Control | Known | Rubbish
 
 
+class Call(Slim):
+    """A line of the sandbox's ledger: a request that it accepted. What nobody asks for here is left
+    as it is written."""
+
+    sequence: msgspec.Raw
+    at_ms: int
+    provider: str
+    status: msgspec.Raw
+    message_id: msgspec.Raw
+    round: int
+    attempt: int
+    delivery_ids: list[str]
+    notification_ids: msgspec.Raw
+    addresses: list[str]
+    body_hashes: list[int]
+
+
 class Accept(Slim):
     """One message that a provider took."""
 

@@ -21,6 +21,7 @@ import msgspec
 
 from proof.checker.evidence import (
     Broadcast,
+    Call,
     Change,
     Circumstances,
     Evidence,
@@ -32,7 +33,6 @@ from proof.checker.evidence import (
     Shown,
 )
 from proof.checker.rules import Rules
-from sandbox.ledger import Line
 
 SHARDS = 16
 RULES, CIRCUMSTANCES = "rules.json", "circumstances.json"
@@ -121,7 +121,7 @@ def shown_in(folder: Path, shard: int) -> list[Shown]:
     return list(Lines(folder / inbox_of(shard), _decode_shown))
 
 
-def calls_in(folder: Path) -> Iterator[Line]:
+def calls_in(folder: Path) -> Iterator[Call]:
     """Requests that the sandbox accepted, in the order that it did."""
     for file in sorted((folder / LEDGER).glob("ledger-*.jsonl")):
         yield from Lines(file, _decode_calls)
@@ -149,11 +149,11 @@ def _circumstances(folder: Path) -> Circumstances:
     return msgspec.json.decode((folder / CIRCUMSTANCES).read_bytes(), type=Circumstances)
 
 
-def _decode_calls(lines: bytes) -> list[Line]:
+def _decode_calls(lines: bytes) -> list[Call]:
     """Without the notes about replies that were not seen: here only the acceptance counts."""
     if b"\n{" in lines or lines.startswith(b"{"):
         lines = b"\n".join(each for each in lines.split(b"\n") if each[:1] == b"[")
-    return _decode_lines(lines)
+    return _decode_accepted(lines)
 
 
 _decode_promises = msgspec.json.Decoder(Promise).decode_lines
@@ -163,4 +163,4 @@ _decode_receipts = msgspec.json.Decoder(Receipt).decode_lines
 _decode_shown = msgspec.json.Decoder(Shown).decode_lines
 _decode_refusals = msgspec.json.Decoder(Refusal).decode_lines
 _decode_letters = msgspec.json.Decoder(Letter).decode_lines
-_decode_lines = msgspec.json.Decoder(Line).decode_lines
+_decode_accepted = msgspec.json.Decoder(Call).decode_lines

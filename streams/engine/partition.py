@@ -198,7 +198,7 @@ class Partition:
         queue.resume_if_drained()
 
     def _pump_timer(self, timer: Timer) -> None:
-        while self._may_start(timer):
+        while self._idle_until_ms.get(timer.name, 0) < math.inf and self._may_start(timer):
             now_ms = self._clock.now_ms()
             if now_ms < self._idle_until_ms.get(timer.name, 0):
                 return

@@ -83,6 +83,9 @@ _PARTS = {
 
 _SOON_MS = 1_500
 """What comes due sooner is waited for: it may wait for a rate's tokens, and for these time must pass."""
+_LOOK_AGAIN_SECONDS = 0.2
+"""While something goes on."""
+_LOOK_TWICE_SECONDS = 0.02
 
 
 class RealWorld(World):
@@ -132,7 +135,7 @@ class RealWorld(World):
         appended, before = -1, BUSY
         while True:
             assert self.loop.time() < until, f"seed {self.seed}: no rest in {limit_seconds} s"
-            next_ms, now_ms = BUSY, self.loop.now_ms()
+            next_ms, now_ms, wait_seconds = BUSY, self.loop.now_ms(), _LOOK_AGAIN_SECONDS
             # A zombie would sleep through what is skipped, and call long after it was told not to.
             if appended == self.broker.appended and not self.has_zombies:
                 next_ms = waits_until(self.processes, self.roles, PARTITIONS, self.broker, now_ms)
@@ -141,8 +144,12 @@ class RealWorld(World):
                     break
                 if hurries and next_ms > now_ms + _SOON_MS:
                     self.loop.set_clocks(by_ms=(next_ms - now_ms) * self.random.uniform(1.0, 1.2))
+                else:
+                    wait_seconds = (next_ms - now_ms) / 1000
+            elif next_ms != BUSY:
+                wait_seconds = _LOOK_TWICE_SECONDS
             appended, before = self.broker.appended, next_ms
-            await pause(0.2 if next_ms == BUSY else 0.02)
+            await pause(min(wait_seconds, _LOOK_AGAIN_SECONDS))
         states: defaultdict[str, list[State]] = defaultdict(list)
         for process in self.processes:
             states[process.role] += [each.state for each in process.runner.partitions]

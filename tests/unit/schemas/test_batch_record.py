@@ -3,17 +3,16 @@
 import json
 
 import pytest
-from pydantic import TypeAdapter
 
 from schemas.batch_record import MAX_REQUESTS, RequestDecoder, parts_of
 from schemas.decode import MAX_RECORD_BYTES, Undecodable
 from schemas.forwarding import forward
 from schemas.kafka import Headers, InboundRecord
-from schemas.notification import NotificationRequest
+from schemas.notification import NOTIFICATION_REQUEST
 from tests.unit.schemas.inbound import arrived
 
 TOPIC = "notifications.requested"
-DECODE = RequestDecoder(TypeAdapter(NotificationRequest), on_ignored=lambda topic, count: None)
+DECODE = RequestDecoder(NOTIFICATION_REQUEST, on_ignored=lambda topic, count: None)
 ANN, BOB = b'{"user_id": "ann", "type": "t"}', b'{"user_id": "bob", "type": "t"}'
 
 

@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
 from schemas.decode import (
     MAX_RECORD_BYTES,
@@ -18,7 +17,7 @@ from schemas.decode import (
 )
 from schemas.delivery import DeliveryBatch, decode_batch, encode_batch
 from schemas.kafka import Headers, InboundRecord
-from schemas.notification import NotificationRequest
+from schemas.notification import NOTIFICATION_REQUEST, NotificationRequest
 from schemas.recipient import RECIPIENT_CHANGE
 from tests.unit.schemas.inbound import NORMAL, change, record, request
 
@@ -34,7 +33,7 @@ class Ignored:
 
 
 def decoder(ignored: Ignored | None = None) -> MessageDecoder[NotificationRequest]:
-    return MessageDecoder(TypeAdapter(NotificationRequest), on_ignored=ignored or Ignored())
+    return MessageDecoder(NOTIFICATION_REQUEST, on_ignored=ignored or Ignored())
 
 
 def version(text: bytes) -> Headers:

@@ -3,20 +3,19 @@
 import json
 
 import pytest
-from pydantic import TypeAdapter
 
 from agents.stage import Effects
 from schemas.decode import MAX_RECORD_BYTES, MessageDecoder, Undecodable
 from schemas.ids import partition_of
 from schemas.kafka import Headers, InboundRecord
-from schemas.notification import NotificationRequest
+from schemas.notification import NOTIFICATION_REQUEST
 from schemas.topics import REQUESTED
 from streams.engine.effects import size_of
 from streams.envelopes import RecordEnvelopes
 
 PARTITIONS = 48
 ENVELOPES = RecordEnvelopes(partitions=PARTITIONS)
-DECODE = MessageDecoder(TypeAdapter(NotificationRequest), on_ignored=lambda topic, count: None)
+DECODE = MessageDecoder(NOTIFICATION_REQUEST, on_ignored=lambda topic, count: None)
 
 
 def misplaced(*, data_bytes: int = 0, headers: Headers = (), key: bytes = b"") -> InboundRecord:
