@@ -58,44 +58,37 @@ class Cases:
         little memory, which is what takes the time."""
         waiting: dict[str, Receipt] = {}
         for receipt in receipts:
-            if receipt.kind == "delivery":
-                first = waiting.pop(receipt.delivery_id, None)
-                if first is None:
-                    waiting[receipt.delivery_id] = receipt
-                else:
-                    self._take_two(first, receipt)
-            else:
+            if receipt.kind != "delivery":
                 self._take_word(receipt)
+                continue
+            delivery_id = receipt.delivery_id
+            first = waiting.pop(delivery_id, None)
+            if first is None:
+                waiting[delivery_id] = receipt
+            elif not self._has_closed(first, receipt):
+                self._take_one(first)
+                self._take_one(receipt)
         for receipt in waiting.values():
             self._take_one(receipt)
 
-    def _take_two(self, first: Receipt, second: Receipt) -> None:
-        """Of a delivery; if it was plain until now, all of its receipts are read again."""
-        delivery = self.deliveries.get(first.delivery_id)
-        if delivery is None:
-            delivery = self._begin(first)
-            if self._is_sparing and self._has_closed(delivery, first, second):
-                return
-        if delivery.is_plain:
-            self._to_reopen.add(delivery.id)
-        else:
-            delivery.receipts += first, second
-
-    def _has_closed(self, delivery: Delivery, first: Receipt, second: Receipt) -> bool:
-        """Whether it is told plainly by these two, which are not kept then."""
+    def _has_closed(self, first: Receipt, second: Receipt) -> bool:
+        """Whether these two tell of their delivery plainly; they are not kept then."""
+        case = self.by_number.get(first.metadata.intent)
+        if case is None or not self._is_sparing or first.delivery_id in self.deliveries:
+            return False
+        request = case.request
+        kind = self.found.rules.kinds.get(request.said.type)
         queued, sent = (second, first) if first.status == "sent" else (first, second)
-        request = delivery.request
-        kind = self.found.rules.kinds.get(request.said.type) if request else None
-        if request is None or kind is None:
+        if kind is None or not is_told_plainly(queued, sent, request.number, kind):
             return False
-        if not is_told_plainly(queued, sent, request.number, kind):
-            return False
-        delivery.close(queued, sent)
+        self._begin(first, case).close(queued, sent)
         return True
 
     def _take_one(self, receipt: Receipt) -> None:
-        """That none came after."""
-        delivery = self.deliveries.get(receipt.delivery_id) or self._begin(receipt)
+        """Of a delivery; if it was plain until now, all of its receipts are read again."""
+        delivery = self.deliveries.get(receipt.delivery_id)
+        if delivery is None:
+            delivery = self._begin(receipt, self._case_of(receipt))
         if delivery.is_plain:
             self._to_reopen.add(delivery.id)
         else:
@@ -107,15 +100,10 @@ class Cases:
         if receipt.kind == "request" and case is not None:
             case.refusals += (receipt,)
 
-    def _begin(self, first: Receipt) -> Delivery:
-        case, delivery_id = self._case_of(first), first.delivery_id
-        request = case.request if case else None
+    def _begin(self, first: Receipt, case: Case | None) -> Delivery:
+        delivery_id, request = first.delivery_id, case.request if case else None
         delivery = self.deliveries[delivery_id] = Delivery(
-            delivery_id,
-            first.user_id,
-            first.channel,
-            first.notification_id,
-            request,
+            delivery_id, first.user_id, first.channel, first.notification_id, request
         )
         if case is not None:
             case.deliveries.append(delivery)
