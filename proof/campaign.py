@@ -14,7 +14,7 @@ from proof.mutants.trial import Trial, perform, trial_of
 from proof.origin import commit, is_exact
 from proof.results import Result
 from proof.rounds import play, unplayed
-from proof.stage import Stage, new_kafka
+from proof.stage import Stage, new_cluster, new_kafka
 from proof.workers import WorkerFailed
 
 _NUMBERS_A_ROUND = 1_000_000
@@ -89,7 +89,8 @@ class Campaign:
         """Until a round breaks something; the seeds that are left. Evidence is removed only of a run
         in which every round was clean to its end."""
         folder = self._new_folder(f"{fault.name}-{seeds[0]}")
-        kafka = new_kafka(folder / "kafka", fault.kafka_host)
+        place = folder / "kafka"
+        kafka = new_cluster(place) if fault.has_cluster else new_kafka(place, fault.kafka_host)
         stage = Stage(
             folder,
             kafka=kafka,
@@ -109,7 +110,7 @@ class Campaign:
             return left
         finally:
             await stage.close()
-            kafka.stop()
+            kafka.kill()  # nobody needs what it holds, and the last of a cluster stops slowly
             shutil.rmtree(folder if is_clean else folder / "kafka", ignore_errors=True)
 
     async def _rounds(self, stage: Stage, fault: Fault, seeds: list[int]) -> AsyncIterator[Result]:

@@ -15,6 +15,7 @@ from proof.checker import ledgers
 from proof.checker.evidence import Blow, Circumstances, Storm
 from proof.checker.rules import read_rules
 from proof.checker.verdict import Tally
+from proof.cluster import KafkaCluster
 from proof.collector import Collector
 from proof.load.crowd import BAD_MAILBOX, DEAD
 from proof.workers import Slot, Workers
@@ -54,6 +55,10 @@ def new_kafka(folder: Path, host: str = HERE) -> EmbeddedKafka:
     return EmbeddedKafka(folder, heap_mb=512, properties=KAFKA_PROPERTIES, advertised_host=host)
 
 
+def new_cluster(folder: Path) -> KafkaCluster:
+    return KafkaCluster(folder, heap_mb=320, properties=KAFKA_PROPERTIES)
+
+
 class Stage:
     """Open until `close`; evidence stays in `evidence`, logs in `folder`."""
 
@@ -61,7 +66,7 @@ class Stage:
         self,
         folder: Path,
         *,
-        kafka: EmbeddedKafka,
+        kafka: EmbeddedKafka | KafkaCluster,
         slots: Mapping[str, int] | None = None,
         stop_ms: int = STOP_MS,
         lag_ms: int = LAG_MS,

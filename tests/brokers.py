@@ -9,12 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.embedded_kafka import (
-    EmbeddedKafka,
-    KafkaUnavailable,
-    free_ports,
-    new_cluster_id,
-)
+from proof.cluster import KafkaCluster, assign_ports
+from streams.embedded_kafka import EmbeddedKafka, KafkaUnavailable
 from tests.certificates import Authority
 
 ANN, PASSWORD = "ann", "correct horse"
@@ -76,7 +72,7 @@ def running(*brokers: EmbeddedKafka) -> Iterator[None]:
 def secured_kafka(folder: Path) -> SecuredKafka:
     """Not started yet. Anonymous is allowed everything on the plain listener."""
     trusted, stranger = Authority(folder, "trusted"), Authority(folder, "stranger")
-    plain, *others = _assign_ports(folder / "kafka", 1 + len(_LISTENERS))
+    plain, *others = assign_ports(folder / "kafka", 1 + len(_LISTENERS))
     ports = dict(zip(_LISTENERS, others, strict=True))
     served = {**{name.upper(): port for name, port in ports.items()}, "PLAINTEXT": plain}
     controller = json.loads((folder / "kafka" / "identity.json").read_text())["controller_port"]
@@ -144,39 +140,6 @@ def _sasl(listener: str, mechanisms: tuple[str, ...]) -> dict[str, str]:
 
 
 def three_brokers(folder: Path) -> list[EmbeddedKafka]:
-    """A KRaft cluster, each broker a controller too; not started yet."""
-    cluster_id = new_cluster_id()
-    voters = []
-    for number in (1, 2, 3):
-        _assign_ports(folder / str(number), 1, cluster_id=cluster_id)
-        identity = json.loads((folder / str(number) / "identity.json").read_text())
-        voters.append(f"{number}@127.0.0.1:{identity['controller_port']}")
-    properties = {
-        "controller.quorum.voters": ",".join(voters),
-        "offsets.topic.replication.factor": "3",
-        "transaction.state.log.replication.factor": "3",
-        "transaction.state.log.min.isr": "2",
-        "group.min.session.timeout.ms": "1000",
-    }
-    return [
-        EmbeddedKafka(
-            folder / str(number),
-            heap_mb=256,
-            properties=properties | {"node.id": str(number)},
-            format_options=(),
-        )
-        for number in (1, 2, 3)
-    ]
-
-
-def _assign_ports(folder: Path, count: int, *, cluster_id: str | None = None) -> list[int]:
-    """Written where the broker keeps its identity, since others must know it before it starts."""
-    controller, first, *others = free_ports(1 + count)
-    folder.mkdir(parents=True)
-    identity = {
-        "cluster_id": cluster_id or new_cluster_id(),
-        "port": str(first),
-        "controller_port": str(controller),
-    }
-    (folder / "identity.json").write_text(json.dumps(identity))
-    return [first, *others]
+    """That copy each other; not started yet."""
+    properties = {"group.min.session.timeout.ms": "1000"}
+    return KafkaCluster(folder, heap_mb=256, properties=properties).brokers

@@ -170,6 +170,8 @@ class Fault:
     """In place of the installation's own."""
     kafka_host: ClassVar[str] = HERE
     """How Kafka is called by its clients."""
+    has_cluster: ClassVar[bool] = False
+    """Whether Kafka is three brokers that copy each other."""
     exits: ClassVar[Collection[int]] = ()
     """Codes that a worker may end with by itself, if its role was struck, or the broker."""
     stop_ms: ClassVar[int] = STOP_MS

@@ -4,6 +4,7 @@ import time
 
 from proof.faults.base import Fault, Field
 from proof.load.plan import LoadPlan
+from streams.embedded_kafka import EmbeddedKafka
 from streams.worker import EXIT_LOST
 
 AWAY_SECONDS = 600.0
@@ -11,7 +12,7 @@ _LAST_SECONDS = 20.0
 """Of the load, for which the broker is back."""
 
 
-class _BrokerFault(Fault):
+class BrokerFault(Fault):
     stop_ms = 15_000
     exits = (EXIT_LOST,)
 
@@ -19,7 +20,7 @@ class _BrokerFault(Fault):
         return LoadPlan(seed=seed, first=first, seconds=35.0)
 
 
-class BrokerKilled(_BrokerFault):
+class BrokerKilled(BrokerFault):
     name = "broker-killed"
     does = "kill -9 of the broker, started again within seconds"
     expects = "nothing lost that was acknowledged, nothing in doubt"
@@ -27,12 +28,12 @@ class BrokerKilled(_BrokerFault):
     async def strike(self, field: Field) -> None:
         while await field.wait(3.0, 7.0):
             await field.stage.note_blow("broker", "crash")
-            field.stage.kafka.kill()
+            _broker(field).kill()
             await field.wait(0.5, 4.0)
-            field.stage.kafka.start()
+            _broker(field).start()
 
 
-class BrokerRestarted(_BrokerFault):
+class BrokerRestarted(BrokerFault):
     name = "broker-restarted"
     does = "a clean stop of the broker, and a start"
     expects = "as broker-killed"
@@ -40,11 +41,11 @@ class BrokerRestarted(_BrokerFault):
     async def strike(self, field: Field) -> None:
         while await field.wait(3.0, 7.0):
             await field.stage.note_blow("broker", "restart")
-            field.stage.kafka.stop()
-            field.stage.kafka.start()
+            _broker(field).stop()
+            _broker(field).start()
 
 
-class BrokerHung(_BrokerFault):
+class BrokerHung(BrokerFault):
     name = "broker-hung"
     does = "SIGSTOP of the broker for 4 to 30 seconds, mostly longer than a session, then SIGCONT"
     expects = "in doubt only calls that were open when it fell silent, told"
@@ -56,13 +57,13 @@ class BrokerHung(_BrokerFault):
     async def strike(self, field: Field) -> None:
         while await field.wait(3.0, 6.0):
             await field.stage.note_blow("broker", "suspend")
-            field.stage.kafka.pause()
+            _broker(field).pause()
             seconds = field.random.choice((4.0, 8.0, 12.0, 30.0))
             await field.wait(seconds, seconds)
-            field.stage.kafka.resume()
+            _broker(field).resume()
 
 
-class BrokerAway(_BrokerFault):
+class BrokerAway(BrokerFault):
     name = "broker-away"
     does = "kill -9 of the broker, which is away for ten minutes while producers go on asking"
     expects = "as broker-killed; everything goes on by itself"
@@ -78,8 +79,14 @@ class BrokerAway(_BrokerFault):
         until = time.monotonic() + field.plan.seconds - _LAST_SECONDS
         await field.wait(5.0, 8.0)
         await field.stage.note_blow("broker", "crash")
-        field.stage.kafka.kill()
+        _broker(field).kill()
         died_at = time.monotonic()
         await field.wait(until - died_at, until - died_at)
         field.notes.append(f"away for {time.monotonic() - died_at:.0f} s")
-        field.stage.kafka.start()
+        _broker(field).start()
+
+
+def _broker(field: Field) -> EmbeddedKafka:
+    kafka = field.stage.kafka
+    assert isinstance(kafka, EmbeddedKafka), "these faults strike the only broker that there is"
+    return kafka

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from proof.faults.base import Calm, Fault
 from proof.faults.brokers import BrokerAway, BrokerHung, BrokerKilled, BrokerRestarted
 from proof.faults.clocks import ClockSet
+from proof.faults.clusters import OneOfThreeHung, OneOfThreeKilled, ThreeRestarted
 from proof.faults.crowds import KillInACrowd
 from proof.faults.disks import DiskDamaged, DiskFails, DiskFull, DiskLost, DiskReadOnly, DiskStale
 from proof.faults.inputs import (
@@ -62,5 +63,8 @@ _ALL: tuple[Fault, ...] = (
     BrokerRestarted(),
     BrokerHung(),
     BrokerAway(),
+    OneOfThreeKilled(),
+    OneOfThreeHung(),
+    ThreeRestarted(),
 )
 FAULTS: Mapping[str, Fault] = {each.name: each for each in _ALL}
