@@ -7,7 +7,10 @@ from pathlib import Path
 from streams.embedded_kafka import EmbeddedKafka, free_ports, new_cluster_id
 
 NUMBERS = (1, 2, 3)
-REPLICATED = {
+AS_ELSEWHERE = {
+    # Kafka's own: so long what a broker led is led by nobody once it is gone.
+    "broker.session.timeout.ms": "9000",
+    "broker.heartbeat.interval.ms": "2000",
     "offsets.topic.replication.factor": "3",
     "transaction.state.log.replication.factor": "3",
     "transaction.state.log.min.isr": "2",
@@ -26,7 +29,7 @@ class KafkaCluster:
             assign_ports(place, 1, cluster_id=cluster_id)
             controller = json.loads((place / "identity.json").read_text())["controller_port"]
             voters.append(f"{number}@127.0.0.1:{controller}")
-        common = {**REPLICATED, "controller.quorum.voters": ",".join(voters), **properties}
+        common = {**AS_ELSEWHERE, "controller.quorum.voters": ",".join(voters), **properties}
         self.brokers = [
             EmbeddedKafka(
                 folder / str(number),

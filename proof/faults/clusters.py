@@ -17,7 +17,10 @@ from streams.embedded_kafka import EmbeddedKafka
 
 class _ClusterFault(BrokerFault):
     has_cluster = True
-    settings: ClassVar[Mapping[str, Any]] = {"kafka": {"replication": 3}}
+    settings: ClassVar[Mapping[str, Any]] = {
+        "kafka": {"replication": 3, "session_timeout": "20s", "heartbeat_interval": "3s"}
+    }
+    """The product's own: a session is longer than it takes until another broker coordinates the group."""
 
     def plan(self, seed: int, first: int) -> LoadPlan:
         return LoadPlan(seed=seed, first=first, seconds=60.0)
@@ -40,7 +43,7 @@ class OneOfThreeKilled(_ClusterFault):
 class OneOfThreeHung(_ClusterFault):
     name = "one-of-three-hung"
     does = "SIGSTOP of one of three brokers for 1 to 20 seconds, then SIGCONT"
-    expects = "as broker-hung"
+    expects = "as broker-killed, while the other two go on: no worker loses what it has"
 
     async def strike(self, field: Field) -> None:
         while await field.wait(3.0, 6.0):
