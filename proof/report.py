@@ -87,8 +87,9 @@ Rounds that showed these, or that the checker or the harness was wrong itself, w
 that was mended: the table holds those.
 """
 _NOT_COVERED = """\
-- One machine, one broker, one copy of each record: no second broker that lags behind, or that some
-  reach and others do not. `cut-off` keeps a worker from the only one.
+- One machine, and but for `one-of-three-killed`, `one-of-three-hung` and `three-restarted` one broker,
+  with one copy of each record. No broker that some reach and others do not, be it a worker or another
+  broker: `cut-off` keeps a worker from the only one.
 - Clocks are the machine's own, but for those that `clock-set` puts wrong. Elsewhere, with clocks of
   their own: jumps of up to 8 seconds, of an hour and of a day, in stories of `tests/simulation`; workers
   that were down for 30 hours, in `tests/simulation/test_real_clocks.py`, both judged by the same

@@ -10,12 +10,12 @@ BROKER, DECIDE = "broker", "decide"
 CLEAN_BLOWS = frozenset(
     {
         "stop", "join", "restart", "crash", "full disk", "failing disk", "names", "few-files",
-        "little-memory",
+        "little-memory", "one hangs",
     }
 )  # fmt: skip
 """What leaves nothing in doubt: a worker that drains, or takes partitions from others, or has no
 room to write, or too little of something, until it ends by it; and a broker that ends in whatever way,
-since workers wait for it."""
+or one of several that hangs, since workers wait for it."""
 
 _THROTTLED = frozenset({("expired", "throttled"), ("expired", "breaker_open")})
 _UNREACHED = frozenset(
