@@ -1,6 +1,8 @@
 """The only broker: killed, restarted, hung, away. What was acknowledged is kept all the same."""
 
 import time
+from collections.abc import Collection
+from typing import ClassVar
 
 from proof.faults.base import Fault, Field
 from proof.load.plan import LoadPlan
@@ -14,7 +16,7 @@ _LAST_SECONDS = 20.0
 
 class BrokerFault(Fault):
     stop_ms = 15_000
-    exits = (EXIT_LOST,)
+    exits: ClassVar[Collection[int]] = (EXIT_LOST,)
 
     def plan(self, seed: int, first: int) -> LoadPlan:
         return LoadPlan(seed=seed, first=first, seconds=35.0)
