@@ -89,8 +89,8 @@ class Campaign:
         """Until a round breaks something; the seeds that are left. Evidence is removed only of a run
         in which every round was clean to its end."""
         folder = self._new_folder(f"{fault.name}-{seeds[0]}")
-        place = folder / "kafka"
-        kafka = new_cluster(place) if fault.has_cluster else new_kafka(place, fault.kafka_host)
+        new = new_cluster if fault.has_cluster else new_kafka
+        kafka = new(folder / "kafka", fault.kafka_host)
         stage = Stage(
             folder,
             kafka=kafka,

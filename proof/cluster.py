@@ -21,7 +21,14 @@ class KafkaCluster:
     """Any two of three are enough to go on. Ports are chosen here, since all must know them before the
     first of them starts."""
 
-    def __init__(self, folder: Path, *, heap_mb: int, properties: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        heap_mb: int,
+        properties: Mapping[str, str],
+        advertised_host: str = "127.0.0.1",
+    ) -> None:
         cluster_id = new_cluster_id()
         voters = []
         for number in NUMBERS:
@@ -36,6 +43,7 @@ class KafkaCluster:
                 heap_mb=heap_mb,
                 properties=common | {"node.id": str(number)},
                 format_options=(),
+                advertised_host=advertised_host,
             )
             for number in NUMBERS
         ]

@@ -55,8 +55,9 @@ def new_kafka(folder: Path, host: str = HERE) -> EmbeddedKafka:
     return EmbeddedKafka(folder, heap_mb=512, properties=KAFKA_PROPERTIES, advertised_host=host)
 
 
-def new_cluster(folder: Path) -> KafkaCluster:
-    return KafkaCluster(folder, heap_mb=320, properties=KAFKA_PROPERTIES)
+def new_cluster(folder: Path, host: str = HERE) -> KafkaCluster:
+    """Likewise."""
+    return KafkaCluster(folder, heap_mb=320, properties=KAFKA_PROPERTIES, advertised_host=host)
 
 
 class Stage:

@@ -19,7 +19,7 @@ from proof.faults.inputs import (
 )
 from proof.faults.kills import Kill, KillAtYields, KillTwo
 from proof.faults.names import NoNames
-from proof.faults.networks import CutOff
+from proof.faults.networks import CutOff, CutOffFromOne
 from proof.faults.processes import JoinAndLeave, OptOutBesideABacklog, RollingRestart, Suspended
 from proof.faults.scarcity import FewFiles, LittleMemory
 from proof.faults.storms import Failing, Hanging, LostReplies, Refused, Throttled
@@ -66,5 +66,6 @@ _ALL: tuple[Fault, ...] = (
     OneOfThreeKilled(),
     OneOfThreeHung(),
     ThreeRestarted(),
+    CutOffFromOne(),
 )
 FAULTS: Mapping[str, Fault] = {each.name: each for each in _ALL}

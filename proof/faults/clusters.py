@@ -6,7 +6,7 @@ What it led is led by another then, and so is whatever it coordinated: groups an
 import asyncio
 import itertools
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from proof.cluster import KafkaCluster
 from proof.faults.base import Field
@@ -14,15 +14,17 @@ from proof.faults.brokers import BrokerFault
 from proof.load.plan import LoadPlan
 from streams.embedded_kafka import EmbeddedKafka
 
+AS_RUN: Mapping[str, Any] = {
+    "kafka": {"replication": 3, "session_timeout": "20s", "heartbeat_interval": "2s"}
+}
+"""The product's own: a session is longer than it takes until another broker coordinates the group, so
+no worker loses what it has."""
+
 
 class _ClusterFault(BrokerFault):
     has_cluster = True
+    settings = AS_RUN
     exits = ()
-    settings: ClassVar[Mapping[str, Any]] = {
-        "kafka": {"replication": 3, "session_timeout": "20s", "heartbeat_interval": "2s"}
-    }
-    """The product's own: a session is longer than it takes until another broker coordinates the group,
-    so no worker loses what it has."""
 
     def plan(self, seed: int, first: int) -> LoadPlan:
         return LoadPlan(seed=seed, first=first, seconds=60.0)
