@@ -65,6 +65,10 @@ class ThreeRestarted(_ClusterFault):
         "a clean stop and a start of each of three brokers in turn, as for another version of Kafka"
     )
     expects = "as one-of-three-killed"
+    least_blows = 3
+
+    def plan(self, seed: int, first: int) -> LoadPlan:
+        return LoadPlan(seed=seed, first=first, seconds=100.0)
 
     async def strike(self, field: Field) -> None:
         for broker in itertools.cycle(_cluster(field).brokers):
