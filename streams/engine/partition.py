@@ -198,16 +198,18 @@ class Partition:
         queue.resume_if_drained()
 
     def _pump_timer(self, timer: Timer) -> None:
-        while self._idle_until_ms.get(timer.name, 0) < math.inf and self._may_start(timer):
+        idle_until_ms = self._idle_until_ms
+        while idle_until_ms.get(timer.name, 0) < math.inf and self._may_start(timer):
+            if timer.name not in idle_until_ms:
+                next_ms = timer.rows.next_due_ms(self.state)
+                idle_until_ms[timer.name] = math.inf if next_ms is None else next_ms
             now_ms = self._clock.now_ms()
-            if now_ms < self._idle_until_ms.get(timer.name, 0):
+            if now_ms < idle_until_ms[timer.name]:
                 return
             take = self._take(timer)
             due = timer.rows.due(self.state, now_ms, take + len(self._claimed))
             rows = [row for row in due if row[0] not in self._claimed][:take]
-            if not rows:
-                next_ms = timer.rows.next_due_ms(self.state)
-                self._idle_until_ms[timer.name] = math.inf if next_ms is None else next_ms
+            if not rows:  # they are being worked at
                 return
             self._claimed.update(key for key, _ in rows)
             items: list[Taken[Any]] = [
