@@ -5,6 +5,7 @@ makes one wrong or needless.
 """
 
 import asyncio
+import random
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,11 +14,13 @@ from aiokafka import codec
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.consumer.fetcher import Fetcher
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, for_code
+from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 from aiokafka.record._crecords import default_records
 
 _RECONNECT_SECONDS = 0.25
+_ASKED_AT_ONCE = 3
 
 
 def take_a_reset_for_a_broken_connection() -> None:
@@ -105,6 +108,39 @@ def wait_for_rebalances(seconds: float) -> None:
             self._request_timeout = usual
 
     AIOKafkaConnection.send = send
+
+
+def ask_several_for_a_coordinator() -> None:
+    """aiokafka asks one broker where a coordinator is. If that one hangs, as the coordinator of before
+    may, the answer is a whole request's time late, and the heartbeat that waits for it too late for
+    the session."""
+
+    async def coordinator_lookup(self: Any, kind: int, key: str) -> int:
+        request = FindCoordinatorRequest(key, kind)
+        failure: KafkaError = NodeNotReadyError("no broker is known yet")
+        nodes = [broker.nodeId for broker in self.cluster.brokers()]
+        some = random.sample(nodes, min(len(nodes), _ASKED_AT_ONCE))
+        asking = [asyncio.ensure_future(self.send(node, request)) for node in some]
+        for task in asking:
+            task.add_done_callback(_hear)  # who is late need not be waited for
+        for each in asyncio.as_completed(asking):
+            try:
+                answer = await each
+            except KafkaError as error:
+                failure = error
+                continue
+            if answer.error_code:
+                raise for_code(answer.error_code)()
+            coordinator: int = answer.coordinator_id
+            return coordinator
+        raise failure
+
+    AIOKafkaClient.coordinator_lookup = coordinator_lookup
+
+
+def _hear(task: "asyncio.Future[Any]") -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 def compress_quickly() -> None:

@@ -27,6 +27,16 @@ _PRODUCER_FENCED = 90
 """What newer versions of a request are told instead of `InvalidProducerEpoch`."""
 _NETWORK_EXCEPTION = 13
 """A leader of Kafka 3 lost its connection to the coordinator; aiokafka takes it for something else."""
+_UNKNOWN_SERVER_ERROR = -1
+
+
+class BrokerFailed(KafkaError):  # type: ignore[misc]  # which has no types
+    """Raised when a broker does not know itself what became of a request: one that hung, and was no
+    coordinator any more when it woke. What it was asked may be done or not, so it is asked again: to
+    register, to append and to end are done once, however often they are asked for. aiokafka takes
+    it for good."""
+
+    retriable = True
 
 
 class OnceAMinute:
@@ -78,6 +88,8 @@ def _error(code: int, about: str) -> KafkaError:
     error: KafkaError = for_code(code)(about)
     if code == _PRODUCER_FENCED or isinstance(error, InvalidProducerEpoch):
         return ProducerFenced(about)
+    if code == _UNKNOWN_SERVER_ERROR:
+        return BrokerFailed(about)
     return RequestTimedOutError(about) if code == _NETWORK_EXCEPTION else error
 
 

@@ -27,7 +27,7 @@ from aiokafka.protocol.transaction import (
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from streams.batches import Batch
-from streams.refusals import OnceAMinute, Retries, worst_of
+from streams.refusals import BrokerFailed, OnceAMinute, Retries, worst_of
 from streams.watched_clock import ClockAskew, WatchedClock
 
 _ALL_REPLICAS = -1
@@ -166,7 +166,7 @@ class TransactionalProducer:
                     del waiting[place]
             if not waiting:
                 return appended
-            error = worst_of(refusals)
+            error = self._worst_of(refusals)
             if error is not None and not error.retriable:
                 raise error
             if error is None or error.invalid_metadata:
@@ -223,7 +223,7 @@ class TransactionalProducer:
             try:
                 node = await self._find_coordinator()
                 answer = await self._send(node, request, ConnectionGroup.COORDINATION)
-                error = worst_of(codes_of(answer))
+                error = self._worst_of(codes_of(answer))
             except KafkaError as failure:
                 error = failure
             if error is None:
@@ -252,6 +252,12 @@ class TransactionalProducer:
         except KafkaError:
             self._is_answered = False
             raise
+
+    def _worst_of(self, codes: Iterable[tuple[str, int]]) -> KafkaError | None:
+        error = worst_of(codes)
+        if isinstance(error, BrokerFailed):  # which is no better than no answer
+            self._is_answered = False
+        return error
 
     async def _know(self, topic: str) -> None:
         """Until its partitions are known: a broker that answers nothing does not mean there are

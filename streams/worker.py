@@ -240,6 +240,7 @@ class _Process:
         faust_patches.watch_membership(self._lease, self._membership_lost)
         kafka_patches.take_a_reset_for_a_broken_connection()
         kafka_patches.wait_between_connects()
+        kafka_patches.ask_several_for_a_coordinator()
         kafka_patches.tell_of_a_dead_fetcher()
         kafka_patches.tell_of_dead_metadata(die)
         kafka_patches.compress_quickly()

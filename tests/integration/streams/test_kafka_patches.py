@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 import uvloop
 from aiokafka import AIOKafkaConsumer, codec
-from aiokafka.client import AIOKafkaClient
+from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
     KafkaConnectionError,
     KafkaError,
 )
@@ -38,6 +39,7 @@ _BATCH_HEAD_BYTES = 61
 PATCHED: tuple[tuple[Any, str], ...] = (
     (AIOKafkaConnection, "send"),
     (AIOKafkaClient, "_get_conn"),
+    (AIOKafkaClient, "coordinator_lookup"),
     (AIOKafkaClient, "_md_synchronizer"),
     (Fetcher, "fetched_records"),
     (default_records, "zstd_encode"),
@@ -107,6 +109,43 @@ async def test_a_broker_that_refuses_is_not_asked_a_hundred_times_a_second(
         kafka_patches.wait_between_connects()
 
         assert await _connects_in_vain(client) <= 3
+
+
+async def _coordinator_beside_one_that_hangs(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> int:
+    """As a client finds it that would have asked the broker that hangs."""
+    held: list[asyncio.StreamWriter] = []
+
+    def answer_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+
+    hung = await asyncio.start_server(answer_nothing, "127.0.0.1", 0)
+    try:
+        async with _client(desk.bootstrap, request_timeout_ms=1000) as client:
+            (broker,) = client.cluster.brokers()
+            port = hung.sockets[0].getsockname()[1]
+            client.cluster._brokers[2] = broker._replace(nodeId=2, port=port)
+            monkeypatch.setattr(client, "get_random_node", lambda: 2)
+            while True:
+                with contextlib.suppress(GroupCoordinatorNotAvailableError):  # is yet to be made
+                    found: int = await client.coordinator_lookup(CoordinationType.GROUP, "some")
+                    return found
+    finally:
+        hung.close()
+        for writer in held:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+async def test_a_coordinator_is_found_beside_a_broker_that_hangs(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KafkaError):
+        await _coordinator_beside_one_that_hangs(desk, monkeypatch)
+
+    kafka_patches.ask_several_for_a_coordinator()
+
+    assert await _coordinator_beside_one_that_hangs(desk, monkeypatch) == 1
 
 
 async def _join_is_given_up(proxy: KafkaProxy) -> bool:

@@ -18,7 +18,7 @@ from aiokafka.errors import (
 
 from policies.clock import SystemClock
 from streams.batches import batches_of
-from streams.refusals import OnceAMinute, Retries, worst_of
+from streams.refusals import BrokerFailed, OnceAMinute, Retries, worst_of
 from streams.transactional_producer import TransactionalProducer
 from streams.watched_clock import WatchedClock
 from tests.integration.streams.desk import OUT, Desk
@@ -32,6 +32,7 @@ from tests.integration.streams.kafka_proxy import (
 FENCED, NEWLY_FENCED = 47, 90
 NOT_LEADER, FEW_REPLICAS, FORBIDDEN, MARKERS, NOT_TRIED = 6, 19, 29, 51, 55
 LOST_BY_THE_LEADER = 13
+FAILED = -1
 
 
 @asynccontextmanager
@@ -95,6 +96,28 @@ async def test_what_arrived_without_an_answer_is_asked_again_and_done_once(
     assert await desk.values(OUT) == [b"one", b"two"]
 
 
+@pytest.mark.parametrize("has_arrived", [True, False])
+async def test_a_coordinator_that_does_not_know_what_became_of_it_is_asked_again(
+    desk: Desk, has_arrived: bool
+) -> None:
+    """As one does that hung, and is none any more when it wakes."""
+    async with (
+        KafkaProxy(desk.bootstrap) as proxy,
+        producer_of(desk, proxy.bootstrap) as producer,
+    ):
+        proxy.hold(END_TRANSACTION)
+        appending = asyncio.create_task(append(producer, desk, b"one", b"two"))
+        request = await proxy.held()
+        if has_arrived:
+            await request.release()
+        request.reply(bytes(4) + FAILED.to_bytes(2, "big", signed=True))
+
+        assert await appending == 1
+        assert not producer.is_clean, "the first may be done yet"
+
+    assert await desk.values(OUT) == [b"one", b"two"]
+
+
 async def test_a_commit_that_was_left_in_the_middle_needs_a_new_producer(desk: Desk) -> None:
     async with (
         KafkaProxy(desk.bootstrap) as proxy,
@@ -133,6 +156,8 @@ async def test_sequences_begin_again_behind_the_last_there_is(desk: Desk) -> Non
         ((NOT_TRIED, FEW_REPLICAS), NotEnoughReplicasError),
         ((NOT_TRIED,), OperationNotAttempted),
         ((LOST_BY_THE_LEADER,), RequestTimedOutError),
+        ((FAILED, FORBIDDEN), TopicAuthorizationFailedError),
+        ((FAILED, 0), BrokerFailed),
     ],
 )
 def test_of_several_errors_the_gravest_decides(
