@@ -10,6 +10,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from schemas.kafka import TopicPartition
@@ -18,6 +19,7 @@ from streams.committed import CommittedRecord
 from streams.fetching import PartitionFetcher
 from streams.names import Names
 from streams.patience import Patience
+from streams.refusals import OnceAMinute
 
 Bounds = Mapping[TopicPartition, tuple[int, int]]
 Sink = Callable[[Iterable[CommittedRecord], int], None]
@@ -28,6 +30,7 @@ log = logging.getLogger("postrider.stores")
 _READS_AT_ONCE = 8
 """Each may hold a fetch and the rows decoded from it: what a take-over of many partitions costs."""
 _STUCK_SECONDS = 60.0
+_LOOK_AGAIN_SECONDS = 0.2
 
 
 class ChangelogReader:
@@ -38,9 +41,13 @@ class ChangelogReader:
         self._connection = connection
         self._patience = patience
         self._turns = asyncio.Semaphore(_READS_AT_ONCE)
+        self._known: dict[TopicPartition, int] = {}
+        """Offsets of what was certainly appended."""
+        self._voice = OnceAMinute()
 
     async def bounds(self, places: Collection[TopicPartition]) -> Bounds:
-        """First offset held and high watermark of each; (0, 0) for an empty one."""
+        """First offset held and high watermark of each; (0, 0) for an empty one. Waits for a leader that
+        knows of all that `must_reach` has told."""
         kafka_places = {self._kafka(place): place for place in places}
         asked, wait_for = list(kafka_places), self._patience.wait_for
         consumer = AIOKafkaConsumer(
@@ -51,9 +58,17 @@ class ChangelogReader:
             look_up(consumer, asked)
             begins = await wait_for(partial(consumer.beginning_offsets, asked))
             ends = await wait_for(partial(consumer.end_offsets, asked))
+            while any(ends[key] <= self._known.get(kafka_places[key], -1) for key in asked):
+                await self._look_for_leaders(consumer._client)
+                ends = await wait_for(partial(consumer.end_offsets, asked))
         finally:
             await consumer.stop()
         return {place: (begins[key], ends[key]) for key, place in kafka_places.items()}
+
+    def must_reach(self, place: TopicPartition, offset: int) -> None:
+        """It is known that something was appended there: who tells of an end before it leads the
+        place no more, as a broker that hung, and has yet to hear that another does."""
+        self._known[place] = offset
 
     async def read(self, place: TopicPartition, start: int, end: int, sink: Sink) -> None:
         """Hand every committed record with start <= offset < end to `sink`, in chunks: a chunk without
@@ -72,15 +87,25 @@ class ChangelogReader:
             client = AIOKafkaClient(**self._connection)
             try:
                 await self._patience.wait_for(client.bootstrap)
-                await self._read(PartitionFetcher(client, self._kafka(place)), start, end, sink)
+                await self._read(client, place, start, end, sink)
             finally:
                 await client.close()
 
-    async def _read(self, fetcher: PartitionFetcher, start: int, end: int, sink: Sink) -> None:
+    async def _read(
+        self, client: AIOKafkaClient, place: TopicPartition, start: int, end: int, sink: Sink
+    ) -> None:
+        fetcher = PartitionFetcher(client, self._kafka(place))
         position, moved_at = start, time.monotonic()
         # Trailing markers are no records: the position passes them, so it tells the end.
         while position < end:
-            fetched = await self._patience.wait_for(partial(fetcher.fetch, position))
+            try:
+                fetched = await self._patience.wait_for(partial(fetcher.fetch, position))
+            except OffsetOutOfRangeError:
+                begin, end_now = (await self.bounds([place]))[place]
+                if not begin <= position <= end_now:
+                    raise
+                await self._look_for_leaders(client)
+                continue
             now = time.monotonic()
             if fetched.next_position > position:
                 position, moved_at = fetched.next_position, now
@@ -93,6 +118,12 @@ class ChangelogReader:
                            "partition": fetcher.partition.partition, "offset": position},
                 )  # fmt: skip
             await asyncio.sleep(0)  # other partitions restore, and heartbeats go on
+
+    async def _look_for_leaders(self, client: AIOKafkaClient) -> None:
+        if self._voice.may_tell():
+            log.warning("a broker answers for what it leads no more")
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        await client.force_metadata_update()
 
     def _kafka(self, place: TopicPartition) -> KafkaPartition:
         return KafkaPartition(self._names.physical(place.topic), place.partition)

@@ -8,7 +8,7 @@ again, for as long as it takes. Connections, metadata and the encoding are aioka
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
@@ -26,13 +26,14 @@ from aiokafka.protocol.transaction import (
 )
 from aiokafka.structs import TopicPartition as KafkaPartition
 
-from streams.batches import Batch
+from streams.batches import Batch, Content, batches_of
 from streams.refusals import BrokerFailed, OnceAMinute, Retries, worst_of
 from streams.watched_clock import ClockAskew, WatchedClock
 
 _ALL_REPLICAS = -1
 _LAST_SEQUENCE = 2**31 - 1
 _ABORT_SECONDS = 2.0
+_MARK: Content = (b"mark", b"", ())
 _T = TypeVar("_T")
 
 
@@ -115,6 +116,18 @@ class TransactionalProducer:
         await self.end()
         self._is_committing = False
         return last_offsets
+
+    async def mark(self, places: Collection[KafkaPartition]) -> dict[KafkaPartition, int]:
+        """Append to each what will never count; returns where. All that was committed to them by now
+        lies before it: who leads a place no more can answer, and cannot append. Raises as `commit`."""
+        self._is_committing = True
+        for place in places:
+            await self._know(place.topic)
+        await self._register(places)
+        appended = await self._append({place: batches_of([_MARK])[0] for place in places})
+        await self._end(is_committed=False)
+        self._is_committing = False
+        return {place: offset for place, (offset, _) in appended.items()}
 
     async def end(self) -> None:
         """Commit what was registered and appended."""

@@ -97,6 +97,16 @@ class KafkaLog:
         self._known_ends = [0, 0]
 
     async def start(self) -> None:
+        """Returns when no earlier owner can commit any more, and it is known how far they got: a broker
+        that led the changelogs once may still answer for them, and tell of less."""
+        try:
+            await self._begin()
+        except ProducerFenced:
+            # By another owner, or by the broker, which gave the mark up: as in `commit`.
+            await self._lease.wait_until_renewed()
+            await self._begin()
+
+    async def _begin(self) -> None:
         producer = TransactionalProducer(
             self._connection,
             transactional_id=self._names.transactional_id(self._role, self._partition),
@@ -106,9 +116,13 @@ class KafkaLog:
         )
         try:
             await self._patience.wait_for(producer.start)
+            marks = await producer.mark([self._changelog(kind) for kind in Kind])
         except BaseException:
             await producer.stop()
             raise
+        for kind in Kind:
+            place = TopicPartition(changelog(self._role, kind), self._partition)
+            self._changelogs.must_reach(place, marks[self._changelog(kind)])
         self._producer = producer
         self._last_at = self._monotonic_seconds()
 

@@ -28,6 +28,10 @@ ROLE = "decide"
 OUT = "deliveries"
 
 
+MARK_OFFSETS = 2
+"""What each take-over takes of both changelogs: a mark, and the end of its transaction."""
+
+
 class GivenLease:
     """A lease that is whatever the test says."""
 

@@ -19,7 +19,7 @@ from tables.expiry import with_expiry
 from tables.packing import RowList
 from tables.state import ChangelogCut, Kind
 from tables.store import StoreBudget
-from tests.integration.streams.desk import ROLE, Desk, transaction
+from tests.integration.streams.desk import MARK_OFFSETS, ROLE, Desk, transaction
 
 TRANSIENT, DURABLE = (changelog(ROLE, kind) for kind in Kind)
 MAX_AGE_MS = 1000
@@ -107,6 +107,10 @@ def why_rebuilt(caplog: pytest.LogCaptureFixture) -> list[str]:
     ]
 
 
+COMMIT_OFFSETS = MARK_OFFSETS + 2
+"""What a take-over and a commit of one record take."""
+
+
 async def commit(
     desk: Desk, *, transient: RowList | None = None, durable: RowList | None = None
 ) -> None:
@@ -188,6 +192,48 @@ async def test_a_disk_that_is_behind_reads_only_what_it_lacks(desk: Desk, shelf:
     assert files.get_many(Kind.DURABLE, [b"k0", b"k1", b"k2"]) == [b"1", b"2", None]
 
 
+def reader_of(desk: Desk) -> ChangelogReader:
+    return ChangelogReader(names=desk.names, connection=desk.connection, patience=desk.patience)
+
+
+async def test_an_end_before_what_was_certainly_appended_is_not_believed(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As of a broker that hung, and led the changelog before."""
+    await commit(desk, durable=[(b"k", b"1")])
+    reader, place = reader_of(desk), TopicPartition(DURABLE, 0)
+    reader.must_reach(place, COMMIT_OFFSETS)
+
+    asking = asyncio.create_task(reader.bounds([place]))
+    done, _ = await asyncio.wait([asking], timeout=1)
+    assert not done
+    await commit(desk, durable=[(b"k", b"2")])
+
+    (_, end) = (await asking)[place]
+    assert end > COMMIT_OFFSETS
+    assert "a broker answers for what it leads no more" in caplog.messages
+
+
+async def test_an_offset_that_a_broker_does_not_know_of_is_asked_for_again(desk: Desk) -> None:
+    """Likewise: it is there, as another has told."""
+    await commit(desk, durable=[(b"k", b"1")])
+    reader, place = reader_of(desk), TopicPartition(DURABLE, 0)
+    found: list[bytes | None] = []
+
+    def sink(records: Iterable[CommittedRecord], last_offset: int) -> None:
+        found.extend(record.value for record in records)
+
+    behind = COMMIT_OFFSETS + MARK_OFFSETS  # where the next record will be
+    reader.must_reach(place, behind)
+    reading = asyncio.create_task(reader.read(place, behind, behind + 1, sink))
+    done, _ = await asyncio.wait([reading], timeout=1)
+    assert not done
+    await commit(desk, durable=[(b"k", b"2")])
+    await reading
+
+    assert found == [b"2"]
+
+
 async def test_rows_of_an_aborted_transaction_are_never_restored(desk: Desk, shelf: Shelf) -> None:
     await commit(desk, transient=[(b"k1", with_expiry(0, b"t"))], durable=[(b"k1", b"d")])
     await abort(desk)
@@ -204,8 +250,8 @@ async def test_a_changelog_that_ends_in_markers_is_known_to_be_read_to_its_end(
     await abort(desk)
     files, _ = await shelf.restored()
 
-    # A record, its commit marker, an aborted record, its marker: the next offset is 4.
-    files.apply(Kind.DURABLE, {b"k2": b""}, 4)
+    # A record, its commit marker, an aborted record, its marker: the next offset is 4 more.
+    files.apply(Kind.DURABLE, {b"k2": b""}, MARK_OFFSETS + 4)
     files.close()
     await commit(desk, durable=[(b"k3", b"3")])
     files, _ = await shelf.restored()
@@ -225,7 +271,7 @@ async def test_a_transient_store_behind_what_time_has_left_of_its_changelog_is_r
     files.close()
     await commit(desk, transient=[(b"expired", value)])
     await commit(desk, transient=[(b"held", value)])
-    await cut(desk, TRANSIENT, before_offset=4)
+    await cut(desk, TRANSIENT, before_offset=2 * COMMIT_OFFSETS)
 
     files, _ = await shelf.restored()
     assert files.scan(Kind.TRANSIENT, b"\x01", b"\xff", 9) == [(b"held", value)]
@@ -243,13 +289,14 @@ async def test_a_durable_changelog_that_was_cut_is_never_taken_for_the_state(
     await commit(desk, durable=[(b"held", b"3")])
     if disk != "behind":
         (await shelf.restored())[0].close()
-    await cut(desk, DURABLE, before_offset=4)
+    begin = 2 * COMMIT_OFFSETS
+    await cut(desk, DURABLE, before_offset=begin)
     if disk == "damaged":
         shelf.damage()
     if disk == "too old":
         shelf.now_ms += MAX_AGE_MS + 1
 
-    with pytest.raises(ChangelogCut, match="decide-durable-changelog:0 begins at 4, so a part of"):
+    with pytest.raises(ChangelogCut, match=f"changelog:0 begins at {begin}, so a part of"):
         await shelf.restored("another disk" if disk == "lost" else "disk")
 
 
@@ -259,7 +306,7 @@ async def test_a_copy_that_had_all_of_a_changelog_that_was_cut_goes_on_and_says_
     await commit(desk, durable=[(b"opt-out", b"1")])
     files, _ = await shelf.restored()
     files.close()
-    await cut(desk, DURABLE, before_offset=2)
+    await cut(desk, DURABLE, before_offset=COMMIT_OFFSETS)
     await commit(desk, durable=[(b"later", b"2")])
 
     files, _ = await shelf.restored()
@@ -278,7 +325,7 @@ async def test_a_store_ahead_of_its_changelog_is_kept_and_nothing_goes_on(
     files.close()
 
     for _ in range(2):  # whoever is started again, too
-        with pytest.raises(ChangelogCut, match=r"ends at 2, and the copy of it in .* up to 400"):
+        with pytest.raises(ChangelogCut, match=f"ends at {COMMIT_OFFSETS}, and .* up to 400"):
             await shelf.restored()
 
 
@@ -303,7 +350,7 @@ async def test_a_store_too_old_to_know_what_was_deleted_is_rebuilt(
     await commit(desk, durable=[(b"k", b"1")])
     files, _ = await shelf.restored()
     await abort(desk)  # takes offsets that hold nothing, as those of a tombstone that is gone
-    files.apply(Kind.DURABLE, {b"deleted since": b""}, 2)
+    files.apply(Kind.DURABLE, {b"deleted since": b""}, COMMIT_OFFSETS)
     files.close()
 
     shelf.now_ms += MAX_AGE_MS + 1
