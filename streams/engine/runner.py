@@ -28,6 +28,8 @@ Bounds = Mapping[TopicPartition, tuple[int, int]]
 _TIDY_TICKS = 4
 """Ticks between two rounds of housekeeping, which the partitions take in turn."""
 _LEAST_QUEUE_BYTES = 64 * 1024
+_TIMES_ASKED = 10
+"""Before an end is believed that cannot be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,9 @@ class RunnerSettings:
     cut_grace_seconds: float = 5.0
     """How long the generators of cut-off calls may take to record them as `Unknown`."""
     tick_seconds: float = 0.25
+    disbelief_seconds: float = 10.0
+    """A source that ends before what was read of it is believed to be another only when that is told for
+    so long: a broker that leads it no more tells the same, until it hears of that."""
 
 
 class Runner:
@@ -119,9 +124,12 @@ class Runner:
         await asyncio.gather(*(partition.fence() for partition in taken.values()))
         self._fenced(numbers)
         await asyncio.gather(*(partition.restore() for partition in taken.values()))
-        places = [place for partition in taken.values() for place in partition.positions]
         asked_ms = self._clock.now_ms()
-        bounds = await self._bounds_of(places)
+        bounds = await self._believable_bounds({
+            place: position.next_offset or 0
+            for partition in taken.values()
+            for place, position in partition.positions.items()
+        })  # fmt: skip
         for partition in taken.values():
             partition.correct_positions(bounds, asked_ms=asked_ms)
         await self._before_open()
@@ -147,7 +155,8 @@ class Runner:
 
         What was taken of it is not disturbed: after a restart, that would be gone as well.
         """
-        begin = read_on(place, offset, (await self._bounds_of([place]))[place])
+        bounds = await self._believable_bounds({place: offset})
+        begin = read_on(place, offset, bounds[place])
         partition = self._partitions.get(place.partition)
         if begin > offset and partition is not None:
             partition.pass_over(place, offset, begin)
@@ -222,6 +231,15 @@ class Runner:
             self._ticking.cancel()
         for partition in self._partitions.values():
             partition.kill()
+
+    async def _believable_bounds(self, read: Mapping[TopicPartition, int]) -> Bounds:
+        """Of sources of which so much was read."""
+        for _ in range(_TIMES_ASKED):
+            bounds = await self._bounds_of(list(read))
+            if all(bounds[place][1] >= offset for place, offset in read.items()):
+                break
+            await asyncio.sleep(self._settings.disbelief_seconds / _TIMES_ASKED)
+        return bounds
 
     def _new_partition(self, number: int, queue_bytes: int) -> Partition:
         return Partition(

@@ -51,6 +51,7 @@ def test_a_topic_that_was_made_anew_is_read_from_its_beginning(is_restarted: boo
         await stage.ask("u2", "digest")
         if is_restarted:
             stage.restart(DECIDE)
+        await asyncio.sleep(world.settings.disbelief_seconds + 1.0)
 
     found = stage.play(story)
 
