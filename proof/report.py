@@ -82,9 +82,9 @@ What rounds found in the product, each mended at its root and kept as a test:
   them, and decided by what the last one had known (`tests/unit/engine/test_head_start.py`, decision 20).
 - What a machine has run out of was blamed on records: two text messages ended as failed, since the
   list of time zones could not be opened just then (`tests/unit/engine/test_running.py`, decision 24).
-- One broker of three hung, and workers ended: one had asked it where its group's coordinator is, one took
-  the coordinator's word that it does not know for final, one believed that a changelog ends where
-  that broker's copy does (`tests/integration/streams/test_kafka_patches.py`,
+- One broker of three hung, and workers ended: one had asked it where its group's coordinator is, one
+  took the coordinator's word that it does not know for final, one believed that a changelog ends
+  where that broker's copy does (`tests/integration/streams/test_kafka_patches.py`,
   `tests/integration/streams/test_transactional_producer.py`,
   `tests/integration/streams/test_restore.py`, decision 29).
 

@@ -34,6 +34,7 @@ _PARKED_SECONDS = 0.005
 _FETCH_SECONDS = 0.1
 """A fetch that finds nothing ends after it: so long may a source wait that was paused."""
 _FETCH_BYTES = 1024 * 1024
+_LEAST_TIMEOUT_MS = 3000
 _HEAR_SECONDS = 1.0
 
 
@@ -104,6 +105,12 @@ class _KafkaConsumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]  # which 
         self._fetcher._client = SessionClient(self._fetcher._client, SystemClock())
 
 
+def _heartbeat_timeout_ms(session_ms: int) -> int:
+    """One that is not answered must be sent again on another connection in time; and once more, since
+    a coordinator that hangs is named as such until its cluster has noticed, which takes it 9 s."""
+    return min(session_ms // 2, max(session_ms // 6, _LEAST_TIMEOUT_MS))
+
+
 class _Thread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         """Faust's own, but reading committed records and with our way to connect."""
@@ -112,8 +119,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
         self._assignor = app.assignor  # the co-partitioned one, in spite of no tables
         session_ms = int(conf.broker_session_timeout * 1000)
         patience_ms = app.connection.get("request_timeout_ms", session_ms)
-        # A heartbeat that is not answered must be sent again on another connection in time.
-        timeout = {"request_timeout_ms": min(patience_ms, session_ms // 2)}
+        timeout = {"request_timeout_ms": min(patience_ms, _heartbeat_timeout_ms(session_ms))}
         return _KafkaConsumer(
             **{**app.connection, **timeout},
             group_id=conf.id,
