@@ -101,8 +101,7 @@ class KafkaLog:
         that led the changelogs once may still answer for them, and tell of less."""
         try:
             await self._begin()
-        except ProducerFenced:
-            # By another owner, or by the broker, which gave the mark up: as in `commit`.
+        except Fenced:  # by another owner, or by the broker, which gave the mark up: as in `commit`
             await self._lease.wait_until_renewed()
             await self._begin()
 
@@ -117,8 +116,10 @@ class KafkaLog:
         try:
             await self._patience.wait_for(producer.start)
             marks = await producer.mark([self._changelog(kind) for kind in Kind])
-        except BaseException:
+        except BaseException as error:
             await producer.stop()
+            if isinstance(error, ProducerFenced):
+                raise Fenced(f"{self._role}-{self._partition}") from error
             raise
         for kind in Kind:
             place = TopicPartition(changelog(self._role, kind), self._partition)

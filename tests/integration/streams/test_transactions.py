@@ -213,6 +213,25 @@ async def test_all_partitions_are_registered_in_one_request_before_anything_is_s
     assert steps == [ADD_PARTITIONS, PRODUCE, END_TRANSACTION], "one for three partitions"
 
 
+async def test_a_take_over_whose_mark_was_given_up_marks_again(desk: Desk) -> None:
+    """As by a broker that waited for ten seconds."""
+    async with KafkaProxy(desk.bootstrap) as proxy:
+        proxy.hold(END_TRANSACTION)
+        taking_over = asyncio.create_task(
+            desk.log(connection={"bootstrap_servers": proxy.bootstrap})
+        )
+        request = await proxy.held()
+        async with desk.producer():
+            await request.answer()
+            log = await taking_over
+
+        committed = await log.commit(transaction(durable=[(b"r", b"1")]))
+        await log.close()
+
+    assert committed.offsets == (None, 2 * MARK_OFFSETS)
+    assert [key for _, key, _ in await desk.read(DURABLE)] == [b"r"]
+
+
 async def test_an_end_of_transaction_whose_answer_was_cut_off_costs_a_new_producer_and_nothing_else(
     desk: Desk,
 ) -> None:
