@@ -36,7 +36,7 @@ class OneOfThreeKilled(_ClusterFault):
     does = "kill -9 of one of three brokers, which is started again after 0.5 to 12 seconds"
     expects = (
         "nothing lost that was acknowledged; a worker ends, and leaves in doubt what it had in hand, "
-        "only where Kafka forgot how a transaction ended"
+        "only where a transaction was given up that had ended (decision 29: not kept yet)"
     )
     exits = (EXIT_LOST,)
 
