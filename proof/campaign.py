@@ -111,7 +111,8 @@ class Campaign:
         finally:
             await stage.close()
             kafka.kill()  # nobody needs what it holds, and the last of a cluster stops slowly
-            shutil.rmtree(folder if is_clean else folder / "kafka", ignore_errors=True)
+            if is_clean:  # what is in the topics is evidence, too
+                shutil.rmtree(folder, ignore_errors=True)
 
     async def _rounds(self, stage: Stage, fault: Fault, seeds: list[int]) -> AsyncIterator[Result]:
         """Up to the first that is broken: what was judged once is judged with each round after it."""
