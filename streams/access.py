@@ -13,7 +13,8 @@ from tables.state import Kind
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Logical names of topics. Beside them a role reads its group and writes its transactional ids."""
+    """Logical names of topics. Beside them a role reads its group and writes its transactional ids; and
+    it must be allowed to read what it writes, for when a broker leaves it in doubt what counts."""
 
     reads: frozenset[str]
     writes: frozenset[str]

@@ -16,8 +16,7 @@ EMBEDDED = "embedded"
 REQUEST_TIMEOUT_MS = 10_000
 """Of every request and every attempt to connect. A connection to a machine that vanished, or one
 that waits in the queue of a broker that hangs, says nothing: only this ends it. aiokafka's 40 s
-are more than a session: a heartbeat on such a connection would cost the membership. As long as a
-transaction may last, so that a broker that is only slow is not asked twice."""
+are more than a session: a heartbeat on such a connection would cost the membership."""
 
 
 @dataclass(frozen=True, slots=True)

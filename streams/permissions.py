@@ -54,7 +54,7 @@ async def missing(
 ) -> list[Missing]:
     """What a role lacks; nothing where there are no ACLs."""
     wanted = {
-        "Read": access.reads,
+        "Read": access.topics,
         "Write": access.writes,
         "DescribeConfigs": access.topics,
     }

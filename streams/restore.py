@@ -91,6 +91,12 @@ class ChangelogReader:
             finally:
                 await client.close()
 
+    async def is_committed(self, place: TopicPartition, offset: int) -> bool:
+        """Whether the record there counts; waits until that is decided, of all before it, too."""
+        found: list[CommittedRecord] = []
+        await self.read(place, offset, offset + 1, lambda records, last: found.extend(records))
+        return bool(found)
+
     async def _read(
         self, client: AIOKafkaClient, place: TopicPartition, start: int, end: int, sink: Sink
     ) -> None:

@@ -16,6 +16,7 @@ from aiokafka.errors import (
     ConcurrentTransactions,
     KafkaError,
     NodeNotReadyError,
+    ProducerFenced,
     UnknownTopicOrPartitionError,
 )
 from aiokafka.protocol.produce import ProduceRequest
@@ -35,6 +36,18 @@ _LAST_SEQUENCE = 2**31 - 1
 _ABORT_SECONDS = 2.0
 _MARK: Content = (b"mark", b"", ())
 _T = TypeVar("_T")
+
+Spans = Mapping[KafkaPartition, tuple[int, int]]
+"""Offsets of the first and of the last record in each place."""
+
+
+class GivenUp(ProducerFenced):  # type: ignore[misc]  # which has no types
+    """Raised when a transaction has been begun and the producer is fenced: whether it counts is not
+    known, where its end was asked for before. All that went to `appended` is there."""
+
+    def __init__(self, appended: Spans) -> None:
+        super().__init__("fenced in the middle of a transaction")
+        self.appended = appended
 
 
 class TransactionalProducer:
@@ -94,32 +107,47 @@ class TransactionalProducer:
 
         Raises:
             ClockAskew: the clock is wrong.
-            ProducerFenced: the id has another owner, or the broker gave the transaction up.
+            GivenUp: the id has another owner, or the broker gave the transaction up.
             KafkaError: the broker refuses something of it.
         """
         self._is_committing = True
-        for place in batches:
-            await self._know(place.topic)
-        await self._register(batches)
-        last_offsets: dict[KafkaPartition, int] = {}
+        appended: dict[KafkaPartition, tuple[int, int]] = {}
+        try:
+            for place in batches:
+                await self._know(place.topic)
+            await self._register(batches)
+            await self._append_all(batches, appended)
+            await self.end()
+        except ProducerFenced as error:
+            raise GivenUp(appended) from error
+        self._is_committing = False
+        return {place: last for place, (_, last) in appended.items()}
+
+    async def _append_all(
+        self,
+        batches: Mapping[KafkaPartition, Sequence[Batch]],
+        appended: dict[KafkaPartition, tuple[int, int]],
+    ) -> None:
+        """Tells `appended` of each place once all that goes there is."""
+        firsts: dict[KafkaPartition, int] = {}
         asked_ms = self._clock.now_ms()
         for turn in range(max(map(len, batches.values()))):
             now = {place: some[turn] for place, some in batches.items() if turn < len(some)}
-            appended = await self._append(now)
-            for place, (offset, at_ms) in appended.items():
-                last_offsets[place] = offset + now[place].count - 1
+            for place, (offset, at_ms) in (await self._append(now)).items():
+                first = firsts.setdefault(place, offset)
+                if turn == len(batches[place]) - 1:
+                    appended[place] = first, offset + now[place].count - 1
                 try:
                     self._clock.compare(at_ms, asked_ms=asked_ms)
                 except ClockAskew as error:
                     await self._abort()
                     raise ClockAskew(f"{place.topic}:{place.partition}: {error}") from None
-        await self.end()
-        self._is_committing = False
-        return last_offsets
 
     async def mark(self, places: Collection[KafkaPartition]) -> dict[KafkaPartition, int]:
         """Append to each what will never count; returns where. All that was committed to them by now
-        lies before it: who leads a place no more can answer, and cannot append. Raises as `commit`."""
+        lies before it: who leads a place no more can answer, and cannot append.
+
+        Raises `ProducerFenced` where `commit` raises `GivenUp`."""
         self._is_committing = True
         for place in places:
             await self._know(place.topic)

@@ -1,19 +1,22 @@
 """R1 on a real Kafka: the one transactional producer of a role-partition.
 
-Three guards, each with a test: all partitions registered in one request before the first is written
-to, a short transaction timeout, and a new producer after a request that nobody answered: it may
-arrive yet, beside its twin that was sent again. The protocol that brokers before 4.0 speak, too,
+Guards, each with a test: all partitions registered in one request before the first is written to; a
+transaction that the broker gave up is looked for where it was written to, and only what does not
+count is written again; and a new producer after a request that nobody answered: it may arrive yet,
+beside its twin that was sent again. The protocol that brokers before 4.0 speak, too,
 has no epoch for each transaction, so a late EndTxn could commit half of the next one, late
 partitions would open one that nobody ends, and late records make the next ones look out of order.
 """
 
 import asyncio
+import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from itertools import groupby, repeat
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from aiokafka.errors import ProducerFenced
@@ -27,10 +30,12 @@ from streams.names import Names, changelog
 from streams.patience import Patience
 from streams.refusals import OnceAMinute
 from streams.restore import ChangelogReader
-from streams.transactional_producer import TransactionalProducer
+from streams.transactional_producer import GivenUp, Spans, TransactionalProducer
 from streams.watched_clock import WatchedClock
 from tables.packing import pack_rows
 from tables.state import Kind
+
+log = logging.getLogger("postrider.kafka")
 
 _RENEW_SECONDS = 86_400.0
 """A producer idle for `transactional.id.expiration.ms` (7 days) is forgotten by the broker and
@@ -63,8 +68,10 @@ class KafkaLog:
     `on_committed` is told how many seconds each took.
     """
 
-    timeout_ms = 10_000
-    """How long readers may wait behind a worker that died: the broker aborts after it."""
+    timeout_ms = 30_000
+    """How long readers may wait behind a worker that died, if nobody takes over: the broker aborts
+    after it. Longer than it takes until a broker that died is replaced (9 s, and 2 s more if it was
+    the controller), or each transaction that it had a part in would be given up, and done again."""
 
     def __init__(
         self,
@@ -136,20 +143,37 @@ class KafkaLog:
         if is_old or not self._producer.is_clean:
             await self._renew()
         began = self._monotonic_seconds()
-        try:
-            committed = await self._attempt(transaction)
-        except Fenced:
-            # By a new owner, or by the broker, which aborts a transaction that takes too long, as
-            # when it was away meanwhile: then the partition is still ours, and we do it again.
-            await self._lease.wait_until_renewed()
-            await self._renew()
-            committed = await self._attempt(transaction)
-        for kind in Kind:
-            if (offset := committed.offsets[kind]) is not None:
-                self._known_ends[kind] = offset + 1
+        last_offsets = await self._commit(transaction)
+        self._know_ends(last_offsets)
         self._last_at = self._monotonic_seconds()
         self._on_committed(self._last_at - began)
-        return committed
+        transient, durable = (
+            last_offsets[self._changelog(kind)] if transaction.rows[kind] else None for kind in Kind
+        )
+        return Committed((transient, durable))
+
+    async def _commit(self, transaction: Transaction) -> dict[KafkaPartition, int]:
+        """The offsets of the last records.
+
+        Fenced by a new owner, it waits for its lease, and with that for the end of the process.
+        Fenced by the broker, which aborts a transaction that takes too long, as when it was away
+        meanwhile, we still own the partition: all of it that does not count is done again.
+        """
+        counting: dict[KafkaPartition, int] = {}
+        is_first = True
+        while True:
+            began = self._monotonic_seconds()
+            try:
+                return counting | await self._attempt(transaction, counting)
+            except GivenUp as error:
+                seconds = self._monotonic_seconds() - began
+                if not is_first and seconds < self.timeout_ms / 1000:
+                    # Too soon for the broker: two processes with one id outside of a group must
+                    # not fence each other for ever.
+                    raise Fenced(f"{self._role}-{self._partition}") from error
+                is_first = False
+                await self._lease.wait_until_renewed()
+                counting |= await self._renew(error.appended)
 
     async def close(self) -> None:
         """Nothing is open between transactions; a broker that is away must not hold us."""
@@ -157,8 +181,9 @@ class KafkaLog:
         if producer is not None:
             await asyncio.wait([asyncio.ensure_future(producer.stop())], timeout=_CLOSE_SECONDS)
 
-    async def _renew(self) -> None:
-        """A new producer in place of the old one.
+    async def _renew(self, appended: Spans = MappingProxyType({})) -> dict[KafkaPartition, int]:
+        """A new producer in place of the old one. Of what that had `appended` when it was given up,
+        returns what counts nevertheless, by its last offset.
 
         Initialising fences whoever owns the partition now. If that were another worker, ours
         would be stale memory writing again: so a heartbeat that is sent *after* it must be answered,
@@ -168,7 +193,17 @@ class KafkaLog:
         await self.close()
         await self.start()
         await self._lease.wait_until_renewed()
+        counting = {
+            place: last
+            for place, (first, last) in appended.items()
+            if await self._changelogs.is_committed(self._logical(place), first)
+        }
+        if counting and len(counting) < len(appended):
+            log.error("a transaction was torn", extra={"counts_in": _named(counting),
+                      "does_not_count_in": _named(appended.keys() - counting.keys())})  # fmt: skip
+        self._know_ends(counting)
         await self._refuse_if_overtaken()
+        return counting
 
     async def _refuse_if_overtaken(self) -> None:
         """Whoever was the owner may have committed before we fenced them: a worker that took over late,
@@ -181,21 +216,22 @@ class KafkaLog:
             refuse = partial(_refuse, place)
             await self._changelogs.read(place, max(begin, places[place]), end, refuse)
 
-    async def _attempt(self, transaction: Transaction) -> Committed:
-        """Raises `Fenced` when it is given up; or, where the answer to its end was lost and somebody
-        initialised the producer before it was asked again, committed: then the changelogs say so."""
+    async def _attempt(
+        self, transaction: Transaction, counting: Collection[KafkaPartition]
+    ) -> dict[KafkaPartition, int]:
+        """Of all that does not count yet. Raises `GivenUp`."""
         assert self._producer is not None, "started, or renewed"
         batches = {
-            place: batches_of(contents) for place, contents in self._by_place(transaction).items()
+            place: batches_of(contents)
+            for place, contents in self._by_place(transaction).items()
+            if place not in counting
         }
-        try:
-            last_offsets = await self._producer.commit(batches)
-        except ProducerFenced as error:
-            raise Fenced(f"{self._role}-{self._partition}") from error
-        transient, durable = (
-            last_offsets[self._changelog(kind)] if transaction.rows[kind] else None for kind in Kind
-        )
-        return Committed((transient, durable))
+        return await self._producer.commit(batches) if batches else {}
+
+    def _know_ends(self, last_offsets: Mapping[KafkaPartition, int]) -> None:
+        for kind in Kind:
+            if (offset := last_offsets.get(self._changelog(kind))) is not None:
+                self._known_ends[kind] = offset + 1
 
     def _by_place(self, transaction: Transaction) -> dict[KafkaPartition, Iterable[Content]]:
         """To be gone through once."""
@@ -219,6 +255,13 @@ class KafkaLog:
 
     def _place(self, topic: str, partition: int) -> KafkaPartition:
         return KafkaPartition(self._names.physical(topic), partition)
+
+    def _logical(self, place: KafkaPartition) -> TopicPartition:
+        return TopicPartition(self._names.logical(place.topic), place.partition)
+
+
+def _named(places: Iterable[KafkaPartition]) -> str:
+    return ", ".join(sorted(f"{place.topic}:{place.partition}" for place in places))
 
 
 def _refuse(place: TopicPartition, records: Iterable[CommittedRecord], last_offset: int) -> None:

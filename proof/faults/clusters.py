@@ -33,7 +33,7 @@ class _ClusterFault(BrokerFault):
 class OneOfThreeKilled(_ClusterFault):
     name = "one-of-three-killed"
     does = "kill -9 of one of three brokers, which is started again after 0.5 to 12 seconds"
-    expects = "as one-of-three-hung; which is not kept yet (decision 29)"
+    expects = "as one-of-three-hung"
 
     async def strike(self, field: Field) -> None:
         while await field.wait(3.0, 7.0):

@@ -30,7 +30,7 @@ NOW = "2026-11-24T12:00:00Z"
 def documented(role: str, names: Names) -> list[Acl]:
     access = documented_access(role)
     return [
-        *(Acl("topic", names.physical(topic), "Read") for topic in sorted(access.reads)),
+        *(Acl("topic", names.physical(topic), "Read") for topic in sorted(access.topics)),
         *(Acl("topic", names.physical(topic), "Write") for topic in sorted(access.writes)),
         *(Acl("topic", names.physical(topic), "DescribeConfigs") for topic in access.topics),
         Acl("group", names.group(role), "Read"),
