@@ -12,7 +12,7 @@ from aiokafka.errors import MessageSizeTooLargeError, ProducerFenced
 from streams.embedded_kafka import EmbeddedKafka
 from streams.engine.ports import Committed
 from streams.names import changelog
-from streams.transactions import Fenced, KafkaLog
+from streams.transactions import KafkaLog
 from tables.packing import unpack_rows
 from tables.state import Kind
 from tests.integration.streams.desk import (
@@ -131,110 +131,6 @@ async def test_an_owner_fenced_in_the_middle_of_a_transaction_commits_nothing_of
         assert await desk.values(OUT) == [b"owner"]
         assert await desk.values(DURABLE) == [b"owner"]
         await zombie.close()
-
-
-class _HastyLog(KafkaLog):
-    timeout_ms = 500
-
-
-@pytest.mark.parametrize("times", [1, 3])
-async def test_a_transaction_that_takes_too_long_is_aborted_and_done_again(
-    desk: Desk, times: int
-) -> None:
-    async with KafkaProxy(desk.bootstrap) as proxy:
-        log = await desk.log(_HastyLog, connection={"bootstrap_servers": proxy.bootstrap})
-        proxy.hold(END_TRANSACTION)
-        slow = transaction(durable=[(b"r", b"1")], out=(b"slow",))
-        committing = asyncio.create_task(log.commit(slow))
-        for time in range(times):
-            if time:
-                await (await proxy.held()).answer()  # the end of the mark that a renewal makes
-            end = await proxy.held()
-            if time + 1 < times:
-                proxy.hold(END_TRANSACTION)
-                proxy.hold(END_TRANSACTION)
-            await _wait_until_more_is_stable(desk, OUT)
-            await end.answer()
-
-        committed = await committing
-        assert await desk.values(OUT) == [b"slow"]
-        assert await desk.read(DURABLE) == [(committed.offsets[Kind.DURABLE], b"r", b"1")]
-        await log.close()
-
-
-async def _wait_until_more_is_stable(desk: Desk, topic: str) -> None:
-    """Records of others lie behind it; a look at the log, which tells nobody."""
-    before = await desk.stable_end(topic)
-    while await desk.stable_end(topic) == before:  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
-
-
-async def _write_a_commit(desk: Desk, log: KafkaLog, topic: str) -> None:
-    """The end of its transaction in one place, as a coordinator has it written there: the request
-    WriteTxnMarkers of version 1, which clients have no use for."""
-    producer = log._producer
-    assert producer is not None
-    name = desk.names.physical(topic).encode()
-    body = b"".join((
-        struct.pack(">hhihB", 27, 1, 1, -1, 0),  # the kind, its version, nobody's name
-        struct.pack(">BqhB", 2, producer._producer_id, producer.epoch, True),
-        struct.pack(">BB", 2, len(name) + 1), name, struct.pack(">BiB", 2, 0, 0),
-        struct.pack(">iBB", 0, 0, 0),
-    ))  # fmt: skip
-    host, port = desk.bootstrap.split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(struct.pack(">i", len(body)) + body)
-    answer = await reader.readexactly(struct.unpack(">i", await reader.readexactly(4))[0])
-    writer.close()
-    assert answer.endswith(bytes((0, 0, 0, 0, 0))), "partition 0, no error, no more fields"
-
-
-@pytest.mark.parametrize("torn_at", [OUT, DURABLE])
-async def test_what_is_missing_of_a_transaction_that_the_broker_tore_is_written_again(
-    desk: Desk, torn_at: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Seen when one of three brokers died: a place held its commit, and then the rest was aborted."""
-    async with KafkaProxy(desk.bootstrap) as proxy:
-        log = await desk.log(_HastyLog, connection={"bootstrap_servers": proxy.bootstrap})
-        await log.commit(transaction(durable=[(b"r", b"0")], out=(b"before",)))
-        proxy.hold(END_TRANSACTION)
-        half = transaction(durable=[(b"r", b"1")], transient=[(b"d", b"1")], out=(b"a", b"b"))
-        committing = asyncio.create_task(log.commit(half))
-        end = await proxy.held()
-        await _write_a_commit(desk, log, torn_at)
-
-        other = next(each for each in (OUT, DURABLE) if each != torn_at)
-        await _wait_until_more_is_stable(desk, other)
-        await end.answer()
-
-        committed = await committing
-        assert await desk.values(OUT) == [b"before", b"a", b"b"]
-        assert await desk.values(DURABLE) == [b"0", b"1"]
-        assert committed.offsets[Kind.DURABLE] == (await desk.read(DURABLE))[-1][0]
-        assert "a transaction was torn" in caplog.text
-        await log.commit(transaction(durable=[(b"r", b"2")]))
-        await log.close()
-
-
-class _LeaseOfTwo(GivenLease):
-    """Whenever it is asked, somebody else has just initialised the producer."""
-
-    def __init__(self, desk: Desk) -> None:
-        super().__init__()
-        self._desk = desk
-
-    async def wait_until_good(self) -> None:
-        await self._desk.log()
-
-
-async def test_who_is_fenced_twice_in_a_row_is_not_alone_and_ends(desk: Desk) -> None:
-    log = await desk.log(lease=_LeaseOfTwo(desk))
-    await desk.log()
-
-    with pytest.raises(Fenced):
-        await log.commit(transaction(out=(b"of two",)))
-
-    assert await desk.values(OUT) == []
 
 
 async def test_taking_over_aborts_what_a_dead_owner_left_open(desk: Desk) -> None:
