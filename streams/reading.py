@@ -75,7 +75,7 @@ class Reader:
     async def read(self, place: TopicPartition, start: int, end: int) -> AsyncIterator[Chunk]:
         """Every committed record with start <= offset < end.
 
-        Waits at an open transaction until it ends: the broker aborts a dead one within seconds.
+        Waits at an open transaction until it ends: the broker aborts a dead one within a minute.
         """
         if start >= end:
             return

@@ -70,9 +70,12 @@ class ChangelogReader:
         place no more, as a broker that hung, and has yet to hear that another does."""
         self._known[place] = offset
 
-    async def read(self, place: TopicPartition, start: int, end: int, sink: Sink) -> None:
+    async def read(
+        self, place: TopicPartition, start: int, end: int, sink: Sink, *, known: int = -1
+    ) -> None:
         """Hand every committed record with start <= offset < end to `sink`, in chunks: a chunk without
-        records tells of markers and the like, and the last one goes up to `end`.
+        records tells of markers and the like, and the last one goes up to `end`. `known` is an offset
+        that was certainly appended: who says otherwise leads the place no more.
 
         Waits at an open transaction until it ends. In a changelog there is none, since its only
         writer was just fenced: where the broker has lost the end of one (KAFKA-20734), what lies
@@ -87,18 +90,25 @@ class ChangelogReader:
             client = AIOKafkaClient(**self._connection)
             try:
                 await self._patience.wait_for(client.bootstrap)
-                await self._read(client, place, start, end, sink)
+                await self._read(client, place, start, end, sink, known)
             finally:
                 await client.close()
 
     async def is_committed(self, place: TopicPartition, offset: int) -> bool:
-        """Whether the record there counts; waits until that is decided, of all before it, too."""
+        """Whether the record there, which was certainly appended, counts; waits until that is decided of
+        all before it, too."""
         found: list[CommittedRecord] = []
-        await self.read(place, offset, offset + 1, lambda records, last: found.extend(records))
+        await self.read(place, offset, offset + 1, lambda some, _: found.extend(some), known=offset)
         return bool(found)
 
     async def _read(
-        self, client: AIOKafkaClient, place: TopicPartition, start: int, end: int, sink: Sink
+        self,
+        client: AIOKafkaClient,
+        place: TopicPartition,
+        start: int,
+        end: int,
+        sink: Sink,
+        known: int,
     ) -> None:
         fetcher = PartitionFetcher(client, self._kafka(place))
         position, moved_at = start, time.monotonic()
@@ -108,7 +118,7 @@ class ChangelogReader:
                 fetched = await self._patience.wait_for(partial(fetcher.fetch, position))
             except OffsetOutOfRangeError:
                 begin, end_now = (await self.bounds([place]))[place]
-                if not begin <= position <= end_now:
+                if not begin <= position <= max(end_now, known):
                     raise
                 await self._look_for_leaders(client)
                 continue
@@ -119,7 +129,7 @@ class ChangelogReader:
             elif now - moved_at > _STUCK_SECONDS:
                 moved_at = now
                 log.error(
-                    "changelog waits at a transaction that nobody ends",
+                    "a reader waits at a transaction that nobody ends",
                     extra={"topic": fetcher.partition.topic,
                            "partition": fetcher.partition.partition, "offset": position},
                 )  # fmt: skip

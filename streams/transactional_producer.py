@@ -42,8 +42,8 @@ Spans = Mapping[KafkaPartition, tuple[int, int]]
 
 
 class GivenUp(ProducerFenced):  # type: ignore[misc]  # which has no types
-    """Raised when a transaction has been begun and the producer is fenced: whether it counts is not
-    known, where its end was asked for before. All that went to `appended` is there."""
+    """Raised when a producer is fenced in the middle of a transaction: whether it counts is not known,
+    where its end was asked for before. All that was to go to a place of `appended` is there."""
 
     def __init__(self, appended: Spans) -> None:
         super().__init__("fenced in the middle of a transaction")
@@ -100,10 +100,8 @@ class TransactionalProducer:
     async def stop(self) -> None:
         await self._client.close()
 
-    async def commit(
-        self, batches: Mapping[KafkaPartition, Sequence[Batch]]
-    ) -> dict[KafkaPartition, int]:
-        """All of them or none; returns where the last record of each place was appended.
+    async def commit(self, batches: Mapping[KafkaPartition, Sequence[Batch]]) -> Spans:
+        """All of them or none; returns where they were appended.
 
         Raises:
             ClockAskew: the clock is wrong.
@@ -121,7 +119,7 @@ class TransactionalProducer:
         except ProducerFenced as error:
             raise GivenUp(appended) from error
         self._is_committing = False
-        return {place: last for place, (_, last) in appended.items()}
+        return appended
 
     async def _append_all(
         self,
@@ -143,15 +141,19 @@ class TransactionalProducer:
                     await self._abort()
                     raise ClockAskew(f"{place.topic}:{place.partition}: {error}") from None
 
-    async def mark(self, places: Collection[KafkaPartition]) -> dict[KafkaPartition, int]:
+    async def mark(
+        self, places: Collection[KafkaPartition], *, closing: Collection[KafkaPartition] = ()
+    ) -> dict[KafkaPartition, int]:
         """Append to each what will never count; returns where. All that was committed to them by now
-        lies before it: who leads a place no more can answer, and cannot append.
+        lies before it: who leads a place no more can answer, and cannot append. Nothing of ours is
+        left open there, nor in `closing`, even if a broker has lost an end.
 
         Raises `ProducerFenced` where `commit` raises `GivenUp`."""
         self._is_committing = True
-        for place in places:
+        all_places = {*places, *closing}
+        for place in all_places:
             await self._know(place.topic)
-        await self._register(places)
+        await self._register(all_places)
         appended = await self._append({place: batches_of([_MARK])[0] for place in places})
         await self._end(is_committed=False)
         self._is_committing = False

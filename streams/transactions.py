@@ -14,7 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from itertools import groupby, repeat
+from itertools import compress, groupby, repeat
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -106,13 +106,16 @@ class KafkaLog:
     async def start(self) -> None:
         """Returns when no earlier owner can commit any more, and it is known how far they got: a broker
         that led the changelogs once may still answer for them, and tell of less."""
+        await self._start(closing=())
+
+    async def _start(self, closing: Collection[KafkaPartition]) -> None:
         try:
-            await self._begin()
+            await self._begin(closing)
         except Fenced:  # by another owner, or by the broker, which gave the mark up: as in `commit`
             await self._lease.wait_until_renewed()
-            await self._begin()
+            await self._begin(closing)
 
-    async def _begin(self) -> None:
+    async def _begin(self, closing: Collection[KafkaPartition]) -> None:
         producer = TransactionalProducer(
             self._connection,
             transactional_id=self._names.transactional_id(self._role, self._partition),
@@ -122,7 +125,8 @@ class KafkaLog:
         )
         try:
             await self._patience.wait_for(producer.start)
-            marks = await producer.mark([self._changelog(kind) for kind in Kind])
+            changelogs = [self._changelog(kind) for kind in Kind]
+            marks = await producer.mark(changelogs, closing=closing)
         except BaseException as error:
             await producer.stop()
             if isinstance(error, ProducerFenced):
@@ -143,28 +147,28 @@ class KafkaLog:
         if is_old or not self._producer.is_clean:
             await self._renew()
         began = self._monotonic_seconds()
-        last_offsets = await self._commit(transaction)
-        self._know_ends(last_offsets)
+        spans = await self._commit(transaction)
+        self._know_ends(spans)
         self._last_at = self._monotonic_seconds()
         self._on_committed(self._last_at - began)
         transient, durable = (
-            last_offsets[self._changelog(kind)] if transaction.rows[kind] else None for kind in Kind
+            spans[self._changelog(kind)][1] if transaction.rows[kind] else None for kind in Kind
         )
         return Committed((transient, durable))
 
-    async def _commit(self, transaction: Transaction) -> dict[KafkaPartition, int]:
-        """The offsets of the last records.
+    async def _commit(self, transaction: Transaction) -> Spans:
+        """All of it, once.
 
         Fenced by a new owner, it waits for its lease, and with that for the end of the process.
         Fenced by the broker, which aborts a transaction that takes too long, as when it was away
         meanwhile, we still own the partition: all of it that does not count is done again.
         """
-        counting: dict[KafkaPartition, int] = {}
+        counting: dict[KafkaPartition, tuple[int, int]] = {}
         is_first = True
         while True:
             began = self._monotonic_seconds()
             try:
-                return counting | await self._attempt(transaction, counting)
+                return {**counting, **await self._attempt(transaction, counting)}
             except GivenUp as error:
                 seconds = self._monotonic_seconds() - began
                 if not is_first and seconds < self.timeout_ms / 1000:
@@ -173,7 +177,7 @@ class KafkaLog:
                     raise Fenced(f"{self._role}-{self._partition}") from error
                 is_first = False
                 await self._lease.wait_until_renewed()
-                counting |= await self._renew(error.appended)
+                counting.update(await self._renew(error.appended))
 
     async def close(self) -> None:
         """Nothing is open between transactions; a broker that is away must not hold us."""
@@ -181,9 +185,9 @@ class KafkaLog:
         if producer is not None:
             await asyncio.wait([asyncio.ensure_future(producer.stop())], timeout=_CLOSE_SECONDS)
 
-    async def _renew(self, appended: Spans = MappingProxyType({})) -> dict[KafkaPartition, int]:
-        """A new producer in place of the old one. Of what that had `appended` when it was given up,
-        returns what counts nevertheless, by its last offset.
+    async def _renew(self, appended: Spans = MappingProxyType({})) -> Spans:
+        """A new producer in place of the old one. Returns what counts of that which had been `appended`
+        when the old one was given up.
 
         Initialising fences whoever owns the partition now. If that were another worker, ours
         would be stale memory writing again: so a heartbeat that is sent *after* it must be answered,
@@ -191,18 +195,23 @@ class KafkaLog:
         this very initialising may have fenced.
         """
         await self.close()
-        await self.start()
+        await self._start(closing=appended)
         await self._lease.wait_until_renewed()
-        counting = {
-            place: last
-            for place, (first, last) in appended.items()
-            if await self._changelogs.is_committed(self._logical(place), first)
-        }
+        counting = await self._counting(appended)
+        self._know_ends(counting)
+        await self._refuse_if_overtaken()
+        return counting
+
+    async def _counting(self, appended: Spans) -> Spans:
+        is_committed = self._changelogs.is_committed
+        looks = [
+            is_committed(self._logical(place), first) for place, (first, _) in appended.items()
+        ]
+        are_committed = await asyncio.gather(*looks)
+        counting = dict(compress(appended.items(), are_committed))
         if counting and len(counting) < len(appended):
             log.error("a transaction was torn", extra={"counts_in": _named(counting),
                       "does_not_count_in": _named(appended.keys() - counting.keys())})  # fmt: skip
-        self._know_ends(counting)
-        await self._refuse_if_overtaken()
         return counting
 
     async def _refuse_if_overtaken(self) -> None:
@@ -218,7 +227,7 @@ class KafkaLog:
 
     async def _attempt(
         self, transaction: Transaction, counting: Collection[KafkaPartition]
-    ) -> dict[KafkaPartition, int]:
+    ) -> Spans:
         """Of all that does not count yet. Raises `GivenUp`."""
         assert self._producer is not None, "started, or renewed"
         batches = {
@@ -228,10 +237,10 @@ class KafkaLog:
         }
         return await self._producer.commit(batches) if batches else {}
 
-    def _know_ends(self, last_offsets: Mapping[KafkaPartition, int]) -> None:
+    def _know_ends(self, spans: Spans) -> None:
         for kind in Kind:
-            if (offset := last_offsets.get(self._changelog(kind))) is not None:
-                self._known_ends[kind] = offset + 1
+            if (span := spans.get(self._changelog(kind))) is not None:
+                self._known_ends[kind] = span[1] + 1
 
     def _by_place(self, transaction: Transaction) -> dict[KafkaPartition, Iterable[Content]]:
         """To be gone through once."""
@@ -265,7 +274,7 @@ def _named(places: Iterable[KafkaPartition]) -> str:
 
 
 def _refuse(place: TopicPartition, records: Iterable[CommittedRecord], last_offset: int) -> None:
-    """None of them is ours: what we tried was aborted."""
+    """None of them is ours: what counts of that is behind us."""
     for record in records:
         raise Overtaken(
             f"{place.topic}:{place.partition} was written by somebody else at {record.offset}"

@@ -74,7 +74,7 @@ class Spans:
 
     session_seconds: float = SESSION_SECONDS
     drain_seconds: float = 11.0
-    transaction_seconds: float = 10.0
+    transaction_seconds: float = 30.0
 
 
 USUAL = Spans()

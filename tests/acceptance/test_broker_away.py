@@ -21,7 +21,8 @@ from tests.acceptance.pipeline_lab import Pipeline, changed_config, pipeline
 from tests.acceptance.test_pipeline_faults import ask, at_rest, check, introduce, unrest
 
 AWAY_SECONDS = float(os.environ.get("POSTRIDER_OUTAGE_SECONDS", "12"))
-"""Longer than a transaction (10 s) and, here, than a session may last."""
+"""Longer than a session may last here. What a broker gives up while it is away for longer than a
+transaction (30 s) is seen with 600, and with quicker workers in `test_worker_faults`."""
 SESSION = "9s"
 """A broker that is back on a busy machine may take seconds until it has answered every heartbeat."""
 LATE = "in_app"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """In seconds; as they are in a usual installation."""
+    """In seconds; as in an installation that is quick to notice what is gone."""
 
     session: float = 6.0
     """A member that is silent for so long loses its partitions."""

@@ -137,11 +137,15 @@ class Desk:
     async def values(self, topic: str) -> list[bytes | None]:
         """What is committed, once every transaction has its end: a broker answers a commit before it
         has written that everywhere."""
+        await self.wait_until_nothing_is_open(topic)
+        return [value for _, _, value in await self.read(topic)]
+
+    async def wait_until_nothing_is_open(self, topic: str) -> None:
+        """A look at the log, which tells nobody."""
         async with asyncio.timeout(30), self._reading("read_uncommitted") as consumer:
             (end,) = (await consumer.end_offsets([self.place(topic)])).values()
             while await self.stable_end(topic) < end:
                 pass
-        return [value for _, _, value in await self.read(topic)]
 
     async def stable_end(self, topic: str) -> int:
         """Up to where a reader of committed records may read now."""

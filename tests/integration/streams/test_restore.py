@@ -32,12 +32,14 @@ class Unplugged(Exception):
 
 
 class _UnpluggedReader(ChangelogReader):
-    async def read(self, place: TopicPartition, start: int, end: int, sink: Sink) -> None:
+    async def read(
+        self, place: TopicPartition, start: int, end: int, sink: Sink, *, known: int = -1
+    ) -> None:
         def sink_and_end(records: Iterable[CommittedRecord], last_offset: int) -> None:
             sink(records, last_offset)
             raise Unplugged
 
-        await super().read(place, start, end, sink_and_end)
+        await super().read(place, start, end, sink_and_end, known=known)
 
 
 class Shelf:

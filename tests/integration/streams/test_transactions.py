@@ -170,7 +170,7 @@ async def test_all_partitions_are_registered_in_one_request_before_anything_is_s
 
 
 async def test_a_take_over_whose_mark_was_given_up_marks_again(desk: Desk) -> None:
-    """As by a broker that waited for ten seconds."""
+    """As by a broker that waited for too long."""
     async with KafkaProxy(desk.bootstrap) as proxy:
         proxy.hold(END_TRANSACTION)
         taking_over = asyncio.create_task(
