@@ -23,6 +23,7 @@ from proof.faults.networks import CutOff, CutOffFromOne
 from proof.faults.processes import JoinAndLeave, OptOutBesideABacklog, RollingRestart, Suspended
 from proof.faults.scarcity import FewFiles, LittleMemory
 from proof.faults.storms import Failing, Hanging, LostReplies, Refused, Throttled
+from proof.faults.torn import Torn
 from proof.faults.versions import Upgrade
 
 _ALL: tuple[Fault, ...] = (
@@ -63,6 +64,7 @@ _ALL: tuple[Fault, ...] = (
     BrokerRestarted(),
     BrokerHung(),
     BrokerAway(),
+    Torn(),
     OneOfThreeKilled(),
     OneOfThreeHung(),
     ThreeRestarted(),

@@ -7,6 +7,7 @@ from proof.faults.clocks import ClockSet
 from proof.faults.kills import Kill
 from proof.faults.processes import OptOutBesideABacklog, RollingRestart, Suspended
 from proof.faults.storms import Failing, LostReplies, Throttled
+from proof.faults.torn import Torn
 from proof.load.plan import doing
 from proof.mutants import deciding, running, sending
 from proof.mutants.base import CHANNELS, DECIDE, SENDERS, Mutant, Scene
@@ -55,6 +56,7 @@ RUSH = Scene(
     slots={"email": 2},
 )  # fmt: skip
 KILLS = Scene(name="kills", fault=Kill(), changes={"seconds": 20.0})
+TORN = Scene(name="torn", fault=Torn(), changes={"seconds": 30.0})
 THROTTLE = Scene(name="throttle", fault=Throttled(), changes={"seconds": 12.0, "ttl_seconds": 50})
 LOST = Scene(name="lost replies", fault=LostReplies(), changes={"seconds": 12.0, "ttl_seconds": 30})
 RESTART = Scene(name="restart", fault=RollingRestart(), changes={"rate": 40.0})
@@ -264,6 +266,11 @@ _ALL = (
         does="who was suspended may write though another has the partition",
         scene=ZOMBIES, caught_by={"L1", "L3", "L7"},
         plant=running.fence_nobody,
+    ),
+    Mutant(
+        name="a-part-for-the-whole",
+        does="of a transaction that was torn, nothing is written again",
+        scene=TORN, caught_by={"L1"}, plant=running.take_a_part_for_the_whole,
     ),
     Mutant(
         name="any-clock-believed",

@@ -18,6 +18,7 @@ from streams.engine.positions import SourcePosition
 from streams.engine.runner import Runner
 from streams.engine.running import StageRun
 from streams.names import Names
+from streams.transactional_producer import Spans
 from streams.transactions import KafkaLog
 from streams.watched_clock import WatchedClock
 from streams.worker import _Process
@@ -96,6 +97,16 @@ def fence_nobody() -> None:
 
     replace(KafkaLog, "commit", commit_later)
     replace(_Process, "_membership_lost", hear_later)
+
+
+def take_a_part_for_the_whole() -> None:
+    """Of a transaction that was given up, once something of it counts."""
+    counting = KafkaLog._counting
+
+    async def all_or_nothing(self: KafkaLog, appended: Spans) -> Spans:
+        return appended if await counting(self, appended) else {}
+
+    replace(KafkaLog, "_counting", all_or_nothing)
 
 
 def believe_any_clock() -> None:

@@ -1,12 +1,11 @@
 """What a broker gives up, or another owner fences, is done again as far as it does not count."""
 
 import asyncio
-import itertools
-import struct
 
 import pytest
-from aiokafka.errors import TransactionCoordinatorFenced
+from aiokafka.client import AIOKafkaClient
 
+from proof.tearing import Tearer
 from streams.names import changelog
 from streams.transactions import Fenced, KafkaLog
 from tables.state import Kind
@@ -51,29 +50,15 @@ class _LessHastyLog(KafkaLog):
     timeout_ms = 4_000
 
 
-async def _write_a_commit(desk: Desk, log: KafkaLog, topic: str) -> None:
-    """The end of its transaction in one place, as a coordinator has it written there: by the request
-    WriteTxnMarkers (version 1), of which clients have no need. Only a coordinator knows its epoch,
-    but a lower one than that of the marker before is refused."""
-    producer = log._producer
-    assert producer is not None
-    name = desk.names.physical(topic).encode()
-    host, port = desk.bootstrap.split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    for coordinator_epoch in itertools.count():
-        body = b"".join((
-            struct.pack(">hhihB", 27, 1, 1, -1, 0),  # the kind, its version, nobody's name
-            struct.pack(">BqhB", 2, producer._producer_id, producer.epoch, True),
-            struct.pack(">BB", 2, len(name) + 1), name, struct.pack(">BiB", 2, 0, 0),
-            struct.pack(">iBB", coordinator_epoch, 0, 0),
-        ))  # fmt: skip
-        writer.write(struct.pack(">i", len(body)) + body)
-        answer = await reader.readexactly(struct.unpack(">i", await reader.readexactly(4))[0])
-        (code,) = struct.unpack(">h", answer[-6:-4])  # before four ends of fields
-        if code != TransactionCoordinatorFenced.errno:
-            break
-    writer.close()
-    assert code == 0
+async def _commit_in(desk: Desk, topic: str) -> None:
+    """Of the open transaction this place only."""
+    client = AIOKafkaClient(bootstrap_servers=desk.bootstrap)
+    await client.bootstrap()
+    tearer, place = Tearer(client), desk.place(topic)
+    (open_one,) = await tearer.open_transactions([desk.names.transactional_id(ROLE, 0)])
+    begun = await tearer.begun_in(open_one)
+    assert await tearer.commit_in(open_one, place, begun[place])
+    await client.close()
 
 
 @pytest.mark.parametrize("torn_at", [OUT, DURABLE])
@@ -88,7 +73,7 @@ async def test_what_is_missing_of_a_transaction_that_the_broker_tore_is_written_
         half = transaction(durable=[(b"r", b"1")], transient=[(b"d", b"1")], out=(b"a", b"b"))
         committing = asyncio.create_task(log.commit(half))
         end = await proxy.held()
-        await _write_a_commit(desk, log, torn_at)
+        await _commit_in(desk, torn_at)
 
         other = next(each for each in (OUT, DURABLE) if each != torn_at)
         await desk.wait_until_nothing_is_open(other)
