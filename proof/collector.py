@@ -55,8 +55,11 @@ class Collector:
         self._files: dict[str, int] = {}
         self._reading: asyncio.Task[None] | None = None
         self._answered: set[int] = set()
-        self._open: dict[str, tuple[int, set[str]]] = {}
-        """Deliveries under way: how many devices they go to, and which have come to their end."""
+        self._open: dict[str, int] = {}
+        """Deliveries under way, and how many devices they go to."""
+        self._ended: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
+        """Devices that have come to their end in a round of a delivery: what is written again of a
+        transaction that was torn may come after that."""
         self.heard_at = time.monotonic()
         """When the last receipt came."""
         self.doubts: list[Doubt] = []
@@ -149,9 +152,10 @@ class Collector:
         self._answered.add(receipt.metadata.intent)
         if receipt.kind != "delivery":
             return
-        count, ended = self._open.get(receipt.delivery_id, (1, set()))
+        count = self._open.get(receipt.delivery_id, 1)
         if receipt.status == "queued":
             count = receipt.device_count
+        ended = self._ended[receipt.delivery_id, receipt.round]
         if receipt.is_end:
             ended.add(receipt.device_id)
         if receipt.reason == "outcome_lost":
@@ -160,7 +164,7 @@ class Collector:
         if is_held or len(ended) >= count:
             self._open.pop(receipt.delivery_id, None)
         else:
-            self._open[receipt.delivery_id] = (count, ended)
+            self._open[receipt.delivery_id] = count
 
     def _append(self, lines: Mapping[str, list[bytes]]) -> None:
         for name, values in lines.items():
