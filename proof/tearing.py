@@ -35,6 +35,8 @@ _PLACES = CompactArray(
 
 @dataclass(frozen=True, slots=True)
 class OpenTransaction:
+    """As its coordinator tells of it; `places` are registered, and perhaps not written to yet."""
+
     transactional_id: str
     producer_id: int
     epoch: int
