@@ -28,9 +28,15 @@ _TIMEOUT_MS = 30_000
 _OPEN = "Ongoing"
 _TEXT = CompactString("utf-8")
 _NO_TAGS: dict[int, bytes] = {}
-_PLACES = CompactArray(
-    ("topic", _TEXT), ("partitions", CompactArray(Int32)), ("tags", TaggedFields)
-)
+_TAGS = ("tags", TaggedFields)
+
+
+def _each(*fields: Any) -> CompactArray:
+    """A list of structures, as newer requests have them."""
+    return CompactArray(*fields, _TAGS)
+
+
+_PLACES = _each(("topic", _TEXT), ("partitions", CompactArray(Int32)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ class Tearer:
         self._client = client
 
     async def open_transactions(self, ids: Collection[str]) -> list[OpenTransaction]:
-        answer = await self._ask(_DescribeTransactions([*ids], _NO_TAGS))
+        answer = await self._ask(_DescribeTransactions([*ids]))
         return [
             OpenTransaction(
                 name, producer_id, epoch,
@@ -63,7 +69,7 @@ class Tearer:
     async def begun_in(self, of: OpenTransaction) -> dict[KafkaPartition, int]:
         """Where something of it has been appended, and the epoch of the coordinator before."""
         places = [(place.topic, [place.partition], _NO_TAGS) for place in of.places]
-        answer = await self._ask(_DescribeProducers(places, _NO_TAGS))
+        answer = await self._ask(_DescribeProducers(places))
         return {
             KafkaPartition(topic, partition): coordinator_epoch
             for topic, partitions, _ in answer.topics
@@ -78,7 +84,7 @@ class Tearer:
         """Whether its end stands there now."""
         places = [(place.topic, [place.partition], _NO_TAGS)]
         marker = of.producer_id, of.epoch, True, places, max(coordinator_epoch, 0), _NO_TAGS
-        answer = await self._ask(_WriteMarkers([marker], _NO_TAGS))
+        answer = await self._ask(_WriteMarkers([marker]))
         ((_, ((_, ((_, code, _),), _),), _),) = answer.markers
         return bool(code == 0)
 
@@ -90,14 +96,15 @@ class Tearer:
         return await self._client.send(self._client.get_random_node(), request)
 
 
-def _kind(number: int, version: int, asked: Schema, told: Schema) -> type[Any]:
+def _kind(number: int, version: int, *, asked: Sequence[Any], told: Sequence[Any]) -> type[Any]:
     """A request of Kafka's that aiokafka does not know: built from its fields, in order."""
     about = {"API_KEY": number, "API_VERSION": version}
-    response = type("Told", (Response,), {**about, "SCHEMA": told})
+    response = type("Told", (Response,), {**about, "SCHEMA": Schema(*told, _TAGS)})
+    schema = Schema(*asked, _TAGS)
     struct = type(
         "Asked",
         (RequestStruct,),
-        {**about, "FLEXIBLE_VERSION": True, "RESPONSE_TYPE": response, "SCHEMA": asked},
+        {**about, "FLEXIBLE_VERSION": True, "RESPONSE_TYPE": response, "SCHEMA": schema},
     )
 
     class Kind(Request[struct]):  # type: ignore[misc]  # aiokafka tells no types
@@ -107,20 +114,24 @@ def _kind(number: int, version: int, asked: Schema, told: Schema) -> type[Any]:
             self._fields = fields
 
         def build(self, request_struct_class: Any) -> Any:
-            return request_struct_class(*self._fields)
+            return request_struct_class(*self._fields, _NO_TAGS)
 
     return Kind
+
+
+def _of_partitions(*fields: Any) -> CompactArray:
+    return _each(("topic", _TEXT), ("partitions", _each(("partition", Int32), *fields)))
 
 
 _DescribeTransactions = _kind(
     65,
     0,
-    Schema(("transactional_ids", CompactArray(_TEXT)), ("tags", TaggedFields)),
-    Schema(
+    asked=[("transactional_ids", CompactArray(_TEXT))],
+    told=[
         ("throttle_time_ms", Int32),
         (
             "transactions",
-            CompactArray(
+            _each(
                 ("error_code", Int16),
                 ("transactional_id", _TEXT),
                 ("state", _TEXT),
@@ -129,89 +140,51 @@ _DescribeTransactions = _kind(
                 ("producer_id", Int64),
                 ("producer_epoch", Int16),
                 ("topics", _PLACES),
-                ("tags", TaggedFields),
             ),
         ),
-        ("tags", TaggedFields),
-    ),
+    ],
+)
+_PRODUCERS = _each(
+    ("producer_id", Int64),
+    ("producer_epoch", Int32),
+    ("last_sequence", Int32),
+    ("last_ms", Int64),
+    ("coordinator_epoch", Int32),
+    ("began_at", Int64),
 )
 _DescribeProducers = _kind(
     61,
     0,
-    Schema(("topics", _PLACES), ("tags", TaggedFields)),
-    Schema(
+    asked=[("topics", _PLACES)],
+    told=[
         ("throttle_time_ms", Int32),
         (
             "topics",
-            CompactArray(
-                ("topic", _TEXT),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("error_code", Int16),
-                        ("error_message", _TEXT),
-                        (
-                            "producers",
-                            CompactArray(
-                                ("producer_id", Int64),
-                                ("producer_epoch", Int32),
-                                ("last_sequence", Int32),
-                                ("last_ms", Int64),
-                                ("coordinator_epoch", Int32),
-                                ("began_at", Int64),
-                                ("tags", TaggedFields),
-                            ),
-                        ),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("tags", TaggedFields),
+            _of_partitions(
+                ("error_code", Int16), ("error_message", _TEXT), ("producers", _PRODUCERS)
             ),
         ),
-        ("tags", TaggedFields),
-    ),
+    ],
 )
 _WriteMarkers = _kind(
     27,
     1,
-    Schema(
+    asked=[
         (
             "markers",
-            CompactArray(
+            _each(
                 ("producer_id", Int64),
                 ("producer_epoch", Int16),
                 ("is_commit", Boolean),
                 ("topics", _PLACES),
                 ("coordinator_epoch", Int32),
-                ("tags", TaggedFields),
             ),
-        ),
-        ("tags", TaggedFields),
-    ),
-    Schema(
+        )
+    ],
+    told=[
         (
             "markers",
-            CompactArray(
-                ("producer_id", Int64),
-                (
-                    "topics",
-                    CompactArray(
-                        ("topic", _TEXT),
-                        (
-                            "partitions",
-                            CompactArray(
-                                ("partition", Int32),
-                                ("error_code", Int16),
-                                ("tags", TaggedFields),
-                            ),
-                        ),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("tags", TaggedFields),
-    ),
+            _each(("producer_id", Int64), ("topics", _of_partitions(("error_code", Int16)))),
+        )
+    ],
 )

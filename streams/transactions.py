@@ -70,8 +70,8 @@ class KafkaLog:
 
     timeout_ms = 30_000
     """How long readers may wait behind a worker that died, if nobody takes over: the broker aborts
-    after it. Longer than it takes until a broker that died is replaced (9 s, and 2 s more if it was
-    the controller), or each transaction that it had a part in would be given up, and done again."""
+    after it. Longer than it takes until a broker that died is replaced (9 s at least, 12 were
+    seen), or each transaction that it had a part in would be given up, and done again."""
 
     def __init__(
         self,

@@ -34,6 +34,17 @@ async def test_what_is_committed_is_read_to_its_end_and_what_is_queued_stays_ope
     assert len(list(ledgers.receipts_in(tmp_path, ledgers.shard_of("ann")))) == 2
 
 
+async def test_what_is_told_late_of_a_delivery_that_has_ended_does_not_open_it_again(
+    kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    """As it is when the transaction that began it was torn."""
+    told = [_receipt("ann", status) for status in ("sent", "queued")]
+
+    collector = await _read(kafka, tmp_path, topics.RECEIPTS, [(each, None) for each in told])
+
+    assert collector.open_deliveries == 0
+
+
 async def test_what_is_put_into_inboxes_is_read_from_what_is_kept_of_them(
     kafka: EmbeddedKafka, tmp_path: Path
 ) -> None:

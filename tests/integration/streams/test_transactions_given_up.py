@@ -28,11 +28,11 @@ async def test_a_transaction_that_takes_too_long_is_aborted_and_done_again(
         proxy.hold(END_TRANSACTION)
         slow = transaction(durable=[(b"r", b"1")], out=(b"slow",))
         committing = asyncio.create_task(log.commit(slow))
-        for time in range(times):
-            if time:
+        for turn in range(times):
+            if turn:
                 await (await proxy.held()).answer()  # the end of the mark that a renewal makes
             end = await proxy.held()
-            if time + 1 < times:
+            if turn + 1 < times:
                 proxy.hold(END_TRANSACTION)
                 proxy.hold(END_TRANSACTION)
             await desk.wait_until_nothing_is_open(OUT)  # what is held back comes too late
