@@ -1,5 +1,6 @@
 """What providers took, brought to its deliveries: a line of a ledger does not tell whose it is."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
@@ -23,24 +24,26 @@ class Accepted:
         """When each provider was called, whatever it answered."""
         for refusal in refusals:
             self.times[refusal.provider].append(refusal.at_ms)
-        find, claim = deliveries.get, self.claimed.append
+        find, claim, times = deliveries.get, self.claimed.append, self.times
         for number, line in enumerate(calls):
-            self.times[line.provider].append(line.at_ms)
+            times[line.provider].append(line.at_ms)
             for place, delivery_id in enumerate(line.delivery_ids):
                 delivery = find(delivery_id)
                 claim(delivery is not None)
                 if delivery is not None:
-                    delivery.accepts += (message(number, line, place),)
+                    delivery.accepts += (message(number, line, place, delivery.id),)
 
 
-def message(number: int, line: Call, place: int) -> Accept:
-    """The one at this place of the line, which is the `number`th of its ledger."""
+def message(number: int, line: Call, place: int, delivery_id: str) -> Accept:
+    """The one at this place of the line, which is the `number`th of its ledger. There are millions, so
+    they share what is said alike."""
+    provider = sys.intern(line.provider)
     return Accept(
         line.at_ms,
         number,
-        line.provider,
-        line.provider,
-        line.delivery_ids[place],
+        provider,
+        provider,
+        delivery_id,
         line.addresses[place],
         line.body_hashes[place],
         line.round,

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 from proof.checker.buried import buried_in
+from proof.checker.cases import Delivery
 from proof.checker.evidence import Change, Evidence, Refusal
 from proof.checker.hindrances import Calls, Hindrances
 from proof.checker.members import Members
@@ -40,10 +41,8 @@ class Background:
             self.refusals_of.keys(),
         )
         self.buried = buried_in(found.letters)
-        self.delivery_ids: set[str] = set()
-        """Those that were told of users of the parts before."""
-        self.notification_ids: set[str] = set()
-        """Likewise."""
+        self.first_of: dict[str, Delivery] = {}
+        """By notification, the first that was told of it, in whichever part."""
 
 
 def _by_delivery(refusals: Iterable[Refusal]) -> Mapping[str, Sequence[tuple[str, Refusal]]]:

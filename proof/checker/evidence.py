@@ -39,7 +39,7 @@ class Asked(msgspec.Struct, gc=False, omit_defaults=True):
     type: str
     user_id: str = ""
     audience: str = ""
-    user_ids: list[str] = []
+    user_ids: tuple[str, ...] = ()
     channels: list[str] | None = None
     data: Data = Data()
     idempotency_key: str | None = None
@@ -49,7 +49,7 @@ class Asked(msgspec.Struct, gc=False, omit_defaults=True):
     expires_at: str | None = None
     ttl_seconds: int | None = None
     recipient: Inline | None = None
-    contents: dict[str, int] = {}
+    contents: dict[str, int] | None = None
     """Where more is shown than the number: hash of what is, by locale, "" for all others."""
     mood: str = ""
     """What a producer of a later schema version says besides; nothing is judged by it."""

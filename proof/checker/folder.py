@@ -19,6 +19,7 @@ from proof.checker.evidence import Circumstances, Evidence
 from proof.checker.gathered import Cases
 from proof.checker.invariants.limits import rates
 from proof.checker.invariants.phantoms import unclaimed
+from proof.checker.invariants.receipts import of_several_users
 from proof.checker.judge import Part, expect_untold, hear, judge_part, whole
 from proof.checker.ledgers import (
     SHARDS,
@@ -130,6 +131,7 @@ class _Share:
             expect_untold(cases, self._background, shard)
             deliveries.update(cases.deliveries)
             self._opened.append(cases)
+        self._are_apart = len(deliveries) == sum(len(each.deliveries) for each in self._opened)
         self._accepted = Accepted(calls_in(folder), found.refusals, deliveries)
         times.update(self._accepted.times)
 
@@ -140,6 +142,8 @@ class _Share:
         ]
         if 0 in self._shards:  # limits of providers are nobody's in particular
             parts[0].violations += rates(self._found.rules, self._accepted.times)
+        if not self._are_apart:
+            parts[0].violations += of_several_users(each.deliveries for each in self._opened)
         return _Heard(parts, bytes(self._accepted.claimed))
 
 
@@ -156,9 +160,10 @@ def _note_unclaimed(
             for number, line in enumerate(calls_in(folder))
             for place in range(len(line.delivery_ids))
         )
-        for is_claimed, each in zip(together, places, strict=False):
+        for is_claimed, (number, line, place) in zip(together, places, strict=False):
             if not is_claimed:
-                verdict.violations.append(unclaimed(circumstances, message(*each)))
+                stray = message(number, line, place, line.delivery_ids[place])
+                verdict.violations.append(unclaimed(circumstances, stray))
 
 
 def _bytes_in(folder: Path) -> int:

@@ -1,5 +1,6 @@
 """Evidence put together: everything by intent and by delivery."""
 
+import sys
 from collections.abc import Iterable
 
 from proof.checker.cases import Case, Delivery
@@ -102,8 +103,9 @@ class Cases:
 
     def _begin(self, first: Receipt, case: Case | None) -> Delivery:
         delivery_id, request = first.delivery_id, case.request if case else None
+        channel = sys.intern(first.channel)  # of millions that say one of four
         delivery = self.deliveries[delivery_id] = Delivery(
-            delivery_id, first.user_id, first.channel, first.notification_id, request
+            delivery_id, first.user_id, channel, first.notification_id, request
         )
         if case is not None:
             case.deliveries.append(delivery)

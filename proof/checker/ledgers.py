@@ -14,6 +14,7 @@ Users are spread over shards, so that parts of it can be judged apart, in proces
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -102,8 +103,8 @@ def missing_in(folder: Path) -> list[str]:
 
 def changes_in(folder: Path, shards: Iterable[int]) -> Iterator[Change]:
     """Of the users of these shards, but for their phones, which `read` tells of."""
-    for shard in shards:
-        yield from Lines(folder / changes_of(shard), _decode_changes)
+    files = (folder / changes_of(each) for each in shards)
+    return chain.from_iterable(Lines(each, _decode_changes) for each in files)
 
 
 def requests_in(folder: Path, shard: int) -> list[Request]:
@@ -123,8 +124,8 @@ def shown_in(folder: Path, shard: int) -> list[Shown]:
 
 def calls_in(folder: Path) -> Iterator[Call]:
     """Requests that the sandbox accepted, in the order that it did."""
-    for file in sorted((folder / LEDGER).glob("ledger-*.jsonl")):
-        yield from Lines(file, _decode_calls)
+    files = sorted((folder / LEDGER).glob("ledger-*.jsonl"))
+    return chain.from_iterable(Lines(each, _decode_calls) for each in files)
 
 
 class Lines(Generic[T]):
@@ -136,11 +137,14 @@ class Lines(Generic[T]):
         self._decode = decode
 
     def __iter__(self) -> Iterator[T]:
+        return chain.from_iterable(self._chunks())
+
+    def _chunks(self) -> Iterator[list[T]]:
         if not self._path.exists():
             return
         with self._path.open("rb") as file:
             while lines := file.read(_CHUNK_BYTES) + file.readline():
-                yield from self._decode(lines[: lines.rfind(b"\n") + 1])
+                yield self._decode(lines[: lines.rfind(b"\n") + 1])
                 if not lines.endswith(b"\n"):
                     return
 

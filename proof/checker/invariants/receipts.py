@@ -1,7 +1,7 @@
 """L7, receipts: facts of one delivery agree, so that whatever order they come in tells one story."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from proof.checker.cases import Delivery, key_of
 from proof.checker.hearing import Hearing
@@ -18,14 +18,23 @@ _FINAL = _RANKS.keys() - {"queued", "deferred", "sent", "in_doubt"}
 def receipts(hearing: Hearing) -> Iterator[Violation]:
     for delivery in hearing.others:
         yield from _facts(hearing, delivery)
-    first_of: dict[str, Delivery] = {}
+    first_of = hearing.background.first_of
     for delivery in hearing.cases.deliveries.values():
         if delivery.request is not None:
             first = first_of.setdefault(delivery.notification_id, delivery)
             if first is not delivery and not _is_one_key(hearing.rules, first, delivery):
                 words = "one notification id for what is another request or user"
                 yield Violation("L7", words, (*delivery.ids, delivery.notification_id))
-    yield from _of_other_parts(hearing, first_of)
+
+
+def of_several_users(parts: Iterable[Mapping[str, Delivery]]) -> Iterator[Violation]:
+    """A delivery is of one user, so no two parts know the same one."""
+    before: set[str] = set()
+    for deliveries in parts:
+        for each in sorted(before.intersection(deliveries)):
+            words = "one delivery id for several users"
+            yield Violation("L7", words, (*deliveries[each].ids, each))
+        before.update(deliveries)
 
 
 def _is_one_key(rules: Rules, first: Delivery, other: Delivery) -> bool:
@@ -38,19 +47,6 @@ def _is_one_key(rules: Rules, first: Delivery, other: Delivery) -> bool:
     is_later = abs(one.at_ms - two.at_ms) >= rules.dedup_ms
     key = key_of(one)
     return is_later and key is not None and key == key_of(two)
-
-
-def _of_other_parts(hearing: Hearing, notifications: Mapping[str, Delivery]) -> Iterator[Violation]:
-    """An id is of one user, so what was told of users of other parts has others."""
-    deliveries, background = hearing.cases.deliveries, hearing.background
-    for what, before, now in (
-        ("delivery", background.delivery_ids, deliveries),
-        ("notification", background.notification_ids, notifications),
-    ):
-        if not before.isdisjoint(now):
-            for each in before.intersection(now):
-                yield Violation("L7", f"one {what} id for several users", (*now[each].ids, each))
-        before.update(now)
 
 
 def _facts(hearing: Hearing, delivery: Delivery) -> Iterator[Violation]:

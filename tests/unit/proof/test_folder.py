@@ -122,8 +122,13 @@ def test_impatience_is_found_once_in_however_many_parts(tmp_path: Path, processe
     assert [each.words for each in verdict.violations] == words
 
 
-@pytest.mark.parametrize("what", ["delivery", "notification"])
-def test_an_id_that_users_of_two_parts_share_is_told_of(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize(
+    ("what", "whose"),
+    [("delivery", "several users"), ("notification", "what is another request or user")],
+)
+def test_an_id_that_users_of_two_parts_share_is_told_of(
+    tmp_path: Path, what: str, whose: str
+) -> None:
     found = a_day().evidence
     shown = [each for each in found.receipts if each.channel == "in_app"]
     one, other = {each.user_id: getattr(each, f"{what}_id") for each in shown}.popitem()
@@ -134,7 +139,7 @@ def test_an_id_that_users_of_two_parts_share_is_told_of(tmp_path: Path, what: st
 
     words = {each.words for each in judge_folder(tmp_path, processes=1).violations}
 
-    assert f"one {what} id for several users" in words
+    assert f"one {what} id for {whose}" in words
 
 
 def test_a_line_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
