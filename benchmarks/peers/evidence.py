@@ -86,7 +86,7 @@ class Evidence:
         began = await self._site.request(number)
         at_ms = _now_ms() - round((time.monotonic() - began) * 1000)
         said = Asked(
-            "promotion", user_ids=self._everybody, channels=["email"], data=Data(str(number)),
+            "promotion", user_ids=tuple(self._everybody), channels=["email"], data=Data(str(number)),
             idempotency_key=name_of(number), contents=dict(self._site.contents),
         )  # fmt: skip
         self._append(Broadcast(number, at_ms, topics.BROADCASTS_REQUESTED, 0, number, said))
