@@ -1,4 +1,4 @@
-"""How long the checker takes for millions of entries, clean and with violations in them, five times each.
+"""How long the checker takes for millions of entries, five times clean and five with violations in them.
 
 Run: python -m benchmarks.check_evidence [DELIVERIES]. Each has an acceptance and two receipts; three
 quarters are of single requests, which are entries too, the others of broadcasts that went out in

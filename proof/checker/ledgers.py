@@ -13,7 +13,7 @@ Users are spread over shards, so that parts of it can be judged apart, in proces
 """
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -81,11 +81,10 @@ def read(folder: Path) -> Evidence:
         rules=msgspec.json.decode((folder / RULES).read_bytes(), type=Rules),
         circumstances=_circumstances(folder),
     )
-    for promise in Lines(folder / PROMISES, _decode_promises):
+    for promise in Lines([folder / PROMISES], _decode_promises):
         found.add(promise)
-    found.letters += Lines(folder / LETTERS, _decode_letters)
-    for file in sorted((folder / LEDGER).glob("refused-*.jsonl")):
-        found.refusals += Lines(file, _decode_refusals)
+    found.letters += Lines([folder / LETTERS], _decode_letters)
+    found.refusals += Lines(sorted((folder / LEDGER).glob("refused-*.jsonl")), _decode_refusals)
     return found
 
 
@@ -93,7 +92,7 @@ def missing_in(folder: Path) -> list[str]:
     """Without which nothing can be judged: where nothing was asked for, every promise is kept."""
     missing = [each for each in (RULES, CIRCUMSTANCES, LEDGER) if not (folder / each).exists()]
     is_asked = any(folder.glob("requests-*.jsonl")) or any(
-        isinstance(each, Broadcast) for each in Lines(folder / PROMISES, _decode_promises)
+        isinstance(each, Broadcast) for each in Lines([folder / PROMISES], _decode_promises)
     )
     missing += [] if is_asked else ["requests-*.jsonl"]
     if CIRCUMSTANCES in missing or _circumstances(folder).has_receipts:
@@ -101,48 +100,46 @@ def missing_in(folder: Path) -> list[str]:
     return missing
 
 
-def changes_in(folder: Path, shards: Iterable[int]) -> Iterator[Change]:
+def changes_in(folder: Path, shards: Iterable[int]) -> "Lines[Change]":
     """Of the users of these shards, but for their phones, which `read` tells of."""
-    files = (folder / changes_of(each) for each in shards)
-    return chain.from_iterable(Lines(each, _decode_changes) for each in files)
+    return Lines([folder / changes_of(each) for each in shards], _decode_changes)
 
 
 def requests_in(folder: Path, shard: int) -> list[Request]:
     """Single ones, of the users of a shard."""
-    return list(Lines(folder / requests_of(shard), _decode_requests))
+    return list(Lines([folder / requests_of(shard)], _decode_requests))
 
 
 def receipts_in(folder: Path, shard: int) -> "Lines[Receipt]":
     """Of the users of a shard."""
-    return Lines(folder / receipts_of(shard), _decode_receipts)
+    return Lines([folder / receipts_of(shard)], _decode_receipts)
 
 
 def shown_in(folder: Path, shard: int) -> list[Shown]:
     """To the users of a shard."""
-    return list(Lines(folder / inbox_of(shard), _decode_shown))
+    return list(Lines([folder / inbox_of(shard)], _decode_shown))
 
 
-def calls_in(folder: Path) -> Iterator[Call]:
+def calls_in(folder: Path) -> "Lines[Call]":
     """Requests that the sandbox accepted, in the order that it did."""
-    files = sorted((folder / LEDGER).glob("ledger-*.jsonl"))
-    return chain.from_iterable(Lines(each, _decode_calls) for each in files)
+    return Lines(sorted((folder / LEDGER).glob("ledger-*.jsonl")), _decode_calls)
 
 
 class Lines(Generic[T]):
-    """Of a ledger, read from the file as often as they are asked for. A line that is still being
-    written is left out."""
+    """Of files, one after the other, read from there as often as they are asked for. A line that is
+    still being written is left out, and a file that there is not, too."""
 
-    def __init__(self, path: Path, decode: Callable[[bytes], list[T]]) -> None:
-        self._path = path
+    def __init__(self, paths: Sequence[Path], decode: Callable[[bytes], list[T]]) -> None:
+        self._paths = paths
         self._decode = decode
 
     def __iter__(self) -> Iterator[T]:
-        return chain.from_iterable(self._chunks())
+        return chain.from_iterable(chain.from_iterable(map(self._chunks, self._paths)))
 
-    def _chunks(self) -> Iterator[list[T]]:
-        if not self._path.exists():
+    def _chunks(self, path: Path) -> Iterator[list[T]]:
+        if not path.exists():
             return
-        with self._path.open("rb") as file:
+        with path.open("rb") as file:
             while lines := file.read(_CHUNK_BYTES) + file.readline():
                 yield self._decode(lines[: lines.rfind(b"\n") + 1])
                 if not lines.endswith(b"\n"):
