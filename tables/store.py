@@ -52,9 +52,10 @@ _BLOOM_SHARE = 0.02
 """Of a write buffer: ten bits a key of a hundred bytes. Most keys that are asked for are not there
 (a repeat, another holder): to look for them among those written of late took a tenth of an import."""
 
-_FILES, _FILES_WHILE_FILLING = 4, 16
-"""So many full write buffers, each a file of its own, are merged into what is there already: RocksDB's
-own number, and one below the twenty at which it slows writers down."""
+_FILES, _FILES_WHILE_FILLING = 8, 16
+"""So many full write buffers, each a file of its own, are merged into what is there already: twice
+RocksDB's own number, with which an import took a twentieth longer; and one below the twenty at which it
+slows writers down."""
 
 _CROWD = 64
 """So many keys in order may be neighbours, as those of an audience's members are: to go from row to
