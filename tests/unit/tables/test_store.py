@@ -41,15 +41,15 @@ def test_a_store_that_is_filled_merges_its_files_when_it_was(tmp_path: Path) -> 
     def files() -> int:
         return len(list(store.path.glob("*.sst")))
 
-    megabytes = [random.Random(number).randbytes(1 << 20) for number in range(32)]
+    megabytes = [random.Random(number).randbytes(1 << 20) for number in range(48)]
     for number, megabyte in enumerate(megabytes):
         store.apply([(b"%d" % number, megabyte)], number)
-    _wait_until(lambda: files() > 4)
+    _wait_until(lambda: files() > 8)
     store.settle()
-    _wait_until(lambda: files() <= 4)
+    _wait_until(lambda: files() <= 8)
 
-    assert store.get_many([b"%d" % number for number in range(32)]) == megabytes
-    assert store.offset == 31
+    assert store.get_many([b"%d" % number for number in range(48)]) == megabytes
+    assert store.offset == 47
     store.close()
 
 
