@@ -249,7 +249,7 @@ def keep(deliveries: int, *, clean: Sequence[Judged], spoilt: Sequence[Judged]) 
 
     is_whole = deliveries == FIVE_MILLION_ENTRIES
     floor = BOUND_SECONDS if is_whole else None
-    figures = {
+    figures: dict[Figure, list[float]] = {
         Figure(name="entries", measures="judged", unit="entries", better="higher"):
             [_entries(deliveries)],
         Figure(name="clean", measures="clean", unit="s", better="lower", floor=floor):

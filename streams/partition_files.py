@@ -122,6 +122,8 @@ class PartitionFiles:
 
         start = self._sweep_from or b""
         self._sweep_from = self._stores[Kind.TRANSIENT].sweep(start, _SWEEP_ROWS, is_garbage)
+        for store in self._stores:
+            store.merge_at_rest()
         if now_ms - self._touched_ms > _TIDY_TOUCH_MS:
             self._touch(now_ms)
 

@@ -19,6 +19,8 @@ _COUNT_SECONDS = 0.25
 """Between two scrapes, each of which takes a worker a millisecond or more."""
 _READY_SECONDS = 180.0
 _SILENT_SECONDS = 1.5
+_RESTED_SECONDS = 8.0
+"""A store merges its files once little has been written to it for some five seconds."""
 _PATIENCE_SECONDS = 900.0
 
 
@@ -114,7 +116,7 @@ async def until_merged(worker: Worker) -> None:
     """Wait until its stores have no files to merge: theirs have been the same for a while."""
     last, since = set[Path](), time.monotonic()
     until = since + _PATIENCE_SECONDS
-    while time.monotonic() - since < _SILENT_SECONDS:
+    while time.monotonic() - since < _RESTED_SECONDS:
         now = {path for path in worker.files() if path.suffix == ".sst"}
         if now != last:
             last, since = now, time.monotonic()

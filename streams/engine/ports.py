@@ -71,7 +71,8 @@ class PartitionStore(Protocol):
         ...
 
     def tidy(self, now_ms: int, horizon_ms: int) -> None:
-        """A little housekeeping, now and then: forget some rows that have expired.
+        """A little housekeeping, about once a second: forget some rows that have expired, and put the
+        files in order while little is written.
 
         `horizon_ms`: no record that is still to be handled was appended before it.
         """
