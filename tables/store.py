@@ -213,7 +213,7 @@ class LocalStore:
 
     def merge_at_rest(self) -> None:
         """To be called about once a second: a store that little is written to for some calls has its
-        files merged, while there is time, and is read faster by whoever comes next. RocksDB itself goes by
+        files merged, while there is time, and is read faster by whoever comes next. RocksDB goes by
         how many there are, and knows no rest."""
         is_rest, self._rows_since = self._rows_since < _MANY_ROWS, 0
         self._restful_looks = self._restful_looks + 1 if is_rest else 0
