@@ -24,6 +24,9 @@ log = logging.getLogger("postrider.stores")
 _SWEEP_ROWS = 500
 """A second, for all partitions in turn: five hours for ten million rows, half a percent of a core."""
 _TIDY_TOUCH_MS = 60_000
+_MANY_ROWS = 1000
+"""Fewer are written within a second while a partition rests."""
+_LOOKS_TO_REST = 5
 
 _ROW_OF: Callable[[CommittedRecord], tuple[bytes, bytes | None]] = attrgetter("key", "value")
 """Compaction is by key, so a broker takes no durable row without one."""
@@ -86,6 +89,9 @@ class PartitionFiles:
         self._stores: list[LocalStore] = []
         self._sweep_from: bytes | None = b""
         self._touched_ms = 0
+        self._rows_since = 0
+        """Written since the last look whether it rests."""
+        self._restful_looks = 0
 
     def get(self, kind: Kind, key: bytes) -> bytes | None:
         return self._stores[kind].get(key)
@@ -97,7 +103,7 @@ class PartitionFiles:
         return self._stores[kind].scan(start, end, limit)
 
     def apply(self, kind: Kind, rows: Rows, offset: int) -> None:
-        self._stores[kind].apply(rows.items(), offset)
+        self._rows_since += self._stores[kind].apply(rows.items(), offset)
 
     async def restore(self) -> RestoreReport:
         """Raises `ChangelogCut` when all that is left, here and there, is a part of the state."""
@@ -122,10 +128,17 @@ class PartitionFiles:
 
         start = self._sweep_from or b""
         self._sweep_from = self._stores[Kind.TRANSIENT].sweep(start, _SWEEP_ROWS, is_garbage)
-        for store in self._stores:
-            store.merge_at_rest()
         if now_ms - self._touched_ms > _TIDY_TOUCH_MS:
             self._touch(now_ms)
+
+    def merge_at_rest(self) -> None:
+        is_rest, self._rows_since = self._rows_since < _MANY_ROWS, 0
+        self._restful_looks = self._restful_looks + 1 if is_rest else 0
+        for store in self._stores:
+            if not is_rest:
+                store.settle()
+            elif self._restful_looks >= _LOOKS_TO_REST:
+                store.rest()
 
     def close(self) -> None:
         for store in self._stores:

@@ -56,9 +56,6 @@ _FILES_AT_REST, _FILES, _FILES_WHILE_FILLING = 2, 8, 16
 """So many full write buffers, each a file of its own, are merged into what is there already. RocksDB
 merges by four, with which an import took a twentieth longer, and left what it had to do to whoever
 came next; at twenty it slows writers down."""
-_MANY_ROWS = 1000
-"""Fewer are written from one look to the next where a store rests."""
-_LOOKS_TO_REST = 5
 
 _CROWD = 64
 """So many keys in order may be neighbours, as those of an audience's members are: to go from row to
@@ -128,9 +125,6 @@ class LocalStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._is_ours = beside is None
         self._files = _FILES_WHILE_FILLING if to_fill else _FILES
-        self._rows_since = 0
-        """Written since the last look."""
-        self._restful_looks = 0
         access = AccessType.read_write() if beside is None else AccessType.secondary(str(beside))
         if (path / _DAMAGED).exists():
             raise StoreDamaged(f"{path.name}: found damaged when it was last read")
@@ -204,23 +198,16 @@ class LocalStore:
         put(_OFFSET_KEY, _INTEGER.pack(offset))
         self._write(batch)
         self._offset = offset
-        self._rows_since += count
         return count
 
     def settle(self) -> None:
-        """It was filled: from now on it is read as much as written."""
+        """It was filled, or has rested: from now on it is read as much as written."""
         self._merge_by(_FILES, memtable_prefix_bloom_size_ratio=str(_BLOOM_SHARE))
 
-    def merge_at_rest(self) -> None:
-        """To be called about once a second: a store that little is written to for some calls has its
-        files merged, while there is time, and is read faster by whoever comes next. RocksDB goes by
-        how many there are, and knows no rest."""
-        is_rest, self._rows_since = self._rows_since < _MANY_ROWS, 0
-        self._restful_looks = self._restful_looks + 1 if is_rest else 0
-        if not is_rest:
-            self._merge_by(_FILES)
-        elif self._restful_looks >= _LOOKS_TO_REST:
-            self._merge_by(_FILES_AT_REST)
+    def rest(self) -> None:
+        """Little is written to it for now: its files are merged while there is time, and whoever comes
+        next reads it faster. RocksDB itself goes by how many there are, and knows no rest."""
+        self._merge_by(_FILES_AT_REST)
 
     def touch(self, now_ms: int) -> None:
         """Note that the store is at its changelog's end now."""

@@ -181,8 +181,9 @@ class Partition:
             self._die(error)
 
     def tidy(self) -> None:
-        """Let the stores forget what has expired; called about once a second."""
+        """Called about once a second: stores merge their files at rest, and forget what has expired."""
         try:
+            self._store.merge_at_rest()
             now_ms = self._clock.believed_ms()
             if now_ms is not None:
                 self._store.tidy(now_ms, self._oldest_ms(self.positions, now_ms))

@@ -71,11 +71,15 @@ class PartitionStore(Protocol):
         ...
 
     def tidy(self, now_ms: int, horizon_ms: int) -> None:
-        """A little housekeeping, about once a second: forget some rows that have expired, and put the
-        files in order while little is written.
+        """A little housekeeping, now and then: forget some rows that have expired.
 
         `horizon_ms`: no record that is still to be handled was appended before it.
         """
+        ...
+
+    def merge_at_rest(self) -> None:
+        """To be called about once a second: what little is written to for some calls has its files put
+        in order."""
         ...
 
     def close(self) -> None: ...

@@ -91,6 +91,9 @@ class MemoryStore:
     def tidy(self, now_ms: int, horizon_ms: int) -> None:
         """Nothing expires within a simulated hour."""
 
+    def merge_at_rest(self) -> None:
+        """There are no files."""
+
     def close(self) -> None:
         """Nothing to let go of: the files stay on the simulated disk."""
 

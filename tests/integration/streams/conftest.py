@@ -11,6 +11,7 @@ from tests.brokers import SecuredKafka, running, secured_kafka
 from tests.integration.command_line.conftest import Ended
 from tests.integration.streams.desk import Desk
 from tests.integration.streams.secured import Postrider, Site
+from tests.integration.streams.shelf import Shelf
 
 
 @pytest.fixture
@@ -19,6 +20,13 @@ async def desk(kafka: EmbeddedKafka) -> AsyncIterator[Desk]:
     await opened.open()
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def shelf(desk: Desk, tmp_path: Path) -> Iterator[Shelf]:
+    opened = Shelf(desk, tmp_path)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")

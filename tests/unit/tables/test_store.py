@@ -53,43 +53,25 @@ def test_a_store_that_is_filled_merges_its_files_when_it_was(tmp_path: Path) -> 
     store.close()
 
 
-def test_a_store_that_rests_has_its_files_merged(tmp_path: Path) -> None:
+def test_a_store_that_rests_has_its_files_merged_until_it_is_written_to(tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "store", budget())
 
     def files() -> int:
         return len(list(store.path.glob("*.sst")))
 
-    for number in range(16):
-        store.apply([(b"%d" % number, random.Random(number).randbytes(1 << 20))], number)
+    def write(first: int) -> None:
+        for number in range(first, first + 16):
+            store.apply([(b"%d" % number, random.Random(number).randbytes(1 << 20))], number)
+
+    write(0)
     _wait_until(lambda: files() >= 3)
-    for _ in range(5):
-        store.merge_at_rest()
+    store.rest()
     _wait_until(lambda: files() < 3)
+    store.settle()
+    write(16)
+    _wait_until(lambda: files() >= 3)
 
     assert len(store.get(b"15") or b"") == 1 << 20
-    store.close()
-
-
-def test_a_store_that_much_is_written_to_leaves_its_files_until_it_rests(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path / "store", budget())
-
-    def merged_by() -> int:
-        *_, newest = sorted(store.path.glob("OPTIONS-*"))
-        said = re.search(r"level0_file_num_compaction_trigger=(\d+)", newest.read_text())
-        assert said is not None
-        return int(said[1])
-
-    def look(*, rows: int, times: int) -> int:
-        for _ in range(times):
-            offset = -1 if store.offset is None else store.offset
-            store.apply([(b"%d" % number, b"") for number in range(rows)], offset + 1)
-            store.merge_at_rest()
-        return merged_by()
-
-    assert look(rows=1000, times=6) == 8
-    assert look(rows=999, times=4) == 8
-    assert look(rows=999, times=1) == 2
-    assert look(rows=1000, times=1) == 8
     store.close()
 
 
