@@ -24,9 +24,9 @@ log = logging.getLogger("postrider.stores")
 _SWEEP_ROWS = 500
 """A second, for all partitions in turn: five hours for ten million rows, half a percent of a core."""
 _TIDY_TOUCH_MS = 60_000
-_MANY_ROWS = 1000
-"""Fewer are written within a second while a partition rests."""
-_LOOKS_TO_REST = 5
+_LOOKS_TO_REST = 30
+"""In seconds, about. Files that are few are merged anew for each few that come, which takes all that is
+there: so whoever is written to at all, however little, does not rest."""
 
 _ROW_OF: Callable[[CommittedRecord], tuple[bytes, bytes | None]] = attrgetter("key", "value")
 """Compaction is by key, so a broker takes no durable row without one."""
@@ -89,8 +89,8 @@ class PartitionFiles:
         self._stores: list[LocalStore] = []
         self._sweep_from: bytes | None = b""
         self._touched_ms = 0
-        self._rows_since = 0
-        """Written since the last look whether it rests."""
+        self._was_written = False
+        """Since the last look whether it rests."""
         self._restful_looks = 0
 
     def get(self, kind: Kind, key: bytes) -> bytes | None:
@@ -103,7 +103,8 @@ class PartitionFiles:
         return self._stores[kind].scan(start, end, limit)
 
     def apply(self, kind: Kind, rows: Rows, offset: int) -> None:
-        self._rows_since += self._stores[kind].apply(rows.items(), offset)
+        self._stores[kind].apply(rows.items(), offset)
+        self._was_written = True
 
     async def restore(self) -> RestoreReport:
         """Raises `ChangelogCut` when all that is left, here and there, is a part of the state."""
@@ -132,10 +133,10 @@ class PartitionFiles:
             self._touch(now_ms)
 
     def merge_at_rest(self) -> None:
-        is_rest, self._rows_since = self._rows_since < _MANY_ROWS, 0
-        self._restful_looks = self._restful_looks + 1 if is_rest else 0
+        was_written, self._was_written = self._was_written, False
+        self._restful_looks = 0 if was_written else self._restful_looks + 1
         for store in self._stores:
-            if not is_rest:
+            if was_written:
                 store.settle()
             elif self._restful_looks >= _LOOKS_TO_REST:
                 store.rest()

@@ -205,7 +205,7 @@ class LocalStore:
         self._merge_by(_FILES, memtable_prefix_bloom_size_ratio=str(_BLOOM_SHARE))
 
     def rest(self) -> None:
-        """Little is written to it for now: its files are merged while there is time, and whoever comes
+        """Nothing is written to it for now: its files are merged while there is time, and whoever comes
         next reads it faster. RocksDB itself goes by how many there are, and knows no rest."""
         self._merge_by(_FILES_AT_REST)
 

@@ -19,8 +19,8 @@ _COUNT_SECONDS = 0.25
 """Between two scrapes, each of which takes a worker a millisecond or more."""
 _READY_SECONDS = 180.0
 _SILENT_SECONDS = 1.5
-_RESTED_SECONDS = 15.0
-"""A store merges its files once little has been written to it for some seconds."""
+_RESTED_SECONDS = 45.0
+"""A store merges its files once nothing has been written to it for half a minute."""
 _PATIENCE_SECONDS = 900.0
 
 

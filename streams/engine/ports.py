@@ -78,7 +78,7 @@ class PartitionStore(Protocol):
         ...
 
     def merge_at_rest(self) -> None:
-        """To be called about once a second: what little is written to for some calls has its files put
+        """To be called about once a second: what nothing is written to for some calls has its files put
         in order."""
         ...
 
