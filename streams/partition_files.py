@@ -25,8 +25,8 @@ _SWEEP_ROWS = 500
 """A second, for all partitions in turn: five hours for ten million rows, half a percent of a core."""
 _TIDY_TOUCH_MS = 60_000
 _LOOKS_TO_REST = 30
-"""In seconds, about. Files that are few are merged anew for each few that come, which takes all that is
-there: so whoever is written to at all, however little, does not rest."""
+"""A second each, about. To merge by two writes all of a store anew for every two files that come: so a
+partition that is written to at all, however little, does not rest."""
 
 _ROW_OF: Callable[[CommittedRecord], tuple[bytes, bytes | None]] = attrgetter("key", "value")
 """Compaction is by key, so a broker takes no durable row without one."""

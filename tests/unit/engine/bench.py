@@ -70,6 +70,8 @@ class TidiedStore(MemoryStore):
     """Counts how often it is tidied, tells when it is restored, and may refuse to be closed."""
 
     tidied = 0
+    looks = 0
+    """Whether it rests."""
     horizon_ms = 0
     can_close = True
     scans = 0
@@ -86,6 +88,9 @@ class TidiedStore(MemoryStore):
     def tidy(self, now_ms: int, horizon_ms: int) -> None:
         self.tidied += 1
         self.horizon_ms = horizon_ms
+
+    def merge_at_rest(self) -> None:
+        self.looks += 1
 
     def close(self) -> None:
         if not self.can_close:

@@ -49,6 +49,16 @@ async def test_nothing_is_forgotten_by_a_clock_that_was_never_compared(bench: Be
     await bench.until(lambda: store.tidied > 0)
 
 
+async def test_files_are_merged_at_rest_whether_the_time_is_known_or_not(bench: Bench) -> None:
+    bench.is_clock_known = False
+    await bench.take_over()
+    (store,) = bench.stores
+
+    await bench.until(lambda: store.looks > 1)
+
+    assert store.tidied == 0
+
+
 async def test_a_clock_that_was_set_ends_the_process_and_nothing_is_forgotten_by_it(
     bench: Bench,
 ) -> None:

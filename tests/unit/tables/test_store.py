@@ -38,15 +38,12 @@ def test_rows_and_their_offset_outlive_the_process(tmp_path: Path) -> None:
 def test_a_store_that_is_filled_merges_its_files_when_it_was(tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "store", budget(), to_fill=True)
 
-    def files() -> int:
-        return len(list(store.path.glob("*.sst")))
-
     megabytes = [random.Random(number).randbytes(1 << 20) for number in range(48)]
     for number, megabyte in enumerate(megabytes):
         store.apply([(b"%d" % number, megabyte)], number)
-    _wait_until(lambda: files() > 8)
+    _wait_until(lambda: files_of(store) > 8)
     store.settle()
-    _wait_until(lambda: files() <= 8)
+    _wait_until(lambda: files_of(store) <= 8)
 
     assert store.get_many([b"%d" % number for number in range(48)]) == megabytes
     assert store.offset == 47
@@ -56,20 +53,17 @@ def test_a_store_that_is_filled_merges_its_files_when_it_was(tmp_path: Path) -> 
 def test_a_store_that_rests_has_its_files_merged_until_it_is_written_to(tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "store", budget())
 
-    def files() -> int:
-        return len(list(store.path.glob("*.sst")))
-
     def write(first: int) -> None:
         for number in range(first, first + 16):
             store.apply([(b"%d" % number, random.Random(number).randbytes(1 << 20))], number)
 
     write(0)
-    _wait_until(lambda: files() >= 3)
+    _wait_until(lambda: files_of(store) >= 3)
     store.rest()
-    _wait_until(lambda: files() < 3)
+    _wait_until(lambda: files_of(store) < 3)
     store.settle()
     write(16)
-    _wait_until(lambda: files() >= 3)
+    _wait_until(lambda: files_of(store) >= 3)
 
     assert len(store.get(b"15") or b"") == 1 << 20
     store.close()
@@ -87,6 +81,10 @@ def test_only_while_it_is_filled_a_write_buffer_has_no_filter(tmp_path: Path) ->
     store.settle()
     assert share() == 0.02
     store.close()
+
+
+def files_of(store: LocalStore) -> int:
+    return len(list(store.path.glob("*.sst")))
 
 
 def _wait_until(is_so: Callable[[], bool], seconds: float = 10.0) -> None:
